@@ -1,0 +1,165 @@
+"""Settings of a node: flag > environment (`ACTORFAAS_*`) > `actorfaas.toml` or `[tool.actorfaas]` > default.
+
+Every setting is a field of `Settings`; its metadata is the help text. Durations end in `_s`, sizes in `_bytes` or
+`_mb`. Unknown keys and values of the wrong type are errors that name where they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import get_type_hints
+
+from actorfaas.errors import ConfigError
+
+ENV_PREFIX = "ACTORFAAS_"
+type_names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+
+Scalar = str | int | float | bool
+
+
+def _default_data_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/actorfaas")
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(base) / "actorfaas"
+
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a node can be told. Immutable; `load` makes one."""
+
+    data_dir: Path = field(
+        default_factory=_default_data_dir, metadata={"doc": "where deployments, executions and logs are kept"}
+    )
+    run_dir: Path = field(
+        default=Path(),
+        metadata={"doc": "where the actors' sockets are (mode 0700); default: DATA_DIR/run"},
+    )
+    host: str = field(default="127.0.0.1", metadata={"doc": "address the HTTP server listens on"})
+    port: int = field(default=8080, metadata={"doc": "port the HTTP server listens on; 0 picks a free one"})
+    log_level: str = field(default="info", metadata={"doc": "debug, info, warning or error"})
+    log_format: str = field(default="auto", metadata={"doc": "console, json, or auto (console on a terminal)"})
+    dev: bool = field(default=False, metadata={"doc": "development: tracebacks in error responses"})
+    api_token: str = field(default="", metadata={"doc": "bearer token every /v1 request must carry; empty: none"})
+    max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
+    max_in_flight: int = field(default=4096, metadata={"doc": "most HTTP invocations waiting for a result at once"})
+    default_timeout_s: float = field(default=30.0, metadata={"doc": "time limit of functions that declare none"})
+    ask_timeout_s: float = field(default=10.0, metadata={"doc": "how long one actor waits for another's answer"})
+    deploy_timeout_s: float = field(default=120.0, metadata={"doc": "most time to import and initialise a bundle"})
+    stop_timeout_s: float = field(default=10.0, metadata={"doc": "time a stopping node gives calls under way"})
+    mailbox_limit: int = field(default=65536, metadata={"doc": "messages an actor may have waiting"})
+    max_workers: int = field(default=256, metadata={"doc": "most worker processes alive on this node"})
+    look_ahead: int = field(default=2, metadata={"doc": "workers reserved ahead of a workflow's current state"})
+    grow_after_ms: float = field(
+        default=5.0, metadata={"doc": "a pool grows once a request has waited this long for a worker"}
+    )
+    sqlite_synchronous: str = field(
+        default="full", metadata={"doc": "full survives power loss; normal survives any crash of software"}
+    )
+    commit_interval_ms: float = field(default=0.0, metadata={"doc": "most time to gather writes for one commit"})
+    spill_bytes: int = field(default=256 * 1024, metadata={"doc": "payloads above this are stored as files"})
+    log_retention_lines: int = field(default=1_000_000, metadata={"doc": "function log lines kept"})
+    log_limit_bytes: int = field(default=1024 * 1024, metadata={"doc": "output kept of one request; more is cut"})
+    execution_retention: int = field(default=100_000, metadata={"doc": "ended executions kept"})
+    idempotency_hours: float = field(default=24.0, metadata={"doc": "how long an Idempotency-Key is remembered"})
+    processes: str = field(
+        default="data_layer local_queue fw_supervisor execution_manager frontend",
+        metadata={"doc": "which actors share a process: names joined by + share one, a blank separates processes"},
+    )
+
+    def socket_path(self, actor: str) -> Path:
+        """The Unix socket on which an actor listens."""
+        return self.run_path / f"{actor}.sock"
+
+    @property
+    def run_path(self) -> Path:
+        """The folder of the actors' sockets."""
+        return self.run_dir if self.run_dir != Path() else self.data_dir / "run"
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment variables from which `load` makes these settings again (for child processes)."""
+        return {ENV_PREFIX + f.name.upper(): _as_text(getattr(self, f.name)) for f in fields(self)}
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def load(
+    flags: Mapping[str, Scalar | Path | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Settings from all four sources. `flags` that are None count as not given. Raises ConfigError."""
+    environment = os.environ if environment is None else environment
+    hints = get_type_hints(Settings)
+    values: dict[str, object] = {}
+    for origin, given in (
+        _from_file(folder or Path.cwd()),
+        ("environment", {k[len(ENV_PREFIX) :].lower(): v for k, v in environment.items() if _ours(k)}),
+        ("flag", {k: v for k, v in (flags or {}).items() if v is not None}),
+    ):
+        for name, value in given.items():
+            if name not in hints:
+                if origin == "environment":
+                    continue  # other ACTORFAAS_ variables (a client's URL, a token) are not node settings
+                raise ConfigError(f"{origin}: unknown setting {name!r}; known: {', '.join(sorted(hints))}")
+            values[name] = _convert(origin, name, value, hints[name])
+    return _checked(replace(Settings(), **values))  # type: ignore[arg-type]  # each value was converted to its type
+
+
+def _ours(key: str) -> bool:
+    return key.startswith(ENV_PREFIX)
+
+
+def _from_file(folder: Path) -> tuple[str, Mapping[str, object]]:
+    own = folder / "actorfaas.toml"
+    project = folder / "pyproject.toml"
+    try:
+        if own.is_file():
+            return str(own), tomllib.loads(own.read_text("utf-8"))
+        if project.is_file():
+            return str(project), tomllib.loads(project.read_text("utf-8")).get("tool", {}).get("actorfaas", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{own if own.is_file() else project}: {error}") from error
+    return "file", {}
+
+
+def _convert(origin: str, name: str, value: object, wanted: type) -> object:
+    try:
+        if wanted is bool and isinstance(value, str):
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
+        if wanted is bool and not isinstance(value, bool):
+            raise ValueError(value)
+        if isinstance(value, bool) and wanted is not bool:
+            raise ValueError(value)
+        if wanted is Path:
+            return Path(str(value)).expanduser().absolute() if str(value) not in ("", ".") else Path()
+        return wanted(value)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{origin}: {name} must be {type_names[wanted]}, not {value!r}") from error
+
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("auto", "console", "json"),
+    "sqlite_synchronous": ("full", "normal"),
+}
+
+
+def _checked(settings: Settings) -> Settings:
+    for name, allowed in _CHOICES.items():
+        if getattr(settings, name) not in allowed:
+            raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {getattr(settings, name)!r}")
+    if not 0 <= settings.port <= 65535:
+        raise ConfigError(f"port must be between 0 and 65535, not {settings.port}")
+    for field_ in fields(settings):
+        value = getattr(settings, field_.name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+            raise ConfigError(f"{field_.name} must not be negative, not {value}")
+    return settings

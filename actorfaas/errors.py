@@ -1,0 +1,93 @@
+"""The error hierarchy of the platform.
+
+    ActorFaasError
+    ├── ConfigError                 a setting is missing, malformed or contradictory
+    ├── WireError                   bytes on a socket are not a message
+    │   ├── FrameTooLarge
+    │   └── MalformedFrame
+    ├── PeerUnavailable             the actor asked is not connected, or the connection broke
+    ├── AskTimeout                  the actor asked did not answer before the deadline
+    ├── MailboxFull                 an actor's inbox is at its bound
+    ├── RequestRefused              the actor asked answered with a reason (`code`, `detail`)
+    ├── IllegalTransition           a state machine was asked for a step its table does not have
+    ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
+    └── UserCodeError               the person's code, not the platform's
+        ├── DeployError             a bundle cannot be imported, or its definition is wrong
+        └── HandlerError            a handler raised
+
+This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
+"""
+
+from __future__ import annotations
+
+
+class ActorFaasError(Exception):
+    """Base of every error the platform raises on purpose."""
+
+
+class ConfigError(ActorFaasError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class WireError(ActorFaasError):
+    """The bytes received are not a message; the connection that sent them is closed."""
+
+
+class FrameTooLarge(WireError):
+    """A frame announces more bytes than the limit allows."""
+
+
+class MalformedFrame(WireError):
+    """A frame is not valid msgpack, names an unknown message, or has fields of the wrong type."""
+
+
+class PeerUnavailable(ActorFaasError):
+    """The peer is not connected, or the connection broke while an answer was awaited."""
+
+
+class AskTimeout(ActorFaasError):
+    """No answer before the deadline."""
+
+
+class MailboxFull(ActorFaasError):
+    """The receiving actor's inbox is at its bound."""
+
+
+class RequestRefused(ActorFaasError):
+    """The peer understood the request and says no.
+
+    `code` is a short stable identifier (`messages.Refused` lists them); `detail` is for people.
+    """
+
+    def __init__(self, code: str, detail: str, *, retryable: bool = False, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class IllegalTransition(ActorFaasError):
+    """A state machine was asked for a step that its table does not allow."""
+
+
+class InvariantViolation(ActorFaasError):
+    """Two pieces of state contradict each other; only `check_invariants` raises this."""
+
+
+class UserCodeError(ActorFaasError):
+    """The fault lies in the deployed code."""
+
+
+class DeployError(UserCodeError):
+    """A bundle cannot be packed, imported or initialised, or declares something impossible."""
+
+
+class HandlerError(UserCodeError):
+    """A handler raised; `error_type` is the class name of what it raised."""
+
+    def __init__(self, error_type: str, message: str, traceback: str = "") -> None:
+        super().__init__(f"{error_type}: {message}")
+        self.error_type = error_type
+        self.message = message
+        self.traceback = traceback

@@ -1,0 +1,49 @@
+"""Identifiers and topic names. Nothing here keeps state or imports anything heavy.
+
+Topic names follow the platform this one descends from: `new_fw_reporting`, `request_next_fw` and
+`{function_topic}_{pid}`. A *function topic* is `NAME@VERSION`, so that two versions of a function never share
+workers. Work that needs a fresh instance waits on a topic of its own, `{function_topic}!{strategy}`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+NEW_FW_REPORTING = "new_fw_reporting"
+REQUEST_NEXT_FW = "request_next_fw"
+
+FRESH_STRATEGIES = frozenset({"fork", "cold"})
+"""Strategies in which every request gets an instance of its own."""
+
+POOLED_STRATEGIES = frozenset({"auto", "resident"})
+"""Strategies served by the function's pool of live workers."""
+
+STRATEGIES = POOLED_STRATEGIES | FRESH_STRATEGIES
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """A unique identifier that sorts by creation time: `PREFIX_` and 26 characters (48 bits of ms, 80 random)."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    digits = []
+    for _ in range(26):
+        digits.append(_ALPHABET[value & 31])
+        value >>= 5
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def function_topic(name: str, version: int) -> str:
+    """The topic that the pool of one function version serves: `resize@3`."""
+    return f"{name}@{version}"
+
+
+def request_topic(function_topic: str, strategy: str) -> str:
+    """The topic a request is published to: the pool's, or the one whose members are made for one request each."""
+    return f"{function_topic}!{strategy}" if strategy in FRESH_STRATEGIES else function_topic
+
+
+def worker_topic(function_topic: str, pid: int) -> str:
+    """One worker's own topic: `resize@3_4711`."""
+    return f"{function_topic}_{pid}"
