@@ -1,0 +1,79 @@
+# What people and CI run. `make` alone lists the targets; only `make`, bash and a Python >= 3.11 must be there before.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
+SLOW := system or swap or vm or browser
+BENCHES := handoff throughput
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: help setup demo test test-fast test-system check bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+setup: $(STAMP)  ## make .venv with everything (quick when nothing changed)
+
+# The stamp is as old as the last installation, so it is done again exactly when pyproject.toml changed.
+$(STAMP): pyproject.toml
+	@if ! $(BIN)/python -c '$(ENOUGH)' 2>/dev/null; then
+	    python=
+	    for candidate in $(PYTHONS); do
+	        if "$$candidate" -c '$(ENOUGH)' 2>/dev/null; then python=$$candidate; break; fi
+	    done
+	    if [ -z "$$python" ]; then
+	        echo "actorfaas needs Python 3.11 or newer; none of these is: $(PYTHONS)." >&2
+	        echo "Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2
+	        exit 1
+	    fi
+	    if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	        echo "installing Debian's python3-venv"
+	        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+	    fi
+	    if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	        echo "$$python cannot make virtual environments. On Debian or Ubuntu: sudo apt install python3-venv" >&2
+	        exit 1
+	    fi
+	    rm -rf $(VENV)
+	    echo "making $(VENV) with $$($$python --version)"
+	    "$$python" -m venv $(VENV)
+	fi
+	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	echo "installing actorfaas and what its development needs"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
+	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: setup  ## start a node, deploy the example workflows, run them, show timings
+	@$(BIN)/python -m workflows.demo
+
+test: setup  ## all tests
+	@$(MAKE) --no-print-directory test-fast
+	$(MAKE) --no-print-directory test-system
+
+test-fast: setup  ## the tests that start no processes
+	@$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
+
+test-system: setup  ## the tests that start real processes
+	@$(BIN)/python -m pytest -q -m '$(SLOW)'
+
+check: setup  ## format, lint, type-check, check import contracts, run the fast tests
+	@$(BIN)/ruff format
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
+
+bench: setup  ## the benchmarks in their quick form (a minute each)
+	@for name in $(BENCHES); do $(BIN)/python -m bench.$$name --quick; done
+
+clean:  ## remove .venv, caches and build results
+	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .actorfaas
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
