@@ -46,6 +46,9 @@ class Settings:
     log_format: str = field(default="auto", metadata={"doc": "console, json, or auto (console on a terminal)"})
     dev: bool = field(default=False, metadata={"doc": "development: tracebacks in error responses"})
     api_token: str = field(default="", metadata={"doc": "bearer token every /v1 request must carry; empty: none"})
+    allowed_hosts: str = field(
+        default="", metadata={"doc": "host names that requests may be addressed to besides this machine's; * for any"}
+    )
     max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
     max_in_flight: int = field(default=4096, metadata={"doc": "most HTTP invocations waiting for a result at once"})
     default_timeout_s: float = field(default=30.0, metadata={"doc": "time limit of functions that declare none"})

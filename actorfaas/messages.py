@@ -180,9 +180,10 @@ class InvocationFailed(Message):
 
 @message(23)
 class InvocationChunk(Message):
-    """LocalQueue → publisher: one piece of a streamed response."""
+    """LocalQueue → publisher: one piece of a streamed response; `content` as in `TaskChunk`."""
 
     request_id: str
+    content: str
     payload: bytes
 
 
@@ -508,9 +509,11 @@ class TaskError(Message):
 
 @message(65)
 class TaskChunk(Message):
-    """FunctionWorker → LocalQueue: one piece of a streamed response."""
+    """FunctionWorker → LocalQueue: one piece of a streamed response. `content` says what the payload is: json (one
+    encoded value), bytes or text (UTF-8); it is the same for all pieces of a response."""
 
     request_id: str
+    content: str
     payload: bytes
 
 
