@@ -21,6 +21,7 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## make .venv with everything (quick when nothing changed)
 
+# UV_NATIVE_TLS: trust the system's certificates, as pip does.
 # The stamp is as old as the last installation, so it is done again exactly when pyproject.toml changed.
 $(STAMP): pyproject.toml
 	@if ! $(BIN)/python -c '$(ENOUGH)' 2>/dev/null; then
@@ -45,10 +46,10 @@ $(STAMP): pyproject.toml
 	    echo "making $(VENV) with $$($$python --version)"
 	    "$$python" -m venv $(VENV)
 	fi
-	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -qq --disable-pip-version-check uv || true
 	echo "installing actorfaas and what its development needs"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
-	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	UV_NATIVE_TLS=1 $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]' \
+	    || $(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	touch $@
 
 demo: setup  ## start a node, deploy the example workflows, run them, show timings
