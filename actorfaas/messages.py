@@ -249,7 +249,9 @@ class AssignTask(Message):
     `armed`: the payload is not here; it will be what another worker publishes to `worker_topic`. Otherwise `payload`
     is delivered now. `next_topic`: the worker reserved for what follows ("" when not known: the result then goes to
     `request_next_fw`). `report_payload`: `TaskFinished` carries a copy of the result although it was handed on.
-    Answered by `TaskFinished` or `TaskFailed`.
+    Answered by `TaskFinished` or `TaskFailed`; a worker that is gone, lent or not free fails it at once with reason
+    `unavailable` (nothing ran). An armed task whose worker is lost before its payload came is answered by
+    `WorkerDetached` only; the result then meant for it goes to `request_next_fw`.
     """
 
     worker_topic: str
@@ -276,7 +278,8 @@ class SetNextTopic(Message):
 
 @message(46)
 class ReleaseAssignment(Message):
-    """ExecutionManager → LocalQueue: an armed task will not come; the worker is free again. No reply."""
+    """ExecutionManager → LocalQueue: an armed task will not come. Confirmed by `WorkerReleased` (topic "") when the
+    worker is free again; when its payload had come before, `TaskFinished.handed_to` has told so and nothing follows."""
 
     worker_topic: str
     task_id: str
