@@ -4,8 +4,18 @@ User code imports `function`, `workflow` and `Context` from here; the import is 
 instance pays for it.
 """
 
-from actorfaas.api import Context, Workflow, function, workflow
+from actorfaas.api import Chain, Context, Function, KeyValue, VersionConflict, Workflow, function, workflow
 
-__all__ = ["Context", "Workflow", "__version__", "function", "workflow"]
+__all__ = [
+    "Chain",
+    "Context",
+    "Function",
+    "KeyValue",
+    "VersionConflict",
+    "Workflow",
+    "__version__",
+    "function",
+    "workflow",
+]
 
 __version__ = "0.1.0"

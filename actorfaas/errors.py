@@ -13,7 +13,9 @@
     ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
     └── UserCodeError               the person's code, not the platform's
         ├── DeployError             a bundle cannot be imported, or its definition is wrong
-        └── HandlerError            a handler raised
+        │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
+        ├── HandlerError            a handler raised
+        └── VersionConflict         a key-value write expected another version
 
 This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
 """
@@ -83,6 +85,10 @@ class DeployError(UserCodeError):
     """A bundle cannot be packed, imported or initialised, or declares something impossible."""
 
 
+class DeclarationError(DeployError, ValueError):
+    """A function or workflow is declared with a name or a setting that cannot be."""
+
+
 class HandlerError(UserCodeError):
     """A handler raised; `error_type` is the class name of what it raised."""
 
@@ -91,3 +97,13 @@ class HandlerError(UserCodeError):
         self.error_type = error_type
         self.message = message
         self.traceback = traceback
+
+
+class VersionConflict(UserCodeError):
+    """A key does not have the version that a compare-and-set write expected; read it again and decide anew."""
+
+    def __init__(self, key: str, expected_version: int) -> None:
+        state = f"version {expected_version}" if expected_version else "absent"
+        super().__init__(f"key {key!r} is not {state} any more")
+        self.key = key
+        self.expected_version = expected_version
