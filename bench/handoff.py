@@ -1,0 +1,123 @@
+"""Time from the end of one state's handler to the start of the next one's, by strategy.
+
+`python -m bench.handoff [--quick] [--json FILE]` runs `random_average` (two states), `order_pipeline` (six states) and
+a workflow with 1 MiB between its states, each with the strategies cold, fork and resident, interleaved in one run. Then
+it takes a warm HTTP call of a no-op apart, beside functions-framework and a plain uvicorn no-op.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from bench import load, peers
+from bench.machine import ROOT
+from bench.measure import Summary, paired_ratio
+from bench.node import Node, running
+from bench.report import Report, options
+
+STRATEGIES = ("resident", "fork", "cold")
+TIMING = re.compile(r"(\w+);dur=([\d.]+)")
+
+Samples = dict[tuple[str, str], dict[str, list[float]]]
+
+
+def order_input() -> Any:  # whatever the example's file holds
+    return json.loads((ROOT / "workflows/order_pipeline/inputs/basket.json").read_text())
+
+
+def workflow_inputs() -> dict[str, Any]:
+    """The workflows measured and what they are given."""
+    return {"random_average": {"count": 1000, "seed": 7}, "order_pipeline": order_input(), "payload": None}
+
+
+def run_once(node: Node, name: str, value: object, strategy: str, into: dict[str, list[float]]) -> None:
+    """One execution: its end-to-end time and every gap between its states, in ms."""
+    started = time.perf_counter()
+    response = node.invoke(name, value, **{"Actorfaas-Strategy": strategy})
+    into.setdefault("end to end", []).append((time.perf_counter() - started) * 1000)
+    execution = node.get(f"/v1/executions/{response.headers['Actorfaas-Execution']}")
+    into.setdefault("gap", []).extend(state["gap_ms"] for state in execution["states"][1:])
+    into.setdefault("run", []).extend(state["run_ms"] for state in execution["states"])
+
+
+def measure_workflows(node: Node, rounds: int, report: Report) -> Samples:
+    """All workflows × strategies in turn, `rounds` times; cold runs a tenth as often (it is slow and steady)."""
+    samples: Samples = {}
+    inputs = workflow_inputs()
+    for round_number in range(rounds + 3):
+        for name, value in inputs.items():
+            for strategy in STRATEGIES:
+                if strategy == "cold" and round_number % 10:
+                    continue
+                warm_up = round_number < 3 and strategy != "cold"
+                into: dict[str, list[float]] = {} if warm_up else samples.setdefault((name, strategy), {})
+                run_once(node, name, value, strategy, into)
+    for (name, strategy), series in samples.items():
+        gap, total = Summary.of(series["gap"]), Summary.of(series["end to end"])
+        report.rows.append(
+            {
+                "workflow": name,
+                "strategy": strategy,
+                "runs": total.count,
+                "gap p50 ms": gap.p50,
+                "gap p99 ms": gap.p99,
+                "end to end p50 ms": total.p50,
+                "end to end p99 ms": total.p99,
+                "handlers p50 ms": Summary.of(series["run"]).p50,
+            }
+        )
+    return samples
+
+
+def measure_call(node: Node, rounds: int, report: Report) -> None:
+    """A warm no-op over one connection beside its peers, and where its time goes."""
+    with peers.plain_uvicorn() as plain, peers.functions_framework() as framework:
+        targets = {"actorfaas": f"{node.url}/v1/invoke/noop", "functions-framework": framework, "plain uvicorn": plain}
+        medians: dict[str, list[float]] = {name: [] for name in targets}
+        for _ in range(rounds):
+            for name, url in targets.items():
+                outcome = load.run(url, load.post(url, b"null"), connections=1, duration_s=0.5)
+                medians[name].append(Summary.of(outcome.latencies_s).p50 * 1000)
+    for name, values in medians.items():
+        ratio = paired_ratio(values, medians["functions-framework"])
+        p50 = Summary.of(values).p50
+        report.rows.append({"warm no-op, 1 connection": name, "p50 ms": p50, "× functions-framework": ratio})
+    ratio = paired_ratio(medians["actorfaas"], medians["functions-framework"])
+    report.budget("warm HTTP no-op, 1 connection, against functions-framework", 0.75, ratio, "×")
+    take_apart(node, Summary.of(medians["actorfaas"]).p50, report)
+
+
+def take_apart(node: Node, total_ms: float, report: Report) -> None:
+    """Server-Timing of many warm calls: queue, start and run; the rest of the client's time is HTTP."""
+    parts: dict[str, list[float]] = {}
+    for _ in range(300):
+        timing = node.invoke("noop", None).headers["Server-Timing"]
+        for part, duration in TIMING.findall(timing):
+            parts.setdefault(part, []).append(float(duration))
+    medians = {part: Summary.of(values).p50 for part, values in parts.items()}
+    medians["HTTP, both ways, and the client"] = total_ms - sum(medians.values())
+    for part, value in medians.items():
+        report.rows.append({"part of a warm call": part, "p50 ms": value, "share": value / total_ms})
+
+
+def main() -> None:
+    """Run, print, write."""
+    chosen = options(__doc__)
+    report = Report("handoff", chosen.seed)
+    with running() as node:
+        for path in ("workflows/random_average", "workflows/order_pipeline", "bench/payload", "bench/noop"):
+            node.deploy(path)
+        samples = measure_workflows(node, 30 if chosen.quick else 300, report)
+        measure_call(node, 5 if chosen.quick else 20, report)
+    small = samples["order_pipeline", "resident"]["gap"] + samples["random_average", "resident"]["gap"]
+    report.budget("state to state, resident, p50", 0.2, Summary.of(small).p50, "ms")
+    report.budget("state to state, resident, p99", 1.0, Summary.of(small).p99, "ms")
+    report.budget("1 MiB between states, p50", 3.0, Summary.of(samples["payload", "resident"]["gap"]).p50, "ms")
+    report.finish(chosen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The whole platform once: a node starts, the examples are deployed, called over HTTP, and what happened is shown.
+
+`make demo` runs this. It takes a free port and a temporary folder, stops the node at the end, and fails if an answer
+was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from actorfaas.testing import running_node
+
+EXAMPLES = Path(__file__).resolve().parent
+LONGEST_RESULT = 60
+
+console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+
+
+class WrongAnswer(AssertionError):
+    """The platform answered something else than it should."""
+
+
+def expect(condition: bool, what: str) -> None:
+    """Fail the demonstration unless `condition`."""
+    if not condition:
+        raise WrongAnswer(what)
+
+
+def example_input(name: str) -> Any:  # whatever the example's file holds
+    return json.loads((EXAMPLES / name).read_text("utf-8"))
+
+
+def deploy(url: str, name: str) -> None:
+    """Deploy one example with the command line."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "actorfaas", "--url", url, "-o", "json", "deploy", str(EXAMPLES / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    expect(done.returncode == 0, f"deploying {name} failed: {done.stderr}")
+    deployed = json.loads(done.stdout)
+    what = ", ".join([*deployed["workflows"], *deployed["functions"]])
+    console.print(f"  [green]deployed[/green] {name} in {time.perf_counter() - started:.1f} s: [dim]{what}[/dim]")
+
+
+def short(value: object) -> str:
+    """A result as one line of text."""
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]}… ({len(text):,} bytes)"
+
+
+def run_workflow(http: httpx.Client, name: str, value: object, rounds: int = 5) -> Any:  # the workflow's own result
+    """Run a workflow a few times; show the last run state by state."""
+    for _ in range(rounds):
+        response = http.post(f"/v1/invoke/{name}", json=value)
+        expect(response.status_code == 200, f"{name}: {response.status_code} {response.text}")
+    execution = http.get(f"/v1/executions/{response.headers['Actorfaas-Execution']}").json()
+    expect(execution["status"] == "succeeded", f"{name} ended {execution['status']}")
+    show_states(name, execution)
+    console.print(f"  result: {short(response.json())}\n")
+    return response.json()
+
+
+def show_states(name: str, execution: dict[str, Any]) -> None:
+    """One line for each state: who ran it, and where the time went."""
+    table = Table(title=f"workflow {name}, execution {execution['execution_id']}", title_justify="left")
+    table.add_column("state")
+    table.add_column("worker")
+    table.add_column("instance")
+    for column in ("hand-off ms", "run ms"):
+        table.add_column(column, justify="right")
+    for number, state in enumerate(execution["states"]):
+        gap = f"{state['gap_ms']:.3f}" if number else ""
+        table.add_row(state["name"], state["worker"], state["start_kind"], gap, f"{state['run_ms']:.3f}")
+    console.print(table)
+
+
+def call_functions(http: httpx.Client) -> None:
+    """Every function of functionbench once, with the time that Server-Timing reports."""
+    table = Table(title="functions, one warm call each", title_justify="left")
+    for column in ("function", "Server-Timing", "result"):
+        table.add_column(column)
+    for path in sorted((EXAMPLES / "functionbench" / "inputs").glob("*-a.json")):
+        name = path.stem.removesuffix("-a")
+        for _ in range(2):
+            response = http.post(f"/v1/invoke/{name}", content=path.read_bytes())
+            expect(response.status_code == 200, f"{name}: {response.status_code} {response.text}")
+        table.add_row(name, response.headers["Server-Timing"], short(response.json()))
+    console.print(table)
+
+
+def compare_strategies(http: httpx.Client) -> None:
+    """The same call with every way to get an instance."""
+    table = Table(title="one call of `hello`, by strategy", title_justify="left")
+    for column in ("strategy", "milliseconds", "Server-Timing"):
+        table.add_column(column)
+    for strategy in ("resident", "fork", "cold"):
+        started = time.perf_counter()
+        response = http.post("/v1/invoke/hello", json={"name": "Ada"}, headers={"Actorfaas-Strategy": strategy})
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        expect(response.json() == "Hello, Ada!", f"hello with {strategy}: {response.text}")
+        table.add_row(strategy, f"{elapsed_ms:.2f}", response.headers["Server-Timing"])
+    console.print(table)
+
+
+def run_asynchronously(http: httpx.Client) -> None:
+    """A 202 now, the result later."""
+    body = example_input("random_average/inputs/small.json")
+    response = http.post("/v1/invoke/random_average", json=body, headers={"Prefer": "respond-async"})
+    expect(response.status_code == 202, f"asynchronous call: {response.status_code} {response.text}")
+    location = response.headers["Location"]
+    execution = http.get(location, params={"wait": 10}).json()
+    expect(execution["status"] == "succeeded", f"asynchronous execution: {execution}")
+    console.print(f"asynchronous: 202, {location} → {execution['status']} {short(execution['output'])}")
+
+
+def show_a_failure(http: httpx.Client) -> None:
+    """What a caller sees when user code raises."""
+    response = http.post("/v1/invoke/order_pipeline", json=example_input("order_pipeline/inputs/rejected.json"))
+    problem = response.json()
+    expect(response.status_code == 500, f"rejected order: {response.status_code} {response.text}")
+    expect(problem["error_type"] == "OrderRejected", f"rejected order: {problem}")
+    console.print(f"a failing state: {response.status_code} {problem['error_type']}: {problem['detail']}")
+
+
+def show_logs(http: httpx.Client) -> None:
+    """What one function logged, with the execution it belongs to."""
+    lines = http.get("/v1/logs", params={"function": "charge_card", "wait": 5, "limit": 1}).json()["lines"]
+    expect(bool(lines), "charge_card logged nothing")
+    console.print(f"log of charge_card: {lines[0]['text']}  [dim]({lines[0]['execution_id']})[/dim]")
+
+
+def tour(url: str) -> None:
+    """Everything the demonstration shows, against a node that runs."""
+    console.rule("deploy")
+    for name in ("random_average", "order_pipeline", "convolution", "functionbench"):
+        deploy(url, name)
+    with httpx.Client(base_url=url, timeout=60) as http:
+        console.rule("workflows")
+        average = run_workflow(http, "random_average", example_input("random_average/inputs/small.json"))
+        expect(average["count"] == 1000 and 0.4 < average["average"] < 0.6, f"random_average: {average}")
+        order = run_workflow(http, "order_pipeline", example_input("order_pipeline/inputs/basket.json"))
+        expect(order["total"] == "89.28" and order["status"] == "confirmed", f"order_pipeline: {order}")
+        picture = run_workflow(http, "convolution", example_input("convolution/inputs/medium.json"))
+        expect(sum(picture["histogram"]["counts"]) == 384 * 384, f"convolution: {picture}")
+        console.rule("functions")
+        call_functions(http)
+        compare_strategies(http)
+        console.rule("more")
+        run_asynchronously(http)
+        show_a_failure(http)
+        show_logs(http)
+        workers = http.get("/v1/workers").json()["workers"]
+        console.print(f"{len(workers)} live instances on this node")
+
+
+def main() -> int:
+    """Run the tour; 0 only if every answer was right."""
+    console.rule("start")
+    try:
+        with running_node() as node:
+            console.print(f"a node answers at {node.url}")
+            tour(node.url)
+    except WrongAnswer as error:
+        console.print(f"[red]wrong:[/red] {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; the node has been stopped")
+        return 130
+    console.rule("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
