@@ -81,7 +81,7 @@ def test_order_pipeline_confirms_the_basket(load: Any) -> None:
     assert ctx.kv.get("stock/tea") == app.INITIAL_STOCK - 12
 
 
-def test_stock_is_taken_again_when_another_order_was_faster(load: Any) -> None:
+def test_stock_is_taken_again_when_another_order_was_faster(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     app = load("order_pipeline")
     ctx = Context()
     put, attempts = ctx.kv.put, []
@@ -92,7 +92,7 @@ def test_stock_is_taken_again_when_another_order_was_faster(load: Any) -> None:
             raise VersionConflict(key, 0)
         return put(key, value, **options)
 
-    ctx.kv.put = contested
+    monkeypatch.setattr(ctx.kv, "put", contested)
     app.take_from_stock(ctx, "mug", 1)
     assert len(attempts) == 2
 
