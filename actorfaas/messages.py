@@ -449,10 +449,14 @@ class QueueDescription(Message):
 
 @message(60)
 class AttachWorker(Message):
-    """FunctionWorker supervisor → LocalQueue, on the handover socket with one end of a worker's connection."""
+    """FunctionWorker supervisor → LocalQueue, on the handover socket with one end of a worker's connection.
+
+    `app`: the application the function belongs to; the namespace of its key-value data.
+    """
 
     worker_topic: str
     function_topic: str
+    app: str
     pid: int
     start_kind: str
 
