@@ -11,6 +11,11 @@
     ├── RequestRefused              the actor asked answered with a reason (`code`, `detail`)
     ├── IllegalTransition           a state machine was asked for a step its table does not have
     ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
+    ├── ClientError                 a call over HTTP did not succeed (raised by `actorfaas.client`)
+    │   ├── NodeUnreachable         no node answers there, or the connection broke
+    │   ├── ResponseTimeout         the node did not answer in time
+    │   ├── StreamInterrupted       a streamed response ended before its end
+    │   └── ApiProblem              the node answered with a problem (`status`, `code`, `detail`, ...)
     └── UserCodeError               the person's code, not the platform's
         ├── DeployError             a bundle cannot be imported, or its definition is wrong
         │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
@@ -75,6 +80,56 @@ class IllegalTransition(ActorFaasError):
 
 class InvariantViolation(ActorFaasError):
     """Two pieces of state contradict each other; only `check_invariants` raises this."""
+
+
+class ClientError(ActorFaasError):
+    """A call to a node over HTTP did not succeed."""
+
+
+class NodeUnreachable(ClientError):
+    """No node answers at the URL, or the connection broke before the answer was complete."""
+
+
+class ResponseTimeout(ClientError):
+    """The node did not answer in the time the client waits."""
+
+
+class StreamInterrupted(ClientError):
+    """A streamed response ended before its end; what came until then was delivered."""
+
+
+class ApiProblem(ClientError):
+    """The node answered with problem details (RFC 9457).
+
+    `status` is the HTTP status, `code` a short stable identifier, `detail` is for people; `error_type`, `function`
+    and `traceback` are set for failures of user code.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        request_id: str = "",
+        execution_id: str = "",
+        retryable: bool = False,
+        retry_after_s: float = 0.0,
+        error_type: str = "",
+        function: str = "",
+        traceback: str = "",
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+        self.execution_id = execution_id
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.error_type = error_type
+        self.function = function
+        self.traceback = traceback
 
 
 class UserCodeError(ActorFaasError):

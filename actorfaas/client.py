@@ -1,0 +1,437 @@
+"""The HTTP API as Python calls: what the command line uses, and anyone else.
+
+    from actorfaas.client import Client
+
+    with Client() as node:
+        node.invoke("hello", {"name": "Ada"})
+
+Owns turning answers into values and problems into exceptions. Every method raises ClientError: NodeUnreachable,
+ResponseTimeout, ApiProblem or StreamInterrupted. Replies of the listing methods are the API's own JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from actorfaas import __version__
+from actorfaas.discovery import find_node
+from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout, StreamInterrupted
+
+Json = Any  # a decoded JSON document: the caller's business
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+"""How long an answer of the API may take; invocations and deployments have their own limits."""
+DEPLOY_TIMEOUT_S = 600.0
+INVOKE_TIMEOUT_S = 86_400.0
+"""An invocation without a limit of its own: the node's limit ends it long before."""
+GRACE_S = 10.0
+"""How much longer than the node the client waits, so that the node's own answer (504) arrives."""
+LOG_WAIT_S = 20.0
+_PROBLEM = "application/problem+json"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an invocation answered. `body` is exactly what the node sent; `timing` its Server-Timing header."""
+
+    body: bytes
+    content_type: str
+    request_id: str
+    execution_id: str
+    worker: str
+    timing: str
+
+    def value(self) -> Json:
+        """The result decoded: JSON; a list for streamed JSON values; text or bytes for other streams."""
+        if self.content_type == "application/x-ndjson":
+            return [json.loads(line) for line in self.body.splitlines() if line]
+        if self.content_type == "text/plain":
+            return self.body.decode()
+        return self.body if self.content_type == "application/octet-stream" else json.loads(self.body)
+
+
+class OpenCall:
+    """An invocation whose response is arriving: `head` is known (its body empty), `pieces()` yields the body."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self.head = _answer(response, b"")
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it arrives. Raises StreamInterrupted when it ends early."""
+        request_id = self.head.request_id
+        try:
+            yield from self._response.iter_bytes()
+        except httpx.ReadTimeout as error:
+            raise ResponseTimeout(f"request {request_id}: nothing more came in time") from error
+        except httpx.TransportError as error:
+            raise StreamInterrupted(
+                f"request {request_id}: the response ended early: {error}; see: actorfaas logs --request {request_id}"
+            ) from error
+
+
+class Client:
+    """A connection to one node. Use as a context manager, or `close()` it. Not to be shared between threads."""
+
+    def __init__(self, url: str = "", *, token: str = "") -> None:
+        target = find_node(url, token)
+        self.url = target.url.rstrip("/")
+        headers = {"User-Agent": f"actorfaas/{__version__}"}
+        if target.token:
+            headers["Authorization"] = f"Bearer {target.token}"
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,  # no proxy between a person and their own node
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    # --- invocations ---------------------------------------------------------------------------------------------
+
+    def invoke(
+        self,
+        name: str,
+        value: Json = None,
+        *,
+        strategy: str = "",
+        timeout_s: float | None = None,
+        idempotency_key: str = "",
+    ) -> Json:
+        """Call a function or run a workflow with a JSON value; returns its decoded result."""
+        return self.call(
+            name,
+            json.dumps(value).encode(),
+            strategy=strategy,
+            timeout_s=timeout_s,
+            idempotency_key=idempotency_key,
+        ).value()
+
+    def call(
+        self,
+        name: str,
+        body: bytes = b"",
+        *,
+        strategy: str = "",
+        timeout_s: float | None = None,
+        idempotency_key: str = "",
+    ) -> Answer:
+        """As `invoke`, with the JSON as bytes in and out, and what the node said about the call."""
+        with self.open(name, body, strategy=strategy, timeout_s=timeout_s, idempotency_key=idempotency_key) as opened:
+            return _answer(opened._response, b"".join(opened.pieces()))
+
+    @contextmanager
+    def open(
+        self,
+        name: str,
+        body: bytes = b"",
+        *,
+        strategy: str = "",
+        timeout_s: float | None = None,
+        idempotency_key: str = "",
+    ) -> Iterator[OpenCall]:
+        """As `call`, for a response that is to be read piece by piece."""
+        headers = _invocation_headers(strategy, timeout_s, idempotency_key)
+        request = self._http.build_request(
+            "POST",
+            _invoke_path(name),
+            content=body,
+            headers=headers,
+            timeout=_call_timeout(timeout_s),
+        )
+        response = self._send(request, stream=True)
+        try:
+            if response.status_code >= 400:
+                with _translated(self.url):
+                    response.read()
+                raise _problem(response)
+            yield OpenCall(response)
+        finally:
+            response.close()
+
+    def stream(
+        self, name: str, value: Json = None, *, strategy: str = "", timeout_s: float | None = None
+    ) -> Iterator[Json]:
+        """Call a generator function; yields its items as they come: JSON values, or pieces of bytes."""
+        with self.open(name, json.dumps(value).encode(), strategy=strategy, timeout_s=timeout_s) as opened:
+            if opened.head.content_type == "application/x-ndjson":
+                yield from (json.loads(line) for line in _lines(opened.pieces()))
+            elif opened.head.content_type == "application/json":
+                yield json.loads(b"".join(opened.pieces()))
+            else:
+                yield from opened.pieces()
+
+    def start(
+        self,
+        name: str,
+        body: bytes = b"",
+        *,
+        strategy: str = "",
+        timeout_s: float | None = None,
+        idempotency_key: str = "",
+    ) -> str:
+        """Start an asynchronous execution; returns its id once the node has accepted it."""
+        headers = _invocation_headers(strategy, timeout_s, idempotency_key) | {"Prefer": "respond-async"}
+        response = self._request("POST", _invoke_path(name), content=body, headers=headers)
+        location: str = response.headers.get("Location", "")
+        return response.headers.get("Actorfaas-Execution", "") or location.rpartition("/")[2]
+
+    # --- executions ------------------------------------------------------------------------------------------------
+
+    def execution(self, execution_id: str, *, wait_s: float = 0.0) -> Json:
+        """State, output, error and states of an execution; waits up to `wait_s` for it to end."""
+        return self._get(
+            f"/v1/executions/{quote(execution_id, safe='')}", wait_s=wait_s, wait=f"{wait_s:g}" if wait_s else ""
+        )
+
+    def executions(self, *, name: str = "", status: str = "", limit: int = 20, cursor: str = "") -> Json:
+        """Executions, newest first: `{executions, next_cursor}`."""
+        return self._get("/v1/executions", name=name, status=status, limit=str(limit), cursor=cursor)
+
+    def history(self, execution_id: str) -> Json:
+        """Every event of an execution."""
+        return self._get(f"/v1/executions/{quote(execution_id, safe='')}/history")
+
+    def cancel(self, execution_id: str) -> Json:
+        """Stop an execution."""
+        return self._json(self._request("POST", f"/v1/executions/{quote(execution_id, safe='')}/cancel"))
+
+    # --- deployments -----------------------------------------------------------------------------------------------
+
+    def deploy(self, app: str, archive: bytes, *, entry: str = "") -> Json:
+        """Deploy a zip archive (`actorfaas.packing.pack` makes one): `{app, version, functions, workflows, ...}`."""
+        return self._json(
+            self._request(
+                "PUT",
+                f"/v1/deployments/{quote(app, safe='')}",
+                content=archive,
+                params={"entry": entry} if entry else {},
+                headers={"Content-Type": "application/zip"},
+                timeout_s=DEPLOY_TIMEOUT_S,
+            )
+        )
+
+    def deployments(self) -> Json:
+        """The active version of every application."""
+        return self._get("/v1/deployments")
+
+    def deployment(self, app: str) -> Json:
+        """Every version of one application."""
+        return self._get(f"/v1/deployments/{quote(app, safe='')}")
+
+    def rollback(self, app: str, version: int = 0) -> Json:
+        """Make an earlier version current; 0: the one before."""
+        path = f"/v1/deployments/{quote(app, safe='')}/rollback"
+        body = json.dumps({"version": version}).encode() if version else b""
+        return self._json(self._request("POST", path, content=body, timeout_s=DEPLOY_TIMEOUT_S))
+
+    def remove(self, app: str) -> None:
+        """Stop serving an application."""
+        self._request("DELETE", f"/v1/deployments/{quote(app, safe='')}")
+
+    # --- what there is ---------------------------------------------------------------------------------------------
+
+    def functions(self) -> Json:
+        """Every function that can be called."""
+        return self._get("/v1/functions")
+
+    def function(self, name: str) -> Json:
+        """One function with its settings."""
+        return self._get(f"/v1/functions/{quote(name, safe='')}")
+
+    def workflows(self) -> Json:
+        """Every workflow that can be run."""
+        return self._get("/v1/workflows")
+
+    def workflow(self, name: str) -> Json:
+        """One workflow with its definition."""
+        return self._get(f"/v1/workflows/{quote(name, safe='')}")
+
+    def workers(self) -> Json:
+        """The pool of instances."""
+        return self._get("/v1/workers")
+
+    def node(self) -> Json:
+        """The node: version, settings, actors."""
+        return self._get("/v1/node")
+
+    def is_ready(self) -> bool:
+        """Whether the node says that it can serve requests. Raises NodeUnreachable when none answers."""
+        return self._send(self._http.build_request("GET", "/readyz")).status_code == 200
+
+    # --- logs --------------------------------------------------------------------------------------------------------
+
+    def logs(
+        self,
+        *,
+        function: str = "",
+        request: str = "",
+        execution: str = "",
+        after: int = 0,
+        limit: int = 100,
+        tail: bool = False,
+        wait_s: float = 0.0,
+    ) -> Json:
+        """Lines that functions wrote: `{lines, after}`; continue with that `after`. `tail`: the newest ones."""
+        return self._get(
+            "/v1/logs",
+            wait_s=wait_s,
+            function=function,
+            request=request,
+            execution=execution,
+            after=str(after) if after else "",
+            limit=str(limit),
+            tail="true" if tail else "",
+            wait=f"{wait_s:g}" if wait_s else "",
+        )
+
+    def follow_logs(
+        self, *, function: str = "", request: str = "", execution: str = "", after: int = 0
+    ) -> Iterator[Json]:
+        """Lines as they are written, after the line numbered `after`, without end."""
+        while True:
+            reply = self.logs(
+                function=function, request=request, execution=execution, after=after, limit=1000, wait_s=LOG_WAIT_S
+            )
+            yield from reply["lines"]
+            after = int(reply["after"])
+
+    # --- HTTP --------------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, *, wait_s: float = 0.0, **params: str) -> Json:
+        given = {name: value for name, value in params.items() if value}
+        return self._json(self._request("GET", path, params=given, timeout_s=ANSWER_TIMEOUT_S + wait_s))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes = b"",
+        headers: dict[str, str] | None = None,
+        params: dict[str, str] | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> httpx.Response:
+        request = self._http.build_request(
+            method,
+            path,
+            content=content or None,
+            headers=headers,
+            params=params,
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+        )
+        response = self._send(request)
+        if response.status_code >= 400:
+            raise _problem(response)
+        return response
+
+    def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        with _translated(self.url):
+            return self._http.send(request, stream=stream)
+
+    def _json(self, response: httpx.Response) -> Json:
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError as error:
+            raise NodeUnreachable(f"what answers at {self.url} is no actorfaas node: its answer is not JSON") from error
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Raise this package's errors for httpx's."""
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise NodeUnreachable(f"no node answers at {url} (no connection in {CONNECT_TIMEOUT_S:g} s)") from error
+    except httpx.ConnectError as error:
+        raise NodeUnreachable(f"no node answers at {url} ({error})") from error
+    except httpx.TimeoutException as error:
+        raise ResponseTimeout(f"the node at {url} did not answer in time") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise NodeUnreachable(f"{url!r} is not a URL of a node ({error})") from error
+    except httpx.TransportError as error:
+        raise NodeUnreachable(f"the connection to {url} broke: {error or type(error).__name__}") from error
+
+
+def _invoke_path(name: str) -> str:
+    return f"/v1/invoke/{quote(name, safe='')}"
+
+
+def _call_timeout(timeout_s: float | None) -> httpx.Timeout:
+    limit_s = INVOKE_TIMEOUT_S if timeout_s is None else timeout_s + GRACE_S
+    return httpx.Timeout(limit_s, connect=CONNECT_TIMEOUT_S)
+
+
+def _invocation_headers(strategy: str, timeout_s: float | None, idempotency_key: str) -> dict[str, str]:
+    given = {
+        "Content-Type": "application/json",
+        "Actorfaas-Strategy": strategy,
+        "Actorfaas-Timeout": "" if timeout_s is None else f"{timeout_s:g}",
+        "Idempotency-Key": idempotency_key,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _answer(response: httpx.Response, body: bytes) -> Answer:
+    headers = response.headers
+    return Answer(
+        body=body,
+        content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
+        request_id=headers.get("X-Request-Id", ""),
+        execution_id=headers.get("Actorfaas-Execution", ""),
+        worker=headers.get("Actorfaas-Worker", ""),
+        timing=headers.get("Server-Timing", ""),
+    )
+
+
+def _problem(response: httpx.Response) -> ApiProblem:
+    """The exception for an answer with an error status, whoever wrote it (a proxy's is no problem document)."""
+    document: dict[str, Json] = {}
+    if response.headers.get("Content-Type", "").startswith(_PROBLEM):
+        try:
+            document = response.json()
+        except ValueError:
+            document = {}
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiProblem(
+        response.status_code,
+        str(document.get("type", "")).rpartition(":")[2] or "http_error",
+        str(document.get("detail") or document.get("title") or response.text[:500] or response.reason_phrase),
+        request_id=str(document.get("request_id") or response.headers.get("X-Request-Id", "")),
+        execution_id=str(document.get("execution_id") or response.headers.get("Actorfaas-Execution", "")),
+        retryable=bool(document.get("retryable", False)),
+        retry_after_s=float(retry_after) if retry_after.isdecimal() else 0.0,
+        error_type=str(document.get("error_type", "")),
+        function=str(document.get("function", "")),
+        traceback=str(document.get("traceback", "")),
+    )
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Complete, non-empty lines from bytes cut anywhere."""
+    rest = b""
+    for piece in pieces:
+        *complete, rest = (rest + piece).split(b"\n")
+        yield from (line for line in complete if line)
+    if rest:
+        yield rest
