@@ -30,6 +30,7 @@ MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 
 _LENGTHS = _struct.Struct("!II")
 _PREFIX_BYTES = _LENGTHS.size
+FRAME_PREFIX_BYTES = _PREFIX_BYTES
 
 Value = Any  # one msgpack value: its type is checked against the message's field when a codec decodes it
 
@@ -79,7 +80,7 @@ class _Codec:
         found = self.get(message)
         return (found,) if self.single else found
 
-    def build(self, values: list[Value], payload: bytes) -> Message:
+    def build(self, values: list[Value], payload: bytes | bytearray) -> Message:
         if len(values) != self.count:
             raise MalformedFrame(f"{self.cls.__name__}: {len(values)} fields instead of {self.count}")
         if not all(map(isinstance, values, self.types)):
@@ -179,6 +180,17 @@ def encode(message: Message, kind: int = Kind.TELL, ask_id: int = 0) -> tuple[by
     return _LENGTHS.pack(len(header), len(payload)) + header, payload
 
 
+def frame_lengths(data: bytes | bytearray, position: int = 0) -> tuple[int, int]:
+    """Bytes of header and payload that the frame beginning at `position` announces; the caller checks the limits."""
+    lengths: tuple[int, int] = _LENGTHS.unpack_from(data, position)
+    return lengths
+
+
+def decode_parts(header: bytes | bytearray, payload: bytes | bytearray) -> Frame:
+    """A frame whose parts a blocking reader received one by one; a large `payload` need not be copied to `bytes`."""
+    return _decode(header, payload)
+
+
 def decode_one(data: bytes) -> Frame:
     """The one frame that `data` holds exactly."""
     frames = list(Decoder().feed(data))
@@ -235,7 +247,7 @@ class Decoder:
                 buffer += data[position:]
 
 
-def _decode(header: bytes, payload: bytes) -> Frame:
+def _decode(header: bytes | bytearray, payload: bytes | bytearray) -> Frame:
     try:
         values = msgpack.unpackb(header, strict_map_key=True, max_ext_len=0)
     except (ValueError, msgpack.exceptions.UnpackException) as error:
