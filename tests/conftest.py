@@ -1,0 +1,28 @@
+"""Fixtures that several parts of the tests share."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.actors_kit import Kit
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A folder with a short path, since Unix sockets allow 107 bytes and `tmp_path` can be longer."""
+    folder = Path(tempfile.mkdtemp(prefix="afaas-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def kit(short_dir: Path) -> AsyncIterator[Kit]:
+    """Actors in this test's event loop; see `tests.actors_kit`."""
+    made = Kit(short_dir)
+    yield made
+    await made.close()
