@@ -22,7 +22,7 @@ Json = Any  # a decoded JSON document: the caller's business
 
 def run_chain(chain: Chain, value: Json, kv: KeyValue | None = None) -> Json:
     """Give `value` to the first function, each result to the next one; returns the last result."""
-    execution_id = new_id("exec")
+    execution_id = new_id("exe")
     kv = MemoryKeyValue() if kv is None else kv
     for state, step in zip(chain.state_names(), chain.steps, strict=True):
         context = Context(

@@ -1,0 +1,115 @@
+"""`actorfaas list` and `show`: what is deployed, and one thing of it in detail."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from actorfaas.cli.executions import states_table, took
+from actorfaas.cli.output import ago, write_json, write_table
+from actorfaas.cli.target import Options, common_options
+from actorfaas.errors import ApiProblem
+
+if TYPE_CHECKING:
+    from actorfaas.client import Client
+
+Json = Any  # a decoded JSON document: what the API answered
+
+EXECUTION_PREFIX = "exe_"
+
+
+@click.command("list")
+@common_options
+def list_command(options: Options) -> None:
+    """List every function and workflow that can be called, with its application."""
+    with options.client() as node:
+        functions, workflows = node.functions()["functions"], node.workflows()["workflows"]
+    if options.as_json:
+        write_json({"functions": functions, "workflows": workflows})
+        return
+    rows = [
+        (one["name"], kind, one.get("app", ""), str(one.get("version", "")), how(one), one.get("description", ""))
+        for kind, found in (("workflow", workflows), ("function", functions))
+        for one in found
+    ]
+    write_table(("name", "kind", "app", "version", "how", "description"), rows)
+
+
+@click.command("show")
+@click.argument("name")
+@click.option("--asl", is_flag=True, help="Only the workflow's Amazon States Language definition.")
+@click.option("--history", is_flag=True, help="Every event of the execution.")
+@common_options
+def show_command(options: Options, name: str, asl: bool, history: bool) -> None:
+    """Show the function, workflow or execution NAME."""
+    with options.client() as node:
+        if name.startswith(EXECUTION_PREFIX):
+            if history:
+                write_json(node.history(name))
+            else:
+                _show_execution(options, node.execution(name))
+            return
+        found = _find(node, name)
+    if asl:
+        if "definition" not in found:
+            raise click.UsageError(f"{name} is a function; only workflows have a definition")
+        write_json(found["definition"])
+    elif options.as_json:
+        write_json(found)
+    else:
+        _show_settings(found)
+
+
+def how(one: Json) -> str:
+    """The setting that says most about how something runs."""
+    return str(one.get("durability") or one.get("strategy") or "")
+
+
+def _find(node: Client, name: str) -> Json:
+    """The function or workflow called `name`. Raises ApiProblem (404) when there is neither."""
+    try:
+        return node.function(name)
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+    return node.workflow(name)
+
+
+def _show_execution(options: Options, execution: Json) -> None:
+    if options.as_json:
+        write_json(execution)
+        return
+    facts = [
+        ("execution", execution.get("execution_id", "")),
+        ("name", f"{execution.get('name', '')} version {execution.get('version', '')}"),
+        ("status", execution.get("status", "")),
+        ("started", f"{ago(execution.get('started_at_ms', 0))} ago"),
+        ("took", took(execution)),
+    ]
+    if execution.get("error"):
+        facts.append(("error", _compact(execution["error"])))
+    if execution.get("status") == "succeeded":
+        facts.append(("output", _compact(execution.get("output"))))
+    _write_facts(facts)
+    if execution.get("states"):
+        click.echo()
+        states_table(execution, err=False)
+
+
+def _show_settings(found: Json) -> None:
+    _write_facts([(key, _compact(value)) for key, value in found.items() if key != "definition"])
+    if "definition" in found:
+        click.echo()
+        write_json(found["definition"])
+
+
+def _write_facts(facts: list[tuple[str, str]]) -> None:
+    width = max(len(key) for key, _ in facts)
+    for key, value in facts:
+        click.echo(f"{key.ljust(width)}  {value}")
+
+
+def _compact(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,95 @@
+"""`actorfaas executions` and `cancel`, and how one execution is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from actorfaas.cli.output import ago, duration_s, note, write_json, write_table
+from actorfaas.cli.target import Options, common_options
+
+Json = Any  # a decoded JSON document: what the API answered
+
+STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
+
+
+@click.command("executions")
+@click.option("--name", default="", help="Only of this function or workflow.")
+@click.option("--status", default="", type=click.Choice(STATUSES), help="Only those in this state.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Most lines.")
+@click.option("--cursor", default="", help="Where the page before ended.")
+@common_options
+def executions_command(options: Options, name: str, status: str, limit: int, cursor: str) -> None:
+    """List executions, newest first."""
+    with options.client() as node:
+        reply = node.executions(name=name, status=status, limit=limit, cursor=cursor)
+    if options.as_json:
+        write_json(reply)
+        return
+    write_table(
+        ("execution", "name", "version", "status", "started", "took"),
+        [
+            (
+                one["execution_id"],
+                one["name"],
+                str(one.get("version", "")),
+                one["status"],
+                ago(one.get("started_at_ms", 0)),
+                took(one),
+            )
+            for one in reply["executions"]
+        ],
+    )
+    if reply.get("next_cursor"):
+        note(f"More: --cursor {reply['next_cursor']}")
+
+
+@click.command("cancel")
+@click.argument("execution_id", metavar="EXECUTION")
+@common_options
+def cancel_command(options: Options, execution_id: str) -> None:
+    """Stop an execution."""
+    with options.client() as node:
+        reply = node.cancel(execution_id)
+    if options.as_json:
+        write_json(reply if reply is not None else {"execution_id": execution_id})
+    else:
+        note(f"cancelled {execution_id}")
+
+
+def took(execution: Json) -> str:
+    """How long an execution ran, or has been running."""
+    started, ended = execution.get("started_at_ms", 0), execution.get("ended_at_ms", 0)
+    if not started:
+        return "-"
+    return duration_s((ended - started) / 1000) if ended else f"{ago(started)} so far"
+
+
+def show_states(execution: Json) -> None:
+    """One line for each state on standard error: who ran it, and where the time went."""
+    states_table(execution, err=True)
+
+
+def states_table(execution: Json, *, err: bool) -> None:
+    """The states of an execution as a table."""
+    rows = [
+        (
+            str(state.get("name", "")),
+            str(state.get("status", "")),
+            str(state.get("worker", "")),
+            str(state.get("start_kind", "")),
+            _ms(state, "gap_ms"),
+            _ms(state, "queue_ms"),
+            _ms(state, "start_ms"),
+            _ms(state, "run_ms"),
+        )
+        for state in execution.get("states", [])
+    ]
+    columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "start ms", "run ms")
+    write_table(columns, rows, title=f"execution {execution.get('execution_id', '')}", err=err)
+
+
+def _ms(state: Json, name: str) -> str:
+    value = state.get(name)
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,136 @@
+"""Keeping a node in step with code on disk: which applications changed, deploying those, saying what became of it.
+
+Owns what is deployed from where. Watching the files is left to `develop`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from actorfaas.cli.deployments import warn_unforkable
+from actorfaas.cli.output import note
+from actorfaas.client import Client
+from actorfaas.discovery import DEFAULT_URL
+from actorfaas.errors import ApiProblem, ClientError, DeployError
+from actorfaas.packing import Bundle, Ignore, find_apps, pack
+
+
+@dataclass(slots=True)
+class Served:
+    """One application as it was last tried (`sha256`) and as it is served (`version` 0: never deployed)."""
+
+    path: Path
+    app: str
+    sha256: str = ""
+    version: int = 0
+    names: frozenset[str] = frozenset()
+
+
+class Redeployer:
+    """Deploys the applications at `root` to a node, again when their files change."""
+
+    def __init__(self, node: Client, root: Path) -> None:
+        self._node = node
+        self._root = root.absolute()
+        self._served: dict[Path, Served] = {}
+
+    def deploy_all(self) -> None:
+        """Deploy everything at the root. Raises DeployError when there is nothing."""
+        for path in find_apps(self._root):
+            self._deploy(path, changed=())
+
+    def files_changed(self, changed: Iterable[Path]) -> None:
+        """Deploy the applications these files belong to; remove those that are gone."""
+        try:
+            present = find_apps(self._root)
+        except DeployError as error:
+            note(click.style(f"{error}; what was deployed stays in service", fg="red"))
+            return
+        for path in [path for path in self._served if path not in present]:
+            self._remove(self._served.pop(path))
+        for path in present:
+            inside = sorted({name for file in changed if (name := _name_inside(path, file))})
+            if inside or path not in self._served:
+                self._deploy(path, inside)
+
+    def _deploy(self, path: Path, changed: Iterable[str]) -> None:
+        started = time.perf_counter()
+        served = self._served.get(path)
+        try:
+            bundle = pack(path)
+            served = served or Served(path, bundle.app)
+            self._served[path] = served
+            if bundle.sha256 == served.sha256:
+                return
+            served.sha256 = bundle.sha256
+            deployed = self._node.deploy(bundle.app, bundle.archive, entry=bundle.entry)
+        except DeployError as error:
+            note(click.style(f"{path.name}: {error}", fg="red"))
+        except ApiProblem as problem:
+            self._say_failed(problem, path, bundle)
+        except ClientError as error:
+            note(click.style(f"{path.name}: {error}", fg="red"))
+        else:
+            before, served.names = served.names, frozenset([*deployed["functions"], *deployed["workflows"]])
+            served.version = deployed["version"]
+            what = f" ({', '.join(changed)})" if changed else ""
+            seconds = time.perf_counter() - started
+            note(click.style(f"{served.app} version {served.version} in {seconds:.2f} s{what}", fg="green", bold=True))
+            self._say_names(before, [*deployed["workflows"], *deployed["functions"]])
+            warn_unforkable(deployed)
+
+    def _say_failed(self, problem: ApiProblem, path: Path, bundle: Bundle) -> None:
+        served = self._served[path]
+        text = in_place(problem.traceback or problem.detail, bundle.sha256, path)
+        note(text.rstrip())
+        stays = f"version {served.version} stays in service" if served.version else "nothing is in service yet"
+        note(click.style(f"{served.app} was not deployed; {stays}", fg="red", bold=True))
+
+    def _say_names(self, before: frozenset[str], names: list[str]) -> None:
+        for name in sorted(before - set(names)):
+            note(f"  - {name}")
+        for name in names:
+            if name not in before:
+                for line in call_lines(self._node.url, name):
+                    note(f"  {line}")
+
+    def _remove(self, served: Served) -> None:
+        if not served.version:
+            return
+        try:
+            self._node.remove(served.app)
+            note(click.style(f"{served.app} was removed", fg="yellow"))
+        except ClientError as error:
+            note(click.style(f"{served.app} could not be removed: {error}", fg="red"))
+
+
+def call_lines(url: str, name: str) -> list[str]:
+    """Commands that call `name`, ready to be pasted."""
+    option = "" if url == DEFAULT_URL else f" --url {shlex.quote(url)}"
+    return [
+        f"actorfaas{option} invoke {name} --data '{{}}'",
+        f"curl {shlex.quote(f'{url}/v1/invoke/{name}')} -d '{{}}'",
+    ]
+
+
+def in_place(traceback: str, sha256: str, path: Path) -> str:
+    """A traceback with the files where the person has them, not where the node unpacked them."""
+    folder = path if path.is_dir() and not (path / "__init__.py").is_file() else path.parent
+    return re.sub(rf'File "[^"]*/{sha256[:12]}[^/"]*/', lambda _: f'File "{folder}/', traceback)
+
+
+def _name_inside(app: Path, file: Path) -> str:
+    """How `file` is called inside the application at `app`; "" when it does not belong to it."""
+    if app.is_file():
+        return file.name if file == app or file == app.with_name("requirements.txt") else ""
+    if not file.is_relative_to(app):
+        return ""
+    name = file.relative_to(app).as_posix()
+    return "" if Ignore.of_folder(app).excludes(name) else name

@@ -1,0 +1,123 @@
+"""The command `actorfaas` itself: its global options, its verbs by name, and exit codes for everything that fails.
+
+Owns what is imported before a verb is known: click and nothing else, so that `--help` and completion are quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from actorfaas import __version__
+from actorfaas.cli.target import Options, common_options
+from actorfaas.errors import ActorFaasError, ApiProblem, ConfigError, ResponseTimeout
+
+EXIT_FAILURE, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPT = 1, 2, 124, 130
+
+VERBS: dict[str, tuple[str, str]] = {
+    "dev": ("develop", "Serve code from a folder and deploy it again whenever it changes."),
+    "serve": ("serve", "Run a node until it is stopped."),
+    "deploy": ("deployments", "Deploy a module, a package or a folder."),
+    "invoke": ("invoke", "Call a function or run a workflow."),
+    "list": ("catalogue", "List applications, functions and workflows."),
+    "show": ("catalogue", "Show one function, workflow or execution."),
+    "executions": ("executions", "List executions, newest first."),
+    "cancel": ("executions", "Stop an execution."),
+    "logs": ("logs", "Show what functions wrote."),
+    "workers": ("workers", "Show the pool of instances."),
+    "rollback": ("deployments", "Make an earlier version current."),
+    "remove": ("deployments", "Stop serving an application."),
+    "doctor": ("doctor", "Check whether this machine can run a node."),
+}
+"""Every verb: its module in this package (the command is called `VERB_command`), and its help in one line."""
+
+
+class Root(click.Group):
+    """The group of all verbs, which are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"actorfaas.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,  # passed through as it is
+    ) -> NoReturn:
+        """Run, and exit with a code that says what happened; errors go to standard error."""
+        sys.exit(_exit_code(lambda: super(Root, self).main(args, prog_name, complete_var, False, **extra)))
+
+
+def _exit_code(run: Any) -> int:  # click's main has no useful type: it returns what the command returns
+    try:
+        result = run()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPT
+    except BrokenPipeError:  # whoever read standard output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except ActorFaasError as error:
+        return report(error)
+
+
+def report(error: ActorFaasError) -> int:
+    """Tell a person what failed and what can be done; returns the exit code."""
+    if isinstance(error, ApiProblem):
+        return _report_problem(error)
+    click.echo(f"actorfaas: {error}", err=True)
+    if isinstance(error, ConfigError):
+        return EXIT_USAGE
+    return EXIT_TIMEOUT if isinstance(error, ResponseTimeout) else EXIT_FAILURE
+
+
+def _report_problem(problem: ApiProblem) -> int:
+    if problem.traceback:
+        click.echo(problem.traceback.rstrip(), err=True)
+    what = f"{problem.error_type}: {problem.detail}" if problem.error_type else problem.detail
+    where = f" (in {problem.function})" if problem.function and problem.function not in what else ""
+    click.echo(f"actorfaas: {problem.status} {problem.code}: {what}{where}", err=True)
+    if problem.status == 401:
+        click.echo("Give the node's token with --token or in ACTORFAAS_TOKEN.", err=True)
+    if problem.retry_after_s:
+        click.echo(f"Try again in {problem.retry_after_s:g} s.", err=True)
+    ids = [("request", problem.request_id), ("execution", problem.execution_id)]
+    click.echo(" ".join(f"{name} {value}" for name, value in ids if value), err=True)
+    return EXIT_TIMEOUT if problem.code == "timeout" else EXIT_FAILURE
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="actorfaas")
+@common_options
+def root(options: Options) -> None:
+    """Functions and workflows in Python, served from one machine.
+
+    \b
+    Quick start:
+      actorfaas dev app.py                    serve your code while you write it
+      actorfaas invoke hello --data '"Ada"'   call a function
+    """
