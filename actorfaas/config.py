@@ -50,6 +50,7 @@ class Settings:
         default="", metadata={"doc": "host names that requests may be addressed to besides this machine's; * for any"}
     )
     max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
+    max_bundle_bytes: int = field(default=256 * 1024 * 1024, metadata={"doc": "largest archive that can be deployed"})
     max_in_flight: int = field(default=4096, metadata={"doc": "most HTTP invocations waiting for a result at once"})
     default_timeout_s: float = field(default=30.0, metadata={"doc": "time limit of functions that declare none"})
     ask_timeout_s: float = field(default=10.0, metadata={"doc": "how long one actor waits for another's answer"})

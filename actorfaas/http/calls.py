@@ -1,0 +1,132 @@
+"""Calls under way: published to the LocalQueue, their last message still to come.
+
+Owns the table from request id to waiting call, the backstop for calls whose answer never comes, and the watch for
+callers that hang up. What the answer means to the caller is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from actorfaas.http.problems import Problem
+from actorfaas.messages import InvocationChunk, InvocationFailed, InvocationResult
+
+Event = MutableMapping[str, Any]  # an ASGI event: its values depend on its type
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+Outcome = InvocationResult | InvocationFailed | Problem | None
+"""How a call ended; None: the caller hung up first."""
+
+GRACE_NS = 2_000_000_000
+"""The LocalQueue ends every request at its deadline; only after this much more does the Frontend do it itself."""
+
+WATCH_AFTER_NS = 100_000_000
+"""Short calls are over before it matters whether their caller is still there."""
+
+MAX_PIECES = 4096
+"""More pieces waiting than any credit allows: the LocalQueue broke the rules."""
+
+
+class Call:
+    """One request and the future of its last message."""
+
+    __slots__ = ("deadline_ns", "future", "receive", "request_id", "sent_ns", "watcher")
+
+    def __init__(self, request_id: str, deadline_ns: int, sent_ns: int, receive: Receive) -> None:
+        self.request_id = request_id
+        self.deadline_ns = deadline_ns
+        self.sent_ns = sent_ns
+        self.receive = receive
+        self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.watcher: asyncio.Task[None] | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        """Decide the call; only the first decision counts."""
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the LocalQueue ended it, so that there is nothing left to cancel."""
+        return self.future.done() and isinstance(self.future.result(), InvocationResult | InvocationFailed)
+
+    async def watch(self) -> None:
+        """End the call when its caller hangs up."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.end(None)
+
+
+class StreamCall(Call):
+    """A call whose result comes in pieces."""
+
+    __slots__ = ("changed", "content", "pieces")
+
+    def __init__(self, request_id: str, deadline_ns: int, sent_ns: int, receive: Receive) -> None:
+        super().__init__(request_id, deadline_ns, sent_ns, receive)
+        self.pieces: deque[bytes] = deque()
+        self.content = ""
+        self.changed = asyncio.Event()
+
+    def add(self, chunk: InvocationChunk) -> None:
+        """A piece came. Pieces beyond the bound, or of another content than the first, end the call."""
+        if self.future.done():
+            return
+        if len(self.pieces) >= MAX_PIECES or (self.content and chunk.content != self.content):
+            self.end(Problem("internal", "the stream's pieces came too fast or changed their content"))
+            return
+        self.content = chunk.content
+        self.pieces.append(chunk.payload)
+        self.changed.set()
+
+    def end(self, outcome: Outcome) -> None:
+        super().end(outcome)
+        self.changed.set()
+
+
+class Calls:
+    """All calls under way, by request id."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, Call] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def finished(self, message: InvocationResult | InvocationFailed) -> None:
+        """The last message of a request came; one for a call that is over already is dropped."""
+        call = self.table.get(message.request_id)
+        if call is not None:
+            call.end(message)
+
+    def chunk(self, message: InvocationChunk) -> None:
+        """A piece of a streamed response came."""
+        call = self.table.get(message.request_id)
+        if isinstance(call, StreamCall):
+            call.add(message)
+
+    def fail_all(self, code: str, detail: str) -> None:
+        """End every call under way with the same problem."""
+        for call in list(self.table.values()):
+            call.end(Problem(code, detail))
+
+    def sweep(self, now_ns: int, spawn: Callable[[Call], asyncio.Task[None]]) -> list[str]:
+        """End overdue calls and return their request ids; watch the callers of those that take longer."""
+        overdue = []
+        for call in list(self.table.values()):
+            if now_ns > call.deadline_ns + GRACE_NS:
+                overdue.append(call.request_id)
+                call.end(Problem("timeout", "no answer came before the deadline"))
+            elif call.watcher is None and now_ns - call.sent_ns > WATCH_AFTER_NS:
+                call.watcher = spawn(call)
+        return overdue
+
+
+def now_ns() -> int:
+    """CLOCK_MONOTONIC, the clock of every deadline on this machine."""
+    return time.monotonic_ns()

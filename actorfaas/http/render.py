@@ -1,0 +1,329 @@
+"""Messages as the JSON documents of the API. Pure; field names are those of the messages, durations in `_ms`.
+
+Payloads are JSON already and are placed into the document as they are, never decoded. What a document contains is
+described in docs/http-api.md and, for machines, in `http.schemas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from actorfaas.http.directory import Directory
+from actorfaas.messages import (
+    ConnectedWorker,
+    Deployed,
+    DeploymentRecord,
+    Executions,
+    ExecutionState,
+    FunctionSpec,
+    HistoryEvent,
+    Logs,
+    PoolDescription,
+    QueueDescription,
+    WorkerState,
+    WorkflowSpec,
+)
+
+Document = dict[str, Any]  # mixed JSON values
+
+PREVIEW_BYTES = 200
+
+_OUTCOMES = {"Succeeded": "succeeded", "Failed": "failed", "TimedOut": "timed_out", "Aborted": "cancelled"}
+
+
+def _ms(duration_ns: int) -> float:
+    return round(duration_ns / 1e6, 3)
+
+
+def json_or_none(payload: bytes) -> orjson.Fragment | None:
+    """A payload as a part of a document; None when there is none."""
+    return orjson.Fragment(payload) if payload else None
+
+
+def deployed(message: Deployed) -> Document:
+    """The answer to a deployment."""
+    return {
+        "app": message.app,
+        "version": message.version,
+        "functions": message.functions,
+        "workflows": message.workflows,
+        "unforkable": message.unforkable,
+    }
+
+
+def deployments(records: Iterable[DeploymentRecord]) -> Document:
+    """Versions of applications."""
+    return {
+        "deployments": [
+            {
+                "app": record.app,
+                "version": record.version,
+                "active": record.active,
+                "created_at_ms": record.created_at_ms,
+                "sha256": record.bundle.sha256,
+                "entry": record.bundle.entry,
+                "functions": [spec.name for spec in record.functions],
+                "workflows": [spec.name for spec in record.workflows],
+            }
+            for record in records
+        ]
+    }
+
+
+def function(record: DeploymentRecord, spec: FunctionSpec, directory: Directory) -> Document:
+    """One function with its settings; of its environment only the names, because values may be secrets."""
+    target = directory.get(spec.name)
+    serving = target is not None and not target.is_workflow and target.route.version == record.version
+    return {
+        "name": spec.name,
+        "app": record.app,
+        "version": record.version,
+        "description": spec.description,
+        "kind": spec.kind,
+        "strategy": spec.strategy,
+        "timeout_s": target.timeout_s if target is not None and serving else spec.timeout_s,
+        "memory_mb": spec.memory_mb,
+        "concurrency": spec.concurrency,
+        "queue_limit": spec.queue_limit,
+        "warm": spec.warm,
+        "idle_timeout_s": spec.idle_timeout_s,
+        "retries": spec.retries,
+        "retry_delay_s": spec.retry_delay_s,
+        "init": spec.init,
+        "env": sorted(spec.env),
+        "topic": target.route.topic if target is not None and serving else "",
+        "serving": serving,
+    }
+
+
+def workflow(record: DeploymentRecord, spec: WorkflowSpec, directory: Directory) -> Document:
+    """One workflow with its definition."""
+    target = directory.get(spec.name)
+    return {
+        "name": spec.name,
+        "app": record.app,
+        "version": record.version,
+        "description": spec.description,
+        "durability": spec.durability,
+        "timeout_s": target.timeout_s if target is not None else spec.timeout_s,
+        "definition": json_or_none(spec.definition),
+        "serving": target is not None and target.is_workflow and target.route.version == record.version,
+    }
+
+
+def executions(message: Executions) -> Document:
+    """One page of a listing."""
+    return {
+        "executions": [
+            {
+                "execution_id": item.execution_id,
+                "name": item.name,
+                "version": item.version,
+                "kind": item.kind,
+                "status": item.status,
+                "started_at_ms": item.started_at_ms,
+                "ended_at_ms": item.ended_at_ms or None,
+                "duration_ms": item.ended_at_ms - item.started_at_ms if item.ended_at_ms else None,
+            }
+            for item in message.executions
+        ],
+        "next_cursor": message.next_cursor or None,
+    }
+
+
+def execution(state: ExecutionState) -> Document:
+    """One execution, with one entry for every visit to a state."""
+    error = {"error_type": state.error_type, "error_message": state.error_message}
+    return {
+        "execution_id": state.execution_id,
+        "name": state.name,
+        "app": state.app,
+        "version": state.version,
+        "kind": state.kind,
+        "durability": state.durability,
+        "status": state.status,
+        "started_at_ms": state.started_at_ms,
+        "ended_at_ms": state.ended_at_ms or None,
+        "duration_ms": state.ended_at_ms - state.started_at_ms if state.ended_at_ms else None,
+        "output": json_or_none(state.payload) if state.status == "succeeded" else None,
+        "error": error if state.error_type or state.error_message else None,
+        "states": states(state.events),
+    }
+
+
+def history(state: ExecutionState) -> Document:
+    """Every event of an execution."""
+    return {"execution_id": state.execution_id, "events": [_event(event) for event in state.events]}
+
+
+def _event(event: HistoryEvent) -> Document:
+    return {
+        "seq": event.seq,
+        "at_ms": event.at_ms,
+        "type": event.type,
+        "state": event.state,
+        "attempt": event.attempt,
+        "worker": event.worker_topic,
+        "start_kind": event.start_kind,
+        **_durations(event),
+        "error_type": event.error_type,
+        "error_message": event.error_message,
+        "payload": json_or_none(event.payload),
+    }
+
+
+def _durations(event: HistoryEvent) -> Document:
+    return {
+        "queue_ms": _ms(event.queue_ns),
+        "start_ms": _ms(event.start_ns),
+        "run_ms": _ms(event.run_ns),
+        "gap_ms": _ms(event.gap_ns),
+    }
+
+
+def states(events: Iterable[HistoryEvent]) -> list[Document]:
+    """One entry for every visit to a state, in order; a retried one shows its last attempt."""
+    visits: list[Document] = []
+    for event in events:
+        if not event.state:
+            continue
+        if event.type.endswith("StateEntered"):
+            visits.append(_visit(event, "running"))
+            continue
+        status = next((status for end, status in _OUTCOMES.items() if event.type.endswith(end)), "")
+        visit = _open_visit(visits, event)
+        if event.type.endswith("StateExited"):
+            if visit is not None and visit["status"] == "running":
+                visit.update(status="succeeded", output=_preview(event.payload))
+        elif status and visit is not None:
+            visit.update(_visit(event, status))
+        elif status:
+            visits.append(_visit(event, status))
+    return visits
+
+
+def _open_visit(visits: list[Document], event: HistoryEvent) -> Document | None:
+    """The visit that an event belongs to: the latest to its state, unless that one is over."""
+    for visit in reversed(visits):
+        if visit["name"] == event.state:
+            is_retry = visit["status"] in ("failed", "timed_out") and event.attempt > visit["attempt"]
+            return visit if visit["status"] == "running" or is_retry else None
+    return None
+
+
+def _visit(event: HistoryEvent, status: str) -> Document:
+    return {
+        "name": event.state,
+        "status": status,
+        "attempt": event.attempt,
+        "worker": event.worker_topic,
+        "start_kind": event.start_kind,
+        **_durations(event),
+        "error_type": event.error_type,
+        "error_message": event.error_message,
+        "output": _preview(event.payload) if status == "succeeded" else None,
+    }
+
+
+def _preview(payload: bytes) -> str | None:
+    """The beginning of an output as text; the history has all of it."""
+    if not payload:
+        return None
+    text = payload[:PREVIEW_BYTES].decode("utf-8", "ignore")
+    return text if len(payload) <= PREVIEW_BYTES else text + "…"
+
+
+def logs(message: Logs) -> Document:
+    """Lines that functions wrote."""
+    lines = [
+        {
+            "seq": line.seq,
+            "at_ms": line.at_ms,
+            "function": line.function,
+            "version": line.version,
+            "request_id": line.request_id,
+            "execution_id": line.execution_id,
+            "pid": line.pid,
+            "stream": line.stream,
+            "level": line.level,
+            "text": line.text,
+        }
+        for line in message.lines
+    ]
+    return {"lines": lines, "after": message.after_seq}
+
+
+def workers(pool: PoolDescription, queue: QueueDescription) -> Document:
+    """The pool as the ExecutionManager sees it, each worker with what the LocalQueue knows about it."""
+    connected = {worker.worker_topic: worker for worker in queue.workers}
+    known = {worker.worker_topic for worker in pool.workers}
+    return {
+        "workers": [
+            *(_worker(worker, connected.get(worker.worker_topic)) for worker in pool.workers),
+            *(_stranger(worker) for worker in queue.workers if worker.worker_topic not in known),
+        ],
+        "topics": [
+            {
+                "topic": topic.topic,
+                "waiting": topic.waiting,
+                "queue_limit": topic.queue_limit,
+                "members": topic.members,
+                "busy": topic.busy,
+            }
+            for topic in queue.topics
+        ],
+        "running_executions": pool.running_executions,
+        "reservations": pool.reservations,
+        "wrong_guesses": pool.wrong_guesses,
+    }
+
+
+def _worker(worker: WorkerState, connected: ConnectedWorker | None) -> Document:
+    return {
+        "worker": worker.worker_topic,
+        "function": worker.function,
+        "version": worker.version,
+        "pid": worker.pid,
+        "state": worker.state,
+        "activity": connected.activity if connected is not None else "",
+        "start_kind": worker.start_kind,
+        "held_by": worker.held_by,
+        "request_id": connected.request_id if connected is not None else "",
+        "execution_id": connected.execution_id if connected is not None else "",
+        "age_ms": _ms(worker.age_ns),
+        "idle_ms": _ms(connected.idle_ns) if connected is not None else 0.0,
+        "tasks": worker.tasks,
+        "connected": connected is not None,
+    }
+
+
+def _stranger(worker: ConnectedWorker) -> Document:
+    """A worker that only the LocalQueue knows: the ExecutionManager has just restarted."""
+    name, _, version = worker.function_topic.rpartition("@")
+    return {
+        "worker": worker.worker_topic,
+        "function": name,
+        "version": int(version) if version.isdigit() else 0,
+        "pid": worker.pid,
+        "state": "",
+        "activity": worker.activity,
+        "start_kind": worker.start_kind,
+        "held_by": worker.lent_to,
+        "request_id": worker.request_id,
+        "execution_id": worker.execution_id,
+        "age_ms": 0.0,
+        "idle_ms": _ms(worker.idle_ns),
+        "tasks": worker.deliveries,
+        "connected": True,
+    }
+
+
+def masked(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings without secrets, each as a JSON value."""
+    return {
+        name: ("***" if value else "") if name == "api_token" else value if isinstance(value, int | float) else str(value)
+        for name, value in settings.items()
+    }

@@ -1,0 +1,245 @@
+"""The documents of the API as JSON schemas, written compactly.
+
+A type is `string`, `integer`, `number`, `boolean`, `any` or the name of another document; `[...]` is an array of it,
+and a trailing `?` means that it may be null. Every member is always present unless its name ends in `?`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]  # a JSON schema: mixed JSON values
+
+DOCUMENTS: dict[str, dict[str, str]] = {
+    "Problem": {
+        "type": "string",
+        "title": "string",
+        "status": "integer",
+        "detail": "string",
+        "request_id": "string",
+        "retryable": "boolean",
+        "error_type?": "string",
+        "function?": "string",
+        "execution_id?": "string",
+        "traceback?": "string",
+    },
+    "Accepted": {"execution_id": "string", "status": "string"},
+    "Deployed": {
+        "app": "string",
+        "version": "integer",
+        "functions": "[string]",
+        "workflows": "[string]",
+        "unforkable": "[string]",
+    },
+    "Deployment": {
+        "app": "string",
+        "version": "integer",
+        "active": "boolean",
+        "created_at_ms": "integer",
+        "sha256": "string",
+        "entry": "string",
+        "functions": "[string]",
+        "workflows": "[string]",
+    },
+    "Deployments": {"deployments": "[Deployment]"},
+    "Function": {
+        "name": "string",
+        "app": "string",
+        "version": "integer",
+        "description": "string",
+        "kind": "string",
+        "strategy": "string",
+        "timeout_s": "number",
+        "memory_mb": "integer",
+        "concurrency": "integer",
+        "queue_limit": "integer",
+        "warm": "integer",
+        "idle_timeout_s": "number",
+        "retries": "integer",
+        "retry_delay_s": "number",
+        "init": "string",
+        "env": "[string]",
+        "topic": "string",
+        "serving": "boolean",
+    },
+    "Functions": {"functions": "[Function]"},
+    "Workflow": {
+        "name": "string",
+        "app": "string",
+        "version": "integer",
+        "description": "string",
+        "durability": "string",
+        "timeout_s": "number",
+        "definition": "any",
+        "serving": "boolean",
+    },
+    "Workflows": {"workflows": "[Workflow]"},
+    "ExecutionSummary": {
+        "execution_id": "string",
+        "name": "string",
+        "version": "integer",
+        "kind": "string",
+        "status": "string",
+        "started_at_ms": "integer",
+        "ended_at_ms": "integer?",
+        "duration_ms": "integer?",
+    },
+    "Executions": {"executions": "[ExecutionSummary]", "next_cursor": "string?"},
+    "ExecutionError": {"error_type": "string", "error_message": "string"},
+    "StateVisit": {
+        "name": "string",
+        "status": "string",
+        "attempt": "integer",
+        "worker": "string",
+        "start_kind": "string",
+        "queue_ms": "number",
+        "start_ms": "number",
+        "run_ms": "number",
+        "gap_ms": "number",
+        "error_type": "string",
+        "error_message": "string",
+        "output": "string?",
+    },
+    "Execution": {
+        "execution_id": "string",
+        "name": "string",
+        "app": "string",
+        "version": "integer",
+        "kind": "string",
+        "durability": "string",
+        "status": "string",
+        "started_at_ms": "integer",
+        "ended_at_ms": "integer?",
+        "duration_ms": "integer?",
+        "output": "any",
+        "error": "ExecutionError?",
+        "states": "[StateVisit]",
+    },
+    "HistoryEvent": {
+        "seq": "integer",
+        "at_ms": "integer",
+        "type": "string",
+        "state": "string",
+        "attempt": "integer",
+        "worker": "string",
+        "start_kind": "string",
+        "queue_ms": "number",
+        "start_ms": "number",
+        "run_ms": "number",
+        "gap_ms": "number",
+        "error_type": "string",
+        "error_message": "string",
+        "payload": "any",
+    },
+    "History": {"execution_id": "string", "events": "[HistoryEvent]"},
+    "LogLine": {
+        "seq": "integer",
+        "at_ms": "integer",
+        "function": "string",
+        "version": "integer",
+        "request_id": "string",
+        "execution_id": "string",
+        "pid": "integer",
+        "stream": "string",
+        "level": "string",
+        "text": "string",
+    },
+    "Logs": {"lines": "[LogLine]", "after": "integer"},
+    "Worker": {
+        "worker": "string",
+        "function": "string",
+        "version": "integer",
+        "pid": "integer",
+        "state": "string",
+        "activity": "string",
+        "start_kind": "string",
+        "held_by": "string",
+        "request_id": "string",
+        "execution_id": "string",
+        "age_ms": "number",
+        "idle_ms": "number",
+        "tasks": "integer",
+        "connected": "boolean",
+    },
+    "Topic": {
+        "topic": "string",
+        "waiting": "integer",
+        "queue_limit": "integer",
+        "members": "integer",
+        "busy": "integer",
+    },
+    "Workers": {
+        "workers": "[Worker]",
+        "topics": "[Topic]",
+        "running_executions": "integer",
+        "reservations": "integer",
+        "wrong_guesses": "integer",
+    },
+    "ActorState": {
+        "actor": "string",
+        "connected": "boolean",
+        "pid": "integer",
+        "mailbox_length": "integer",
+        "mailbox_limit": "integer",
+        "messages_handled": "integer",
+        "messages_refused": "integer",
+        "tasks": "integer",
+        "open_files": "integer",
+        "rss_bytes": "integer",
+        "connections": "integer",
+        "loop_lag_ms": "number",
+    },
+    "Template": {
+        "topic": "string",
+        "pid": "integer",
+        "forkable": "boolean",
+        "threads": "integer",
+        "workers": "integer",
+        "restarts": "integer",
+    },
+    "Mechanisms": {
+        "event_loop": "string",
+        "http_parser": "string",
+        "strategies": "[string]",
+        "templates": "[Template]",
+    },
+    "Node": {
+        "version": "string",
+        "pid": "integer",
+        "python": "string",
+        "ready": "boolean",
+        "in_flight": "integer",
+        "settings": "any",
+        "actors": "[ActorState]",
+        "mechanisms": "Mechanisms",
+    },
+    "Health": {"status": "string"},
+    "Readiness": {"ready": "boolean", "waiting_for": "[string]"},
+}
+"""Document name → member → type."""
+
+_BASIC = ("string", "integer", "number", "boolean")
+
+
+def schema_of(text: str) -> Schema:
+    """The JSON schema of one type in the notation of this module."""
+    if text == "any":
+        return {}
+    if text.endswith("?"):
+        inner = schema_of(text[:-1])
+        if "$ref" in inner:
+            return {"anyOf": [inner, {"type": "null"}]}
+        return {**inner, "type": [inner["type"], "null"]}
+    if text.startswith("["):
+        return {"type": "array", "items": schema_of(text[1:-1])}
+    return {"type": text} if text in _BASIC else {"$ref": f"#/components/schemas/{text}"}
+
+
+def component(name: str) -> Schema:
+    """The JSON schema of one document."""
+    members = DOCUMENTS[name]
+    return {
+        "type": "object",
+        "properties": {member.rstrip("?"): schema_of(text) for member, text in members.items()},
+        "required": [member for member in members if not member.endswith("?")],
+    }

@@ -1,0 +1,46 @@
+"""The `Server-Timing` response header (W3C Server Timing): where the time of a call went, in milliseconds.
+
+Owns the names of the metrics: `queue` (waiting for a worker), `start` (from delivery to the handler's first
+instruction, `desc` saying what kind of start it was), `run` (inside the handler), `gap` (between two states of a
+workflow) and `states` (how many ran).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from actorfaas.ids import FRESH_STRATEGIES
+from actorfaas.messages import HistoryEvent, InvocationFailed, InvocationResult
+
+
+def of_invocation(outcome: InvocationResult | InvocationFailed) -> bytes:
+    """The header of one call. An instance made for the request has no queue: waiting for it *is* its start."""
+    kind = outcome.start_kind
+    queue_ns, start_ns = outcome.queue_ns, outcome.start_ns
+    if kind in FRESH_STRATEGIES:
+        queue_ns, start_ns = 0, queue_ns + start_ns
+    return b'queue;dur=%.3f, start;dur=%.3f;desc="%b", run;dur=%.3f' % (
+        queue_ns / 1e6,
+        start_ns / 1e6,
+        kind.encode("ascii", "replace"),
+        outcome.run_ns / 1e6,
+    )
+
+
+def of_execution(events: Iterable[HistoryEvent]) -> bytes:
+    """The header of a workflow run: sums over the states that ran, and how many there were."""
+    queue_ns = start_ns = run_ns = gap_ns = states = 0
+    for event in events:
+        if event.worker_topic:
+            states += 1
+            queue_ns += event.queue_ns
+            start_ns += event.start_ns
+            run_ns += event.run_ns
+            gap_ns += event.gap_ns
+    return b'queue;dur=%.3f, start;dur=%.3f, run;dur=%.3f, gap;dur=%.3f, states;desc="%d"' % (
+        queue_ns / 1e6,
+        start_ns / 1e6,
+        run_ns / 1e6,
+        gap_ns / 1e6,
+        states,
+    )

@@ -1,0 +1,192 @@
+"""The table of everything the HTTP API answers to, outside the code that answers.
+
+Starlette's routes and the OpenAPI document are both made from it, so neither can know a path that the other does
+not. `handler` names a method of `http.endpoints.Endpoints` ("" for the invoke path, which `http.invoke` serves).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One query parameter or request header."""
+
+    name: str
+    place: str  # query or header
+    kind: str  # string, integer, number or boolean
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. `response` names a schema of `http.schemas`, or is a media type with a slash."""
+
+    method: str
+    path: str
+    handler: str
+    tag: str
+    summary: str
+    response: str
+    status: int = 200
+    parameters: tuple[Parameter, ...] = ()
+    body: str = ""  # media type of the request body
+    problems: tuple[int, ...] = ()
+
+
+def _query(name: str, kind: str, text: str) -> Parameter:
+    return Parameter(name, "query", kind, text)
+
+
+def _header(name: str, kind: str, text: str) -> Parameter:
+    return Parameter(name, "header", kind, text)
+
+
+_LIMIT = _query("limit", "integer", "most entries in the answer")
+_WAIT = _query("wait", "number", "seconds to wait for news before answering, at most 60")
+
+INVOKE = Operation(
+    "POST",
+    "/v1/invoke/{name}",
+    "",
+    "invoke",
+    "Call a function or run a workflow",
+    "application/json",
+    parameters=(
+        _header("Prefer", "string", "respond-async: answer 202 at once and run durably"),
+        _header("Idempotency-Key", "string", "run at most once for this key; repeats get the same result"),
+        _header("Actorfaas-Strategy", "string", "how an instance is obtained: auto, resident, fork or cold"),
+        _header("Actorfaas-Timeout", "number", "seconds; the function's own limit cannot be exceeded"),
+        _header("traceparent", "string", "W3C trace context, handed to the handler"),
+        _header("X-Request-Id", "string", "this request's id: 1 to 64 letters, digits, dots, _ and -"),
+    ),
+    body="application/json",
+    problems=(400, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    INVOKE,
+    Operation(
+        "PUT",
+        "/v1/deployments/{app}",
+        "deploy",
+        "deployments",
+        "Deploy a bundle as the application's next version",
+        "Deployed",
+        201,
+        (_query("entry", "string", "the module to import, as a path inside the bundle; app.py if not given"),),
+        "application/zip",
+        (400, 409, 413, 422, 503, 504),
+    ),
+    Operation("GET", "/v1/deployments", "deployments", "deployments", "Active versions", "Deployments"),
+    Operation(
+        "GET",
+        "/v1/deployments/{app}",
+        "deployment",
+        "deployments",
+        "All versions of one application, newest first",
+        "Deployments",
+        problems=(404,),
+    ),
+    Operation(
+        "POST",
+        "/v1/deployments/{app}/rollback",
+        "rollback",
+        "deployments",
+        'Make an earlier version current: {"version": N}, or the one before',
+        "Deployed",
+        body="application/json",
+        problems=(400, 404, 409, 422),
+    ),
+    Operation(
+        "DELETE",
+        "/v1/deployments/{app}",
+        "remove",
+        "deployments",
+        "Stop serving an application",
+        "",
+        204,
+        problems=(404,),
+    ),
+    Operation("GET", "/v1/functions", "functions", "functions", "What can be called", "Functions"),
+    Operation("GET", "/v1/functions/{name}", "function", "functions", "One function", "Function", problems=(404,)),
+    Operation("GET", "/v1/workflows", "workflows", "workflows", "What can be run", "Workflows"),
+    Operation("GET", "/v1/workflows/{name}", "workflow", "workflows", "One workflow", "Workflow", problems=(404,)),
+    Operation(
+        "GET",
+        "/v1/executions",
+        "executions",
+        "executions",
+        "Executions, newest first",
+        "Executions",
+        parameters=(
+            _query("name", "string", "only of this function or workflow"),
+            _query("status", "string", "only with this status"),
+            _LIMIT,
+            _query("cursor", "string", "next_cursor of the page before"),
+        ),
+        problems=(400,),
+    ),
+    Operation(
+        "GET",
+        "/v1/executions/{id}",
+        "execution",
+        "executions",
+        "One execution: status, output, and every state with its timing",
+        "Execution",
+        parameters=(_WAIT,),
+        problems=(400, 404),
+    ),
+    Operation(
+        "GET",
+        "/v1/executions/{id}/history",
+        "history",
+        "executions",
+        "Every event of one execution",
+        "History",
+        problems=(404,),
+    ),
+    Operation(
+        "POST",
+        "/v1/executions/{id}/cancel",
+        "cancel",
+        "executions",
+        "Stop an execution",
+        "",
+        204,
+        problems=(404, 409),
+    ),
+    Operation(
+        "GET",
+        "/v1/logs",
+        "logs",
+        "logs",
+        "What functions wrote",
+        "Logs",
+        parameters=(
+            _query("function", "string", "only of this function"),
+            _query("request", "string", "only of this request"),
+            _query("execution", "string", "only of this execution"),
+            _query("after", "integer", "only lines numbered above this; `after` of the answer before"),
+            _LIMIT,
+            _query("tail", "boolean", "the newest lines instead of the oldest"),
+            _WAIT,
+        ),
+        problems=(400,),
+    ),
+    Operation("GET", "/v1/workers", "workers", "node", "The pool of workers and the topics", "Workers"),
+    Operation("GET", "/v1/node", "node", "node", "Version, settings, actors, mechanisms in use", "Node"),
+    Operation("GET", "/healthz", "healthz", "node", "The HTTP server lives", "Health"),
+    Operation("GET", "/readyz", "readyz", "node", "Requests can be served", "Readiness", problems=(503,)),
+    Operation("GET", "/metrics", "metrics", "node", "Prometheus metrics", "text/plain"),
+    Operation("GET", "/openapi.json", "openapi", "node", "This document", "application/json"),
+)
+
+
+def methods_by_path() -> dict[str, dict[str, Operation]]:
+    """Path → method → operation, in the table's order."""
+    paths: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = operation
+    return paths
