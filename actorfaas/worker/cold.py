@@ -1,0 +1,40 @@
+"""A worker in a new interpreter (strategy cold): `python -m actorfaas.worker.cold --connection FD --spec FD`."""
+
+from __future__ import annotations
+
+import argparse
+
+from actorfaas.errors import WireError
+from actorfaas.messages import ColdStart
+from actorfaas.wire import decode_one
+from actorfaas.worker.output import Output, limit_from_environment
+from actorfaas.worker.startup import Plan, guarded, start_cold_worker
+
+
+def main() -> None:
+    """Read the one `ColdStart` from the spec pipe, then serve."""
+    parser = argparse.ArgumentParser(prog="actorfaas.worker.cold")
+    parser.add_argument("--connection", type=int, required=True)
+    parser.add_argument("--spec", type=int, required=True)
+    arguments = parser.parse_args()
+    order = _read_order(arguments.spec)
+    output = Output(limit_from_environment())
+    output.install()
+    plan = Plan(order.bundle, order.spec, None)
+    guarded(lambda: start_cold_worker(plan, arguments.connection, output), "a cold worker")
+
+
+def _read_order(descriptor: int) -> ColdStart:
+    with open(descriptor, "rb") as pipe:
+        data = pipe.read()
+    try:
+        order = decode_one(data).message
+    except WireError as error:
+        raise SystemExit(f"actorfaas: the order of a cold worker cannot be read: {error}") from error
+    if not isinstance(order, ColdStart):
+        raise SystemExit(f"actorfaas: a cold worker was given {type(order).__name__}")
+    return order
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""A FunctionWorker: one instance of one function, serving one task at a time until it is told to exit.
+
+Owns the loop (blocking receive, call, publish) and what each way of failing becomes. A handler may change the
+working folder, the environment, `sys.stdout` or signal handlers; as in any process, that stays for later calls.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NoReturn
+
+from actorfaas.declarations import AnyFunction
+from actorfaas.errors import AskTimeout, PeerUnavailable, WireError
+from actorfaas.messages import Message, NewFunctionWorker, Retire, Task, TaskChunk, TaskCredit, TaskError, TaskResult
+from actorfaas.worker import process
+from actorfaas.worker.channel import Channel
+from actorfaas.worker.context import build_context, close_context
+from actorfaas.worker.encoding import BadPayload, BadResult, Json, dumps, loads
+from actorfaas.worker.handlers import STREAMING_KINDS, call_of, encode_chunk
+from actorfaas.worker.output import Output
+from actorfaas.worker.tracebacks import (
+    MESSAGE_LIMIT_BYTES,
+    bounded,
+    error_message,
+    error_type,
+    report_failure,
+    user_traceback,
+)
+
+EXIT_OK = 0
+EXIT_CONNECTION_LOST = 71
+"""The worker's own connection broke while it had something to say; a handler may have closed it."""
+EXIT_LOAD_FAILED = 72
+"""A worker that loads for itself (cold, or of a bare template) could not; standard error says why."""
+EXIT_OUT_OF_MEMORY = 73
+"""The handler ran out of memory; its caller was told."""
+
+_STREAMED = b"null"
+
+
+class Worker:
+    """One instance. `folder` is the bundle's, for tracebacks; `memory_mb` the limit named when memory runs out."""
+
+    def __init__(self, function: AnyFunction, channel: Channel, output: Output, folder: str) -> None:
+        self._function = function
+        self._channel = channel
+        self._output = output
+        self._folder = folder
+        self._call = call_of(function)
+        self._takes_context = function.takes_context
+        self._streams = function.kind in STREAMING_KINDS
+        self._pid = os.getpid()
+        self._exit_status: int | None = None
+        os.register_at_fork(after_in_child=self._forked_by_handler)
+
+    def serve(self) -> int:
+        """Report the worker, then serve tasks; returns the exit status."""
+        try:
+            self._tell(NewFunctionWorker(pid=self._pid))
+            while self._exit_status is None:
+                match self._channel.receive():
+                    case Task() as task:
+                        self._serve(task)
+                    case Retire():
+                        return EXIT_OK
+                    case TaskCredit():
+                        pass  # for a stream that has ended
+                    case other:
+                        report_failure(f"actorfaas: a worker has no use for {type(other).__name__}")
+        except PeerUnavailable:
+            return EXIT_OK  # the LocalQueue is gone, and with it every request of this worker
+        except (OSError, WireError) as error:
+            report_failure(f"actorfaas: the worker's connection broke: {error}")
+            return EXIT_CONNECTION_LOST
+        except MemoryError:  # not in the handler: a payload larger than what the instance may still allocate
+            process.lift_memory_limit()
+            report_failure(f"actorfaas: {self._memory_limit()} outside the handler")
+            return EXIT_OUT_OF_MEMORY
+        return self._exit_status
+
+    def _serve(self, task: Task) -> None:
+        self._output.begin(task.request_id, task.execution_id)
+        context = None
+        started_ns = ended_ns = 0
+        reply: Message
+        try:
+            event = loads(task.payload)
+            if self._takes_context:
+                context = build_context(task, self._function.name, self._channel)
+            started_ns = time.monotonic_ns()
+            result = self._call(event, context)
+            if self._streams:
+                result = self._drain(task, result)
+            ended_ns = time.monotonic_ns()
+            payload = result if result is _STREAMED else dumps(result)
+            reply = TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, payload)
+        except BaseException as error:  # noqa: BLE001  # the guard around user code: whatever it raises is a reply
+            reply = self._failure(task, error, started_ns, ended_ns)
+        if context is not None:
+            close_context(context)
+        self._output.end()
+        self._tell(reply)
+
+    def _drain(self, task: Task, items: Json) -> Json:
+        """Send the items of a generator as they come, or gather them when nobody takes a stream."""
+        if task.credit <= 0:
+            return list(items)
+        content = ""
+        credit = task.credit
+        try:
+            for item in items:
+                content, data = encode_chunk(item, content)
+                while credit <= 0:
+                    credit += self._await_credit(task)
+                credit -= 1
+                self._tell(TaskChunk(task.request_id, content, data))
+        finally:
+            items.close()
+        return _STREAMED
+
+    def _await_credit(self, task: Task) -> int:
+        message = self._channel.receive_before(task.deadline_ns)
+        if isinstance(message, TaskCredit) and message.request_id == task.request_id:
+            return message.chunks
+        return 0  # credit for a stream before this one
+
+    def _failure(self, task: Task, error: BaseException, started_ns: int, ended_ns: int) -> TaskError:
+        """What the caller is told about `error`; decides whether the worker can go on."""
+        reason, traceback = "handler_error", ""
+        kind, message = error_type(error), ""
+        if isinstance(error, BadPayload):
+            reason, kind = "bad_payload", "BadPayload"
+        elif isinstance(error, BadResult):
+            reason, kind = "bad_result", "BadResult"
+        elif isinstance(error, MemoryError):
+            process.lift_memory_limit()  # room for the report
+            reason, message = "memory", self._memory_message(error)
+            self._exit_status = EXIT_OUT_OF_MEMORY
+        elif isinstance(error, SystemExit):
+            message = bounded(f"the handler called sys.exit({_exit_argument(error)})", MESSAGE_LIMIT_BYTES)
+            self._exit_status = _exit_status(error)
+        elif isinstance(error, AskTimeout):
+            self._exit_status = EXIT_CONNECTION_LOST  # the channel is closed: its reply may still come
+        if reason in ("handler_error", "memory"):
+            traceback = user_traceback(error, self._folder)
+        now_ns = time.monotonic_ns()
+        return TaskError(
+            request_id=task.request_id,
+            started_ns=started_ns or now_ns,
+            ended_ns=ended_ns or now_ns,
+            reason=reason,
+            error_type=kind,
+            error_message=message or error_message(error),
+            traceback=traceback,
+            exiting=self._exit_status is not None,
+        )
+
+    def _memory_message(self, error: MemoryError) -> str:
+        said = error_message(error)
+        return f"{self._memory_limit()}: {said}" if said else self._memory_limit()
+
+    def _memory_limit(self) -> str:
+        return f"the function's limit of {self._function.memory_mb} MB (memory_mb) was exceeded"
+
+    def _tell(self, message: Message) -> None:
+        if os.getpid() != self._pid:
+            self._end_fork(message)
+        self._channel.tell(message)
+
+    def _forked_by_handler(self) -> None:
+        """In a child of the handler: it shares nothing with the LocalQueue, so the worker's end is seen at once."""
+        self._channel.close()
+        self._output.after_fork()
+
+    def _end_fork(self, message: Message) -> NoReturn:
+        """A process forked by the handler came back here: the reply is its parent's to give, so it just ends."""
+        self._output.flush()
+        if self._exit_status is not None:
+            os._exit(self._exit_status)
+        os._exit(1 if isinstance(message, TaskError) else EXIT_OK)
+
+
+def _exit_argument(error: SystemExit) -> str:
+    return "" if error.code is None else repr(error.code)
+
+
+def _exit_status(error: SystemExit) -> int:
+    """The process's status as the interpreter would have it."""
+    if error.code is None:
+        return EXIT_OK
+    return error.code & 0xFF if isinstance(error.code, int) else 1
