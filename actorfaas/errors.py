@@ -9,6 +9,9 @@
     ├── AskTimeout                  the actor asked did not answer before the deadline
     ├── MailboxFull                 an actor's inbox is at its bound
     ├── RequestRefused              the actor asked answered with a reason (`code`, `detail`)
+    ├── StorageError
+    │   ├── StorageUnavailable      a write or read did not work now (disk full, input/output error)
+    │   └── StorageUnusable         the database cannot be opened (damaged, of a newer version, in use)
     ├── IllegalTransition           a state machine was asked for a step its table does not have
     ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
     ├── ClientError                 a call over HTTP did not succeed (raised by `actorfaas.client`)
@@ -72,6 +75,18 @@ class RequestRefused(ActorFaasError):
         self.detail = detail
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+
+class StorageError(ActorFaasError):
+    """Durable state cannot be reached; the message names the file."""
+
+
+class StorageUnavailable(StorageError):
+    """This write or read did not work; nothing of it was kept, and it may work later."""
+
+
+class StorageUnusable(StorageError):
+    """The database cannot be opened: damaged, written by a newer version, or in use by another node."""
 
 
 class IllegalTransition(ActorFaasError):

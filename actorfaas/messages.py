@@ -987,7 +987,10 @@ class GetExecution(Message):
 
 @message(128)
 class ExecutionState(Message):
-    """Reply to `WaitExecution` and `GetExecution`. `status` also: running. `payload`: the output, once succeeded."""
+    """Reply to `WaitExecution` and `GetExecution`. `status` also: running. `payload`: the output, once succeeded.
+
+    Of the events' payloads the first 8 MiB are here; the payloads of later events are then empty.
+    """
 
     execution_id: str
     name: str
@@ -1037,7 +1040,12 @@ class Executions(Message):
 
 @message(131)
 class ListUnfinished(Message):
-    """ExecutionManager → DataLayer at start (ask → Unfinished): standard executions to continue."""
+    """ExecutionManager → DataLayer at start (ask → Unfinished): standard executions to continue, oldest first.
+
+    `after`: `next_after` of the page before; ask again until that is "".
+    """
+
+    after: str = ""
 
 
 @struct
@@ -1060,6 +1068,7 @@ class Unfinished(Message):
     """Reply to `ListUnfinished`."""
 
     executions: tuple[UnfinishedExecution, ...]
+    next_after: str = ""
 
 
 @message(133)

@@ -1,0 +1,295 @@
+"""Executions, their events, inputs and outputs: the statements and what they mean.
+
+Writes run in the writer's transaction, reads on a reader's connection. A payload is a `Body` here; the store turns
+files into bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from actorfaas.errors import RequestRefused
+from actorfaas.messages import (
+    AppendHistory,
+    CreateExecution,
+    Executions,
+    ExecutionState,
+    ExecutionSummary,
+    FinishExecution,
+    HistoryEvent,
+    ListExecutions,
+)
+from actorfaas.storage.bodies import EMPTY, Body
+from actorfaas.storage.schema import EVENT_BITS
+from actorfaas.storage.writer import Transaction
+
+STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
+RUNNING = STATUSES.index("running")
+_NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
+
+PAGE_LIMIT = 1_000
+_MAX_SEQ = (1 << EVENT_BITS) - 1
+
+_INSERT = (
+    "INSERT INTO execution (execution_id, name, app, version, kind, durability, status, deadline_at_ms, started_at_ms,"
+    " ended_at_ms, traceparent, error_type, error_message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (execution_id) DO NOTHING"
+)
+_INSERT_INPUT = "INSERT INTO execution_input (execution, body, file) VALUES (?, ?, ?)"
+_INSERT_OUTPUT = "INSERT INTO execution_output (execution, body, file) VALUES (?, ?, ?)"
+_INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FIND = "SELECT id FROM execution WHERE execution_id = ?"
+_END = "UPDATE execution SET status = ?, error_type = ?, error_message = ?, ended_at_ms = ? WHERE id = ? AND status = 0"
+_STATE = (
+    "SELECT id, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
+    " started_at_ms, ended_at_ms FROM execution WHERE execution_id = ?"
+)
+_EVENTS = (
+    "SELECT id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
+    " error_message, x'' AS payload, body, file FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
+)
+_OUTPUT = "SELECT body, file FROM execution_output WHERE execution = ?"
+_UNFINISHED = (
+    "SELECT e.id, execution_id, name, app, version, kind, deadline_at_ms, traceparent, body, file"
+    " FROM execution e JOIN execution_input i ON i.execution = e.id"
+    " WHERE status = 0 AND e.id > ? ORDER BY e.id LIMIT ?"
+)
+
+
+class StoredEvent(NamedTuple):
+    """One event whose payload may still be in a file."""
+
+    event: HistoryEvent
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecution:
+    """One execution whose payloads may still be in files."""
+
+    state: ExecutionState
+    output: Body
+    events: tuple[StoredEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUnfinished:
+    """One execution to continue, its payloads perhaps still in files."""
+
+    input: Body
+    events: tuple[StoredEvent, ...]
+    id: int
+    execution_id: str
+    name: str
+    app: str
+    version: int
+    kind: str
+    deadline_at_ms: int
+    traceparent: str
+
+
+# --- writes --------------------------------------------------------------------------------------------------------
+
+
+def create(transaction: Transaction, request: CreateExecution, body: Body, now_ms: int) -> None:
+    """Insert a running execution. Raises RequestRefused "conflict"."""
+    values = (request.execution_id, request.name, request.app, request.version, request.kind, request.durability)
+    cursor = transaction.execute(
+        _INSERT, (*values, RUNNING, request.deadline_at_ms, now_ms, 0, request.traceparent, "", "")
+    )
+    if cursor.rowcount == 0:
+        raise RequestRefused("conflict", f"an execution {request.execution_id} exists already")
+    transaction.execute(_INSERT_INPUT, (cursor.lastrowid, *body))
+
+
+def append(transaction: Transaction, request: AppendHistory, bodies: list[Body]) -> None:
+    """Insert the events that are not there yet. Raises RequestRefused "not_found" or "invalid"."""
+    _insert_events(transaction, _find(transaction, request.execution_id), request.events, bodies)
+
+
+def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body], now_ms: int) -> None:
+    """End a running execution; `bodies` are its events' and, last, its output's. Ignored when it has ended."""
+    number = status_number(request.status)
+    id_ = _find(transaction, request.execution_id)
+    ended = transaction.execute(_END, (number, request.error_type, request.error_message, now_ms, id_))
+    if ended.rowcount == 0:
+        transaction.discarded += [body.file for body in bodies if body.file]
+        return
+    _insert_events(transaction, id_, request.events, bodies[:-1])
+    _insert_output(transaction, id_, bodies[-1])
+
+
+def insert_ended(transaction: Transaction, request: CreateExecution, state: ExecutionState, bodies: list[Body]) -> None:
+    """Insert an execution that has ended already; `bodies` are its input's, its events' and its output's."""
+    cursor = transaction.execute(
+        _INSERT,
+        (
+            *(state.execution_id, state.name, state.app, state.version, state.kind, state.durability),
+            *(status_number(state.status), request.deadline_at_ms, state.started_at_ms, state.ended_at_ms),
+            *(request.traceparent, state.error_type, state.error_message),
+        ),
+    )
+    if cursor.rowcount == 0:
+        transaction.discarded += [body.file for body in bodies if body.file]
+        return
+    id_ = cursor.lastrowid
+    assert id_ is not None  # a row was inserted
+    transaction.execute(_INSERT_INPUT, (id_, *bodies[0]))
+    _insert_events(transaction, id_, state.events, bodies[1:-1])
+    _insert_output(transaction, id_, bodies[-1])
+
+
+def prune(transaction: Transaction, count: int) -> int:
+    """Delete the `count` oldest executions that have ended, with all that belongs to them; how many there were."""
+    # The plus keeps SQLite from sorting the whole status index: the oldest rows are nearly all ended.
+    old = transaction.execute("SELECT id FROM execution WHERE +status != 0 ORDER BY id LIMIT ?", (count,)).fetchall()
+    for (id_,) in old:
+        for table, column, span in (
+            ("event", "id", _event_span(id_)),
+            ("execution_input", "execution", (id_, id_)),
+            ("execution_output", "execution", (id_, id_)),
+        ):
+            where = f"WHERE {column} BETWEEN ? AND ?"
+            files = transaction.execute(f"SELECT file FROM {table} {where} AND file IS NOT NULL", span)
+            transaction.discarded += [file for (file,) in files]
+            transaction.execute(f"DELETE FROM {table} {where}", span)
+    transaction.executemany("DELETE FROM execution WHERE id = ?", old)
+    return len(old)
+
+
+def status_number(status: str) -> int:
+    """How a status is stored. Raises RequestRefused "invalid"."""
+    number = _NUMBER_OF.get(status)
+    if number is None:
+        raise RequestRefused("invalid", f"{status!r} is not a status; they are {', '.join(STATUSES)}")
+    return number
+
+
+def check_events(events: Iterable[HistoryEvent]) -> None:
+    """Raise RequestRefused "invalid" when an event's number cannot be stored."""
+    for event in events:
+        if not 1 <= event.seq <= _MAX_SEQ:
+            raise RequestRefused("invalid", f"an event's seq must be between 1 and {_MAX_SEQ}, not {event.seq}")
+
+
+def _find(transaction: Transaction, execution_id: str) -> int:
+    row = transaction.execute(_FIND, (execution_id,)).fetchone()
+    if row is None:
+        raise not_found(execution_id)
+    id_: int = row[0]
+    return id_
+
+
+def not_found(execution_id: str) -> RequestRefused:
+    """The refusal for an id nobody knows."""
+    return RequestRefused("not_found", f"there is no execution {execution_id}")
+
+
+def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> None:
+    check_events(events)
+    for e, body in zip(events, bodies, strict=True):
+        inserted = transaction.execute(
+            _INSERT_EVENT,
+            (
+                *(id_ << EVENT_BITS | e.seq, e.at_ms, e.type, e.state, e.attempt, e.worker_topic, e.start_kind),
+                *(e.queue_ns, e.start_ns, e.run_ns, e.gap_ns, e.error_type, e.error_message, *body),
+            ),
+        )
+        if inserted.rowcount == 0 and body.file:
+            transaction.discarded.append(body.file)
+
+
+def _insert_output(transaction: Transaction, id_: int, body: Body) -> None:
+    if body != EMPTY:
+        transaction.execute(_INSERT_OUTPUT, (id_, *body))
+
+
+def _event_span(id_: int) -> tuple[int, int]:
+    """First and last possible event number of an execution."""
+    return id_ << EVENT_BITS, id_ << EVENT_BITS | _MAX_SEQ
+
+
+# --- reads ---------------------------------------------------------------------------------------------------------
+
+
+def get(connection: sqlite3.Connection, execution_id: str) -> StoredExecution:
+    """One execution with its events. Raises RequestRefused "not_found"."""
+    row = connection.execute(_STATE, (execution_id,)).fetchone()
+    if row is None:
+        raise not_found(execution_id)
+    id_, execution_id, name, app, version, kind, durability, status, *end = row
+    error_type, error_message, started_at_ms, ended_at_ms = end
+    state = ExecutionState(
+        *(execution_id, name, app, version, kind, durability, STATUSES[status]),
+        *(error_type, error_message, started_at_ms, ended_at_ms, (), b""),
+    )
+    output = connection.execute(_OUTPUT, (id_,)).fetchone()
+    return StoredExecution(state, Body(*output) if output else EMPTY, tuple(_events(connection, id_)))
+
+
+def page(connection: sqlite3.Connection, request: ListExecutions) -> Executions:
+    """One page of a listing, newest first. Raises RequestRefused "invalid"."""
+    limit = max(1, min(request.limit, PAGE_LIMIT))
+    statement, values = listing(request)
+    rows = connection.execute(statement, (*values, limit)).fetchall()
+    summaries = tuple(
+        ExecutionSummary(execution_id, name, version, kind, STATUSES[status], started_at_ms, ended_at_ms)
+        for _, execution_id, name, version, kind, status, started_at_ms, ended_at_ms in rows
+    )
+    return Executions(summaries, str(rows[-1][0]) if len(rows) == limit else "")
+
+
+def listing(request: ListExecutions) -> tuple[str, tuple[int | str, ...]]:
+    """The statement for a page, and its values but for the limit; each form is served by one index."""
+    conditions: list[str] = []
+    values: list[int | str] = []
+    if request.name:
+        conditions.append("name = ?")
+        values.append(request.name)
+    if request.status:
+        conditions.append("status = ?")
+        values.append(status_number(request.status))
+    if request.cursor:
+        conditions.append("id < ?")
+        values.append(_parsed(request.cursor))
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    return (
+        "SELECT id, execution_id, name, version, kind, status, started_at_ms, ended_at_ms FROM execution "
+        f"{where}ORDER BY id DESC LIMIT ?",
+        tuple(values),
+    )
+
+
+def unfinished(connection: sqlite3.Connection, after: str, budget_bytes: int) -> tuple[list[StoredUnfinished], bool]:
+    """Running executions after the cursor, oldest first, until their inline payloads exceed the budget.
+
+    The second value says whether there may be more.
+    """
+    found: list[StoredUnfinished] = []
+    for *fields, body, file in connection.execute(_UNFINISHED, (_parsed(after) if after else 0, PAGE_LIMIT)):
+        events = tuple(_events(connection, fields[0]))
+        found.append(StoredUnfinished(Body(body, file), events, *fields))
+        budget_bytes -= len(body) + sum(len(event.body.inline) for event in events)
+        if budget_bytes <= 0:
+            return found, True
+    return found, len(found) == PAGE_LIMIT
+
+
+def ended_count(connection: sqlite3.Connection) -> int:
+    """How many executions have ended (a scan of a narrow index)."""
+    count: int = connection.execute("SELECT count(*) FROM execution WHERE status > 0").fetchone()[0]
+    return count
+
+
+def _events(connection: sqlite3.Connection, id_: int) -> Iterator[StoredEvent]:
+    for number, *fields, body, file in connection.execute(_EVENTS, _event_span(id_)):
+        yield StoredEvent(HistoryEvent(number & _MAX_SEQ, *fields), Body(body, file))
+
+
+def _parsed(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise RequestRefused("invalid", f"{cursor!r} is not a cursor from a page before")
+    return int(cursor)

@@ -1,0 +1,108 @@
+"""What a store can do, whatever keeps the data.
+
+Every method returns a future: a write's completes once it would survive what the settings promise (a crash of the
+node, or loss of power). A method or its future raises RequestRefused (the request makes no sense: `code` and `detail`
+say why) or StorageUnavailable (it may work later; nothing of it was kept). The DataLayer is written against this
+interface alone, so that a networked store can take SQLite's place.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from actorfaas.messages import (
+    AppendHistory,
+    ClaimIdempotencyKey,
+    CreateExecution,
+    Deployments,
+    DeploymentSaved,
+    Executions,
+    ExecutionState,
+    FinishExecution,
+    IdempotencyClaim,
+    KvDelete,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvPut,
+    KvValue,
+    ListExecutions,
+    LogLine,
+    Logs,
+    ReadLogs,
+    SaveDeployment,
+    Unfinished,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one round of maintenance removed; `more` when there is more of it to do now."""
+
+    executions: int
+    log_lines: int
+    idempotency_keys: int
+    more: bool
+
+
+class Store(Protocol):
+    """Durable state of one node. `open` comes first, `close` last; nothing else may be called outside."""
+
+    async def open(self) -> None:
+        """Make the store usable. Raises StorageUnusable (with what to do) or StorageUnavailable."""
+
+    async def close(self) -> None:
+        """Finish every write under way, then let go of everything."""
+
+    def create_execution(self, request: CreateExecution) -> Future[None]:
+        """Remember a new execution; "conflict" if its id exists."""
+
+    def append_history(self, request: AppendHistory) -> Future[None]:
+        """Add events, ignoring those whose number is there already; "not_found"."""
+
+    def finish_execution(self, request: FinishExecution) -> Future[None]:
+        """Set the one result; a second one is ignored; "not_found"."""
+
+    def get_execution(self, execution_id: str) -> Future[ExecutionState]:
+        """One execution as it is now; "not_found"."""
+
+    def list_executions(self, request: ListExecutions) -> Future[Executions]:
+        """A page of executions, newest first; "invalid" for an unknown status or cursor."""
+
+    def list_unfinished(self, after: str) -> Future[Unfinished]:
+        """A page of the standard executions that have no result, oldest first, with their journals."""
+
+    def claim_idempotency_key(self, request: ClaimIdempotencyKey) -> Future[IdempotencyClaim]:
+        """Whose work a key is; "conflict" when another request holds it."""
+
+    def kv_get(self, request: KvGet) -> Future[KvValue]:
+        """A key's value and version; version 0 when there is none."""
+
+    def kv_put(self, request: KvPut) -> Future[KvValue]:
+        """Set a key if it has the expected version; "precondition_failed" otherwise."""
+
+    def kv_delete(self, request: KvDelete) -> Future[None]:
+        """Remove a key if it has the expected version; "precondition_failed" otherwise."""
+
+    def kv_list(self, request: KvList) -> Future[KvKeys]:
+        """A page of keys with a prefix, in code point order."""
+
+    def append_logs(self, lines: tuple[LogLine, ...]) -> Future[None]:
+        """Number lines in the order they come and keep them."""
+
+    def read_logs(self, request: ReadLogs) -> Future[Logs]:
+        """The lines that match now; whoever wants to wait for more asks again."""
+
+    def save_deployment(self, request: SaveDeployment) -> Future[DeploymentSaved]:
+        """Store the next version of an application, inactive."""
+
+    def activate_deployment(self, app: str, version: int) -> Future[None]:
+        """Make a version the current one (0: none is); "not_found"."""
+
+    def list_deployments(self, app: str, active_only: bool) -> Future[Deployments]:
+        """Versions, newest first within an application."""
+
+    async def prune(self) -> Pruned:
+        """Remove a small batch of what is older than the retention settings allow."""
