@@ -48,8 +48,7 @@ class Links:
         self._office = office
         self._up: dict[str, asyncio.Event] = {}
         self._losses: dict[str, asyncio.Future[None]] = {}
-        self.stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends when nothing may wait any longer. Never cancel it."""
+        self._stopping: asyncio.Future[None] | None = None
 
     def connected(self, peer: str) -> None:
         """A peer can be reached (again)."""
@@ -61,6 +60,13 @@ class Links:
         loss = self._losses.pop(peer, None)
         if loss is not None and not loss.done():
             loss.set_result(None)
+
+    @property
+    def stopping(self) -> asyncio.Future[None]:
+        """A future shared by all waiters that ends when nothing may wait any longer. Never cancel it."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_future()
+        return self._stopping
 
     def stop_waiting(self) -> None:
         """The node stops, and the time for calls under way is over."""

@@ -13,6 +13,7 @@ import orjson
 
 from actorfaas.http.directory import Directory
 from actorfaas.messages import (
+    ActorDescription,
     ConnectedWorker,
     Deployed,
     DeploymentRecord,
@@ -23,6 +24,7 @@ from actorfaas.messages import (
     Logs,
     PoolDescription,
     QueueDescription,
+    TemplateState,
     WorkerState,
     WorkflowSpec,
 )
@@ -30,6 +32,9 @@ from actorfaas.messages import (
 Document = dict[str, Any]  # mixed JSON values
 
 PREVIEW_BYTES = 200
+
+SECRETS = frozenset({"api_token"})
+"""Settings that are never shown."""
 
 _OUTCOMES = {"Succeeded": "succeeded", "Failed": "failed", "TimedOut": "timed_out", "Aborted": "cancelled"}
 
@@ -323,7 +328,39 @@ def _stranger(worker: ConnectedWorker) -> Document:
 
 def masked(settings: Mapping[str, object]) -> dict[str, object]:
     """Settings without secrets, each as a JSON value."""
+    shown: dict[str, object] = {}
+    for name, value in settings.items():
+        if name in SECRETS:
+            value = "***" if value else ""
+        shown[name] = value if isinstance(value, int | float) else str(value)
+    return shown
+
+
+def actor(name: str, described: ActorDescription | None) -> Document:
+    """One actor; zeros when it could not be asked."""
     return {
-        name: ("***" if value else "") if name == "api_token" else value if isinstance(value, int | float) else str(value)
-        for name, value in settings.items()
+        "actor": name,
+        "connected": described is not None,
+        "pid": described.pid if described else 0,
+        "mailbox_length": described.mailbox_length if described else 0,
+        "mailbox_limit": described.mailbox_limit if described else 0,
+        "messages_handled": described.messages_handled if described else 0,
+        "messages_refused": described.messages_refused if described else 0,
+        "tasks": described.tasks if described else 0,
+        "open_files": described.open_files if described else 0,
+        "rss_bytes": described.rss_bytes if described else 0,
+        "connections": described.connections if described else 0,
+        "loop_lag_ms": _ms(described.loop_lag_ns) if described else 0.0,
+    }
+
+
+def template(state: TemplateState) -> Document:
+    """One template process."""
+    return {
+        "topic": state.function_topic,
+        "pid": state.template_pid,
+        "forkable": state.forkable,
+        "threads": state.threads,
+        "workers": state.workers,
+        "restarts": state.restarts,
     }

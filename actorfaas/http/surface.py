@@ -1,7 +1,8 @@
 """The table of everything the HTTP API answers to, outside the code that answers.
 
 Starlette's routes and the OpenAPI document are both made from it, so neither can know a path that the other does
-not. `handler` names a method of `http.endpoints.Endpoints` ("" for the invoke path, which `http.invoke` serves).
+not. `handler` names a method of one of the classes in `http.deployments`, `http.records` and `http.inspection`; ""
+stands for the invoke path, which `http.invoke` serves.
 """
 
 from __future__ import annotations

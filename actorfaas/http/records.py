@@ -1,0 +1,92 @@
+"""Endpoints about what ran: executions, their history, cancelling them, and what functions wrote."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from actorfaas.http import render
+from actorfaas.http.calls import now_ns
+from actorfaas.http.exchange import json_response, name, text, truth, wait_s, whole
+from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links
+from actorfaas.http.problems import Problem
+from actorfaas.messages import (
+    CancelExecution,
+    Done,
+    Executions,
+    ExecutionState,
+    GetExecution,
+    ListExecutions,
+    Logs,
+    ReadLogs,
+    WaitExecution,
+)
+
+STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
+MAX_EXECUTIONS = 1000
+MAX_LINES = 10_000
+MAX_SEQ = 2**63 - 1
+
+
+class RecordEndpoints:
+    """Each method answers one operation of `http.surface`."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    async def executions(self, request: Request) -> Response:
+        """One page of executions, newest first."""
+        question = ListExecutions(
+            name=text(request, "name"),
+            status=text(request, "status", STATUSES),
+            limit=whole(request, "limit", 50, 1, MAX_EXECUTIONS),
+            cursor=text(request, "cursor"),
+        )
+        return json_response(render.executions(await self._links.ask(DATA_LAYER, question, Executions)))
+
+    async def execution(self, request: Request) -> Response:
+        """One execution; with `wait`, once it has ended or the time is over."""
+        execution_id, patience_s = name(request, "id"), wait_s(request)
+        if not patience_s:
+            return json_response(render.execution(await self._state(execution_id)))
+        deadline_ns = now_ns() + int(patience_s * 1e9)
+        question = WaitExecution(execution_id=execution_id, deadline_ns=deadline_ns, must_exist=True)
+        state = await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
+        return json_response(render.execution(state))
+
+    async def history(self, request: Request) -> Response:
+        """Every event of one execution."""
+        return json_response(render.history(await self._state(name(request, "id"))))
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop an execution."""
+        execution_id = name(request, "id")
+        message = CancelExecution(execution_id=execution_id, reason="cancelled over HTTP")
+        try:
+            await self._links.ask(EXECUTION_MANAGER, message, Done)
+        except Problem as problem:
+            if problem.code != "not_found":
+                raise
+            state = await self._state(execution_id)  # only the DataLayer remembers those that have ended
+            if state.status == "running":
+                raise
+            raise Problem("conflict", f"the execution has ended already: {state.status}") from problem
+        return Response(status_code=204)
+
+    async def logs(self, request: Request) -> Response:
+        """Lines that functions wrote; with `wait`, as soon as there is one."""
+        patience_s = wait_s(request)
+        question = ReadLogs(
+            function=text(request, "function"),
+            request_id=text(request, "request"),
+            execution_id=text(request, "execution"),
+            after_seq=whole(request, "after", 0, 0, MAX_SEQ),
+            limit=whole(request, "limit", 1000, 1, MAX_LINES),
+            tail=truth(request, "tail"),
+            wait_until_ns=now_ns() + int(patience_s * 1e9) if patience_s else 0,
+        )
+        lines = await self._links.ask_patiently(DATA_LAYER, question, Logs, patience_s)
+        return json_response(render.logs(lines))
+
+    async def _state(self, execution_id: str) -> ExecutionState:
+        return await self._links.ask(DATA_LAYER, GetExecution(execution_id=execution_id), ExecutionState)

@@ -1,0 +1,101 @@
+"""The HTTP server: uvicorn inside the actor's event loop, without its signals, logs and lifespan.
+
+Owns the listening socket's arrival (inherited from the node, or bound here) and the server's graceful end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import resource
+import socket
+from collections.abc import Iterator, Mapping
+
+import uvicorn
+
+from actorfaas.config import Settings
+from actorfaas.http.app import App
+
+FD_VARIABLE = "ACTORFAAS_HTTP_FD"
+"""Environment variable with the number of the listening socket that the node holds."""
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+CONNECTIONS_PER_CALL = 4
+"""Open connections allowed for every call that may be under way; beyond them uvicorn answers 503 by itself."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with signals left to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listening_socket(settings: Settings, environment: Mapping[str, str] | None = None) -> socket.socket:
+    """The node's socket when it gave one, else a new one bound to the settings' address. Raises OSError."""
+    given = (os.environ if environment is None else environment).get(FD_VARIABLE, "")
+    if given:
+        sock = socket.socket(fileno=os.dup(int(given)))
+        sock.setblocking(False)
+        return sock
+    found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit on descriptors to the hard one: every client is a descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class HttpServer:
+    """One uvicorn server on one socket; `serve` runs until `stop` was called and the last response is out."""
+
+    def __init__(self, app: App, sock: socket.socket, max_in_flight: int) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its failures itself
+        self._sock = sock
+        self.address: tuple[str, int] = sock.getsockname()[:2]
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                limit_concurrency=max(64, max_in_flight * CONNECTIONS_PER_CALL),
+                timeout_keep_alive=KEEP_ALIVE_S,
+            )
+        )
+
+    @property
+    def connections(self) -> int:
+        """Client connections open now."""
+        return len(self._server.server_state.connections)
+
+    async def serve(self) -> None:
+        """Accept and answer until stopped."""
+        await self._server.serve(sockets=[self._sock])
+
+    def stop(self, deadline_s: float) -> None:
+        """Stop accepting; `serve` returns when every response is out, or cuts what is left at the deadline."""
+        self._server.config.timeout_graceful_shutdown = max(1, math.ceil(deadline_s))
+        self._server.should_exit = True
