@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING
 
 from actorfaas.context import Context
-from actorfaas.declarations import AnyFunction
 from actorfaas.worker.encoding import BadResult, Json, dumps
 
 if TYPE_CHECKING:
     import asyncio
+
+    from actorfaas.declarations import AnyFunction
 
 STREAMING_KINDS = frozenset({"generator", "async_generator"})
 ASYNC_KINDS = frozenset({"async", "async_generator"})

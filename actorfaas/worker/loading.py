@@ -11,13 +11,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from actorfaas import api
-from actorfaas.declarations import AnyFunction
 from actorfaas.messages import BundleRef, FunctionSpec, LoadFailed, WorkflowSpec
 from actorfaas.worker import process
 from actorfaas.worker.handlers import ASYNC_KINDS
 from actorfaas.worker.tracebacks import error_message, error_type, user_traceback
+
+if TYPE_CHECKING:
+    from actorfaas.declarations import AnyFunction
 
 _INSTALLED = f"{os.sep}site-packages{os.sep}"
 

@@ -181,7 +181,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = self.format(record)
+            text = self.format(record).rstrip("\n")
         except Exception:  # noqa: BLE001  # logging's rule: a log call never fails because of its arguments
             self.handleError(record)
             return

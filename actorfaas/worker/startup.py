@@ -11,15 +11,17 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from actorfaas.declarations import AnyFunction
 from actorfaas.messages import BundleRef, FunctionSpec
 from actorfaas.worker import loading, process
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.output import Output
 from actorfaas.worker.tracebacks import report_failure
 from actorfaas.worker.worker import EXIT_LOAD_FAILED, Worker
+
+if TYPE_CHECKING:
+    from actorfaas.declarations import AnyFunction
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from actorfaas.declarations import AnyFunction
 from actorfaas.errors import WireError
 from actorfaas.messages import (
     BundleLoaded,
@@ -37,6 +36,9 @@ from actorfaas.worker.output import Output, limit_from_environment
 from actorfaas.worker.startup import Plan, guarded, start_forked_worker
 from actorfaas.worker.tracebacks import report_failure
 from actorfaas.worker.worker import EXIT_CONNECTION_LOST, EXIT_LOAD_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from actorfaas.declarations import AnyFunction
 
 _DESCRIPTORS_OF_A_TEMPLATE = 1
 _DESCRIPTORS_OF_A_WORKER = 3

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from actorfaas.declarations import AnyFunction
 from actorfaas.errors import AskTimeout, PeerUnavailable, WireError
 from actorfaas.messages import Message, NewFunctionWorker, Retire, Task, TaskChunk, TaskCredit, TaskError, TaskResult
 from actorfaas.worker import process
@@ -27,6 +26,9 @@ from actorfaas.worker.tracebacks import (
     report_failure,
     user_traceback,
 )
+
+if TYPE_CHECKING:
+    from actorfaas.declarations import AnyFunction
 
 EXIT_OK = 0
 EXIT_CONNECTION_LOST = 71
