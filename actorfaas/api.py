@@ -197,7 +197,7 @@ def workflow(
 def declared(module_names: Iterable[str]) -> tuple[list[AnyFunction], list[Workflow]]:
     """What these modules have declared, in order, and every other function that their workflows chain.
 
-    Raises DeclarationError when two declarations share a name, or a handler cannot be found from outside its module.
+    Raises DeclarationError when two declarations share a name.
     """
     modules = frozenset(module_names)
     everything = [made for made, _ in _registry]
@@ -212,8 +212,6 @@ def declared(module_names: Iterable[str]) -> tuple[list[AnyFunction], list[Workf
         if one.name in owners:
             raise DeclarationError(f"the name {one.name!r} is declared twice: {owners[one.name]} and {_place(one)}")
         owners[one.name] = _place(one)
-        if isinstance(one, Function) and "<" in one.__qualname__:
-            raise DeclarationError(f"function {one.name!r} ({_place(one)}) must be defined at the top of its module")
     return functions, workflows
 
 

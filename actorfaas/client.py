@@ -14,15 +14,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from actorfaas import __version__
+from actorfaas.answers import Answer, OpenCall, lines_of, problem_of, translated
 from actorfaas.discovery import find_node
-from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout, StreamInterrupted
+from actorfaas.errors import NodeUnreachable
+
+__all__ = ["Answer", "Client", "OpenCall"]
 
 Json = Any  # a decoded JSON document: the caller's business
 
@@ -35,48 +37,7 @@ INVOKE_TIMEOUT_S = 86_400.0
 GRACE_S = 10.0
 """How much longer than the node the client waits, so that the node's own answer (504) arrives."""
 LOG_WAIT_S = 20.0
-_PROBLEM = "application/problem+json"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an invocation answered. `body` is exactly what the node sent; `timing` its Server-Timing header."""
-
-    body: bytes
-    content_type: str
-    request_id: str
-    execution_id: str
-    worker: str
-    timing: str
-
-    def value(self) -> Json:
-        """The result decoded: JSON; a list for streamed JSON values; text or bytes for other streams."""
-        if self.content_type == "application/x-ndjson":
-            return [json.loads(line) for line in self.body.splitlines() if line]
-        if self.content_type == "text/plain":
-            return self.body.decode()
-        return self.body if self.content_type == "application/octet-stream" else json.loads(self.body)
-
-
-class OpenCall:
-    """An invocation whose response is arriving: `head` is known (its body empty), `pieces()` yields the body."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.head = _answer(response, b"")
-
-    def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives. Raises StreamInterrupted when it ends early."""
-        request_id = self.head.request_id
-        try:
-            yield from self._response.iter_bytes()
-        except httpx.ReadTimeout as error:
-            raise ResponseTimeout(f"request {request_id}: nothing more came in time") from error
-        except httpx.TransportError as error:
-            raise StreamInterrupted(
-                f"request {request_id}: the response ended early: {error}; see: actorfaas logs --request {request_id}"
-            ) from error
 
 
 class Client:
@@ -136,7 +97,7 @@ class Client:
     ) -> Answer:
         """As `invoke`, with the JSON as bytes in and out, and what the node said about the call."""
         with self.open(name, body, strategy=strategy, timeout_s=timeout_s, idempotency_key=idempotency_key) as opened:
-            return _answer(opened._response, b"".join(opened.pieces()))
+            return opened.read()
 
     @contextmanager
     def open(
@@ -160,9 +121,9 @@ class Client:
         response = self._send(request, stream=True)
         try:
             if response.status_code >= 400:
-                with _translated(self.url):
+                with translated(self.url, CONNECT_TIMEOUT_S):
                     response.read()
-                raise _problem(response)
+                raise problem_of(response)
             yield OpenCall(response)
         finally:
             response.close()
@@ -173,7 +134,7 @@ class Client:
         """Call a generator function; yields its items as they come: JSON values, or pieces of bytes."""
         with self.open(name, json.dumps(value).encode(), strategy=strategy, timeout_s=timeout_s) as opened:
             if opened.head.content_type == "application/x-ndjson":
-                yield from (json.loads(line) for line in _lines(opened.pieces()))
+                yield from (json.loads(line) for line in lines_of(opened.pieces()))
             elif opened.head.content_type == "application/json":
                 yield json.loads(b"".join(opened.pieces()))
             else:
@@ -340,11 +301,11 @@ class Client:
         )
         response = self._send(request)
         if response.status_code >= 400:
-            raise _problem(response)
+            raise problem_of(response)
         return response
 
     def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-        with _translated(self.url):
+        with translated(self.url, CONNECT_TIMEOUT_S):
             return self._http.send(request, stream=stream)
 
     def _json(self, response: httpx.Response) -> Json:
@@ -354,23 +315,6 @@ class Client:
             return response.json()
         except ValueError as error:
             raise NodeUnreachable(f"what answers at {self.url} is no actorfaas node: its answer is not JSON") from error
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Raise this package's errors for httpx's."""
-    try:
-        yield
-    except httpx.ConnectTimeout as error:
-        raise NodeUnreachable(f"no node answers at {url} (no connection in {CONNECT_TIMEOUT_S:g} s)") from error
-    except httpx.ConnectError as error:
-        raise NodeUnreachable(f"no node answers at {url} ({error})") from error
-    except httpx.TimeoutException as error:
-        raise ResponseTimeout(f"the node at {url} did not answer in time") from error
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise NodeUnreachable(f"{url!r} is not a URL of a node ({error})") from error
-    except httpx.TransportError as error:
-        raise NodeUnreachable(f"the connection to {url} broke: {error or type(error).__name__}") from error
 
 
 def _invoke_path(name: str) -> str:
@@ -390,48 +334,3 @@ def _invocation_headers(strategy: str, timeout_s: float | None, idempotency_key:
         "Idempotency-Key": idempotency_key,
     }
     return {name: value for name, value in given.items() if value}
-
-
-def _answer(response: httpx.Response, body: bytes) -> Answer:
-    headers = response.headers
-    return Answer(
-        body=body,
-        content_type=headers.get("Content-Type", "").partition(";")[0].strip(),
-        request_id=headers.get("X-Request-Id", ""),
-        execution_id=headers.get("Actorfaas-Execution", ""),
-        worker=headers.get("Actorfaas-Worker", ""),
-        timing=headers.get("Server-Timing", ""),
-    )
-
-
-def _problem(response: httpx.Response) -> ApiProblem:
-    """The exception for an answer with an error status, whoever wrote it (a proxy's is no problem document)."""
-    document: dict[str, Json] = {}
-    if response.headers.get("Content-Type", "").startswith(_PROBLEM):
-        try:
-            document = response.json()
-        except ValueError:
-            document = {}
-    retry_after = response.headers.get("Retry-After", "")
-    return ApiProblem(
-        response.status_code,
-        str(document.get("type", "")).rpartition(":")[2] or "http_error",
-        str(document.get("detail") or document.get("title") or response.text[:500] or response.reason_phrase),
-        request_id=str(document.get("request_id") or response.headers.get("X-Request-Id", "")),
-        execution_id=str(document.get("execution_id") or response.headers.get("Actorfaas-Execution", "")),
-        retryable=bool(document.get("retryable", False)),
-        retry_after_s=float(retry_after) if retry_after.isdecimal() else 0.0,
-        error_type=str(document.get("error_type", "")),
-        function=str(document.get("function", "")),
-        traceback=str(document.get("traceback", "")),
-    )
-
-
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Complete, non-empty lines from bytes cut anywhere."""
-    rest = b""
-    for piece in pieces:
-        *complete, rest = (rest + piece).split(b"\n")
-        yield from (line for line in complete if line)
-    if rest:
-        yield rest

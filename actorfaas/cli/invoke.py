@@ -135,22 +135,20 @@ def _wait(node: Client, execution_id: str, timeout_s: float | None, timing: bool
     if execution["status"] != "succeeded":
         raise _failure(execution)
     out = sys.stdout.buffer
-    out.write(json.dumps(execution.get("output"), ensure_ascii=False).encode())
+    out.write(json.dumps(execution["output"], ensure_ascii=False).encode())
     _end_line(out)
 
 
 def _failure(execution: Json) -> ApiProblem:
-    error = execution.get("error") or {}
-    if not isinstance(error, dict):
-        error = {"message": str(error)}
-    status = execution["status"]
+    error = execution["error"] or {}
+    status: str = execution["status"]
     return ApiProblem(
         504 if status == "timed_out" else 500,
         "timeout" if status == "timed_out" else status,
-        str(error.get("message") or error.get("error_message") or f"the execution ended {status}"),
-        execution_id=str(execution.get("execution_id", "")),
-        error_type=str(error.get("type") or error.get("error_type") or ""),
-        function=str(execution.get("name", "")),
+        error.get("error_message") or f"the execution ended {status}",
+        execution_id=execution["execution_id"],
+        error_type=error.get("error_type", ""),
+        function=execution["name"],
     )
 
 

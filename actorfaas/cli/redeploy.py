@@ -5,7 +5,6 @@ Owns what is deployed from where. Watching the files is left to `develop`.
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from actorfaas.cli.output import note
 from actorfaas.client import Client
 from actorfaas.discovery import DEFAULT_URL
 from actorfaas.errors import ApiProblem, ClientError, DeployError
-from actorfaas.packing import Bundle, Ignore, find_apps, pack
+from actorfaas.packing import Ignore, find_apps, pack
 
 
 @dataclass(slots=True)
@@ -74,7 +73,7 @@ class Redeployer:
         except DeployError as error:
             note(click.style(f"{path.name}: {error}", fg="red"))
         except ApiProblem as problem:
-            self._say_failed(problem, path, bundle)
+            self._say_failed(problem, path)
         except ClientError as error:
             note(click.style(f"{path.name}: {error}", fg="red"))
         else:
@@ -86,10 +85,9 @@ class Redeployer:
             self._say_names(before, [*deployed["workflows"], *deployed["functions"]])
             warn_unforkable(deployed)
 
-    def _say_failed(self, problem: ApiProblem, path: Path, bundle: Bundle) -> None:
+    def _say_failed(self, problem: ApiProblem, path: Path) -> None:
         served = self._served[path]
-        text = in_place(problem.traceback or problem.detail, bundle.sha256, path)
-        note(text.rstrip())
+        note((problem.traceback or problem.detail).rstrip())
         stays = f"version {served.version} stays in service" if served.version else "nothing is in service yet"
         note(click.style(f"{served.app} was not deployed; {stays}", fg="red", bold=True))
 
@@ -118,12 +116,6 @@ def call_lines(url: str, name: str) -> list[str]:
         f"actorfaas{option} invoke {name} --data '{{}}'",
         f"curl {shlex.quote(f'{url}/v1/invoke/{name}')} -d '{{}}'",
     ]
-
-
-def in_place(traceback: str, sha256: str, path: Path) -> str:
-    """A traceback with the files where the person has them, not where the node unpacked them."""
-    folder = path if path.is_dir() and not (path / "__init__.py").is_file() else path.parent
-    return re.sub(rf'File "[^"]*/{sha256[:12]}[^/"]*/', lambda _: f'File "{folder}/', traceback)
 
 
 def _name_inside(app: Path, file: Path) -> str:

@@ -15,7 +15,7 @@ import click
 
 from actorfaas import __version__
 from actorfaas.cli.target import Options, common_options
-from actorfaas.errors import ActorFaasError, ApiProblem, ConfigError, ResponseTimeout
+from actorfaas.errors import ActorFaasError, ApiProblem, ConfigError, NodeUnreachable, ResponseTimeout
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPT = 1, 2, 124, 130
 
@@ -90,6 +90,8 @@ def report(error: ActorFaasError) -> int:
     if isinstance(error, ApiProblem):
         return _report_problem(error)
     click.echo(f"actorfaas: {error}", err=True)
+    if isinstance(error, NodeUnreachable):
+        click.echo("Start a node with `actorfaas serve`, or say where it is: --url or ACTORFAAS_URL.", err=True)
     if isinstance(error, ConfigError):
         return EXIT_USAGE
     return EXIT_TIMEOUT if isinstance(error, ResponseTimeout) else EXIT_FAILURE

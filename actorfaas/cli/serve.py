@@ -52,7 +52,7 @@ def serve_command(options: Options, stop_with_parent: bool, **flags: Any) -> Non
     """
     if stop_with_parent:
         _stop_with_parent()
-    from actorfaas import node
+    from actorfaas.node import main
 
     settings = load(flags)
 
@@ -64,7 +64,7 @@ def serve_command(options: Options, stop_with_parent: bool, **flags: Any) -> Non
             note("ready; Ctrl-C stops it")
         sys.stdout.flush()
 
-    raise click.exceptions.Exit(node.main(settings, on_ready))
+    raise click.exceptions.Exit(main(settings, on_ready))
 
 
 def _stop_with_parent() -> None:

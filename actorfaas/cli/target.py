@@ -48,7 +48,7 @@ def common_options(command: Command) -> Command:
         command(options, *args, **kwargs)
 
     for decorate in (
-        click.option("-o", "--output", default="", type=click.Choice(["json", "table"]), help="Form of results."),
+        click.option("-o", "--output", default=None, type=click.Choice(["json", "table"]), help="Form of results."),
         click.option("--token", default="", metavar="TEXT", help="The node's token.  [env: ACTORFAAS_TOKEN]"),
         click.option("--url", default="", metavar="URL", help="The node's address.  [env: ACTORFAAS_URL]"),
     ):

@@ -42,27 +42,22 @@ def _write(pool: Json, *, as_json: bool) -> None:
         write_json(pool)
         return
     write_table(COLUMNS, [_row(worker) for worker in pool["workers"]])
-    facts = [f"{key.replace('_', ' ')}: {value}" for key, value in pool.items() if key != "workers"]
-    if facts:
-        note(", ".join(facts))
+    waiting = sum(topic["waiting"] for topic in pool["topics"])
+    note(
+        f"{len(pool['workers'])} instances, {waiting} requests waiting, {pool['running_executions']} executions"
+        f" running, {pool['reservations']} reservations ({pool['wrong_guesses']} not used)"
+    )
 
 
 def _row(worker: Json) -> tuple[str, ...]:
     return (
-        str(worker.get("worker_topic") or worker.get("worker") or ""),
-        str(worker.get("function", "")),
-        str(worker.get("version", "")),
-        str(worker.get("pid", "")),
-        str(worker.get("state", "")),
-        str(worker.get("start_kind", "")),
-        str(worker.get("held_by", "")),
-        _age(worker),
-        str(worker.get("tasks", "")),
+        worker["worker"],
+        worker["function"],
+        str(worker["version"]),
+        str(worker["pid"]),
+        worker["state"],
+        worker["start_kind"],
+        worker["held_by"],
+        duration_s(worker["age_ms"] / 1000),
+        str(worker["tasks"]),
     )
-
-
-def _age(worker: Json) -> str:
-    for name, per_second in (("age_s", 1), ("age_ms", 1e3), ("age_ns", 1e9)):
-        if name in worker:
-            return duration_s(worker[name] / per_second)
-    return ""
