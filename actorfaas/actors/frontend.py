@@ -114,23 +114,26 @@ class Frontend(Actor):
     async def drain(self, deadline_s: float) -> None:
         """Refuse new calls; let those under way finish, and answer 503 to what does not in time."""
         self.invoker.is_stopping = True
-        closing_s = min(1.0, deadline_s * CLOSING_SHARE)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_s
         if self._server is not None:
             self._server.stop(deadline_s)
         try:
-            async with asyncio.timeout(deadline_s - closing_s):
+            async with asyncio.timeout_at(deadline - min(1.0, deadline_s * CLOSING_SHARE)):
                 await self.invoker.idle.wait()
         except TimeoutError:
             self.log.warning("calls refused because the node stops", calls=self.invoker.in_flight)
         self.calls.fail_all("stopping", "the node is stopping and this call did not finish in time")
         self.links.stop_waiting()
         if self._serving is not None:
-            await asyncio.wait((self._serving,), timeout=closing_s)
+            await asyncio.wait((self._serving,), timeout=max(0.0, deadline - loop.time()))
 
     async def tear_down(self) -> None:
         self.links.stop_waiting()
         if self._serving is not None:
             self._serving.cancel()
+        if self._server is not None:
+            self._server.close()
 
     def _routes_changed(self, message: RoutesChanged) -> None:
         self.directory.replace(message.routes)
