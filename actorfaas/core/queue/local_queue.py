@@ -61,12 +61,16 @@ class LocalQueueCore:
         self._requests = Requests(self.board, self._members)
         self._assignments = Assignments(self.board, self._members)
         self._workers = Workers(self.board, self._members, self._requests, self._assignments)
+        self._stopping = False
 
     # --- publishers ------------------------------------------------------------------------------------------------
 
     def publish(self, publisher: Peer, published: Publish, now: int) -> None:
         """One request; answered by exactly one InvocationResult or InvocationFailed."""
-        self._requests.publish(publisher, published, now)
+        if self._stopping:
+            self.board.refuse(publisher, published, STOPPING.reason, STOPPING.error_message, 0.0)
+        else:
+            self._requests.publish(publisher, published, now)
 
     def credit(self, publisher: Peer, credit: ChunkCredit) -> None:
         """The caller took pieces of a streamed response."""
@@ -213,6 +217,15 @@ class LocalQueueCore:
         for worker in board.losses.due(now):
             self._workers.settle_loss(worker, now)
         self._reports.tick(now)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether any publisher still waits for an answer."""
+        return any(self.board.publishers.values())
+
+    def refuse_new(self) -> None:
+        """From now on new requests are answered `stopping`."""
+        self._stopping = True
 
     def stop(self, now: int) -> None:
         """Answer every request that is under way: the node stops."""

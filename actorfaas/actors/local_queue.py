@@ -1,0 +1,264 @@
+"""The LocalQueue actor: carries messages into `core.queue` and out of it, holds the workers' connections, ticks.
+
+Who may say what is decided by the connection a message came over: a worker's (handed over by the supervisor) has a
+worker's rights; topics and assignment belong to the ExecutionManager, deaths of workers to the supervisor; publishing
+and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from dataclasses import replace
+from typing import ClassVar
+
+from actorfaas.actors.manager_link import ManagerLink
+from actorfaas.config import Settings
+from actorfaas.core.queue import Close, LocalQueueCore
+from actorfaas.core.queue.records import Worker
+from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
+from actorfaas.messages import (
+    AssignTask,
+    AttachWorker,
+    CancelRequest,
+    ChunkCredit,
+    DeclareTopic,
+    DescribeQueue,
+    Done,
+    DropTopic,
+    KvDelete,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvPut,
+    KvValue,
+    Message,
+    Publish,
+    ReleaseAssignment,
+    ReleaseIdle,
+    RetireWorker,
+    SetNextTopic,
+    Subscribe,
+    Unsubscribe,
+    WorkerExited,
+)
+from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+
+TICK_S = 0.005
+
+DATA_ASKS_LIMIT = 64
+"""Asks for functions' data that one worker may have under way; more are refused as overloaded."""
+
+_DATA_ANSWERS: dict[type[Message], type[Message]] = {
+    KvGet: KvValue,
+    KvPut: KvValue,
+    KvDelete: Done,
+    KvList: KvKeys,
+}
+_DATA = (KvGet, KvPut, KvDelete, KvList)
+
+
+class LocalQueue(Actor):
+    """Topics, leases, rights, back-pressure. A full inbox pauses whoever fills it; nothing is lost."""
+
+    name: ClassVar[str] = "local_queue"
+    peers: ClassVar[tuple[str, ...]] = ("data_layer",)
+    overflow: ClassVar[Overflow] = Overflow.PAUSE
+    accepts_handover: ClassVar[bool] = True
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._manager = ManagerLink(self.log)
+        self._core = LocalQueueCore(self._manager, int(settings.grow_after_ms * 1e6))
+        self._adopted: set[Connection] = set()
+        self._data_asks: dict[Connection, int] = {}
+        self._flushing = False
+        self._time_matters = asyncio.Event()
+        self._all_answered: asyncio.Event | None = None  # while draining
+
+    async def set_up(self) -> None:
+        """Start the one ticker."""
+        self.spawn(self._tick(), "ticker")
+
+    async def drain(self, deadline_s: float) -> None:
+        """Refuse new requests and let those under way end."""
+        self._core.refuse_new()
+        if self._core.has_requests:
+            self._all_answered = asyncio.Event()
+            await self._all_answered.wait()
+
+    async def tear_down(self) -> None:
+        """Answer what is still under way."""
+        self._core.stop(time.monotonic_ns())
+        self._flush()
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, sender: Sender) -> None:
+        """One message, from a worker or an actor."""
+        now = time.monotonic_ns()
+        connection = sender.connection
+        worker = self._core.worker(connection)
+        if worker is not None:
+            self._from_worker(worker, message, sender, now)
+        elif connection in self._adopted:
+            return  # what a worker said before it lost its connection is not heard, nor taken for an actor's
+        elif isinstance(message, Publish):
+            self._core.publish(connection, message, now)
+        else:
+            self._from_actor(message, sender, now)
+        self._flush()
+
+    def handed_over(self, message: Message, sock: socket.socket) -> None:
+        """The supervisor hands over the connection of a new worker."""
+        if not isinstance(message, AttachWorker):
+            sock.close()
+            self.log.warning("a socket without a worker was handed over", message=type(message).__name__)
+            return
+        connection = self.adopt(sock, message.worker_topic)
+        self._adopted.add(connection)
+        self._core.attach(connection, message, time.monotonic_ns())
+        self._flush()
+
+    def peer_connected(self, connection: Connection) -> None:
+        """An actor connected; the ExecutionManager gets what waited for it."""
+        if connection.actor == "execution_manager" and not connection.is_outgoing:
+            self._manager.connected(connection)
+            self._core.manager_connected()
+            self._flush()
+
+    def peer_disconnected(self, connection: Connection) -> None:
+        """A worker or an actor is gone."""
+        now = time.monotonic_ns()
+        if connection in self._adopted:
+            self._adopted.discard(connection)
+            self._data_asks.pop(connection, None)
+            self._core.worker_gone(connection, now)
+        else:
+            self._manager.disconnected(connection)
+            self._core.publisher_gone(connection, now)
+        self._flush()
+
+    # --- who said what ---------------------------------------------------------------------------------------------
+
+    def _from_worker(self, worker: Worker, message: Message, sender: Sender, now: int) -> None:
+        if isinstance(message, _DATA) and sender.is_ask:
+            self._pass_on(worker, message, sender)
+        elif sender.is_ask:
+            self._core.break_off(worker, f"a worker may not ask {type(message).__name__}", now)
+        else:
+            self._core.worker_said(worker, message, now)
+
+    def _from_actor(self, message: Message, sender: Sender, now: int) -> None:
+        match message:
+            case ChunkCredit():
+                self._core.credit(sender.connection, message)
+            case CancelRequest():
+                self._core.cancel(sender.connection, message, now)
+            case DescribeQueue():
+                sender.reply(self._core.describe(now))
+            case WorkerExited() if sender.actor == "fw_supervisor":
+                self._core.worker_exited(message, now)
+            case _ if sender.actor == "execution_manager":
+                self._from_manager(message, sender, now)
+            case _:
+                self._not_understood(message, sender)
+
+    def _from_manager(self, message: Message, sender: Sender, now: int) -> None:
+        match message:
+            case DeclareTopic():
+                self._core.declare(message)
+                sender.reply(Done())
+            case DropTopic():
+                self._core.drop(message, now)
+            case Subscribe():
+                self._core.subscribe(message, now)
+            case Unsubscribe():
+                self._unsubscribe(message, sender)
+            case ReleaseIdle():
+                self._core.release_idle(message)
+            case RetireWorker():
+                self._core.retire(message.worker_topic, now)
+            case _:
+                self._assignment(message, sender, now)
+
+    def _assignment(self, message: Message, sender: Sender, now: int) -> None:
+        match message:
+            case AssignTask():
+                self._core.assign(message, now)
+            case SetNextTopic():
+                self._core.set_next_topic(message)
+            case ReleaseAssignment():
+                self._core.release_assignment(message, now)
+            case _:
+                self._not_understood(message, sender)
+
+    def _unsubscribe(self, message: Unsubscribe, sender: Sender) -> None:
+        refusal = self._core.unsubscribe(message.worker_topic)
+        if refusal:
+            sender.refuse(refusal, f"{message.worker_topic} cannot be taken back", retryable=refusal == "busy")
+        else:
+            sender.reply(Done())
+
+    def _not_understood(self, message: Message, sender: Sender) -> None:
+        what = f"{sender.actor} may not send {type(message).__name__} to the LocalQueue"
+        self.log.warning("a message was refused", detail=what)
+        sender.refuse("unauthorized", what)
+
+    # --- functions' data -------------------------------------------------------------------------------------------
+
+    def _pass_on(self, worker: Worker, message: KvGet | KvPut | KvDelete | KvList, sender: Sender) -> None:
+        under_way = self._data_asks.get(sender.connection, 0)
+        if not self._core.may_use_data(worker):
+            sender.refuse("unauthorized", "functions' data can be used only while a request runs")
+        elif under_way >= DATA_ASKS_LIMIT:
+            sender.refuse("overloaded", f"{under_way} operations on data are under way", retryable=True)
+        else:
+            self._data_asks[sender.connection] = under_way + 1
+            self.spawn(self._relay(replace(message, namespace=worker.app), sender), "relay to data_layer")
+
+    async def _relay(self, message: Message, sender: Sender) -> None:
+        try:
+            sender.reply(await self.ask("data_layer", message, _DATA_ANSWERS[type(message)]))
+        except RequestRefused as refused:
+            sender.refuse(
+                refused.code, refused.detail, retryable=refused.retryable, retry_after_s=refused.retry_after_s
+            )
+        except PeerUnavailable as error:
+            sender.refuse("unavailable", str(error), retryable=True)
+        except AskTimeout as error:
+            sender.refuse("timeout", str(error))
+        finally:
+            if sender.connection in self._data_asks:
+                self._data_asks[sender.connection] -= 1
+
+    # --- effects and time ------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Carry out what the core decided. Sending can end a connection, and that fact can come back in here."""
+        core = self._core
+        if self._flushing:
+            return  # the loop below reaches what was added
+        self._flushing = True
+        for peer, message in core.outbox:
+            if not isinstance(message, Close):
+                peer.tell(message)
+            elif isinstance(peer, Connection):
+                self.log.warning("worker disconnected", worker=peer.actor, reason=message.reason)
+                peer.close()
+        core.outbox.clear()
+        self._flushing = False
+        if self._all_answered is not None and not core.has_requests:
+            self._all_answered.set()
+        if not self._time_matters.is_set() and core.needs_tick:
+            self._time_matters.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._time_matters.wait()
+            while self._core.needs_tick:
+                await asyncio.sleep(TICK_S)
+                self._core.tick(time.monotonic_ns())
+                self._flush()
+            self._time_matters.clear()
