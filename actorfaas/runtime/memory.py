@@ -11,6 +11,9 @@ from collections import deque
 
 from actorfaas.runtime.channel import Connection, Credentials
 
+_PIECE_BYTES = 256 * 1024
+"""What is received at once at most: as from a socket, frames come together and cut in pieces."""
+
 
 class MemoryTransport:
     """One direction of a memory channel: what is written here is received by `receiver`."""
@@ -26,6 +29,7 @@ class MemoryTransport:
         self._closing = False
         self._scheduled = False
         self._receiver_paused = False
+        self._ended = False
         self.opposite: MemoryTransport
 
     def write(self, data: bytes, /) -> None:
@@ -73,7 +77,11 @@ class MemoryTransport:
     def _deliver(self) -> None:
         self._scheduled = False
         while self._chunks and not self._receiver_paused:
-            data = self._chunks.popleft()
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            if len(data) > _PIECE_BYTES:
+                self._chunks.append(data[_PIECE_BYTES:])
+                data = data[:_PIECE_BYTES]
             self._size -= len(data)
             self._receiver.data_received(data)
         if self._congested and self._size <= self._high // 4:
@@ -90,8 +98,6 @@ class MemoryTransport:
                 transport._closing = True
                 transport._chunks.clear()
                 self._loop.call_soon(transport._sender.connection_lost, None)
-
-    _ended = False
 
 
 def connect(one: Connection, other: Connection) -> None:
