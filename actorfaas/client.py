@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
@@ -49,12 +49,13 @@ class Client:
         headers = {"User-Agent": f"actorfaas/{__version__}"}
         if target.token:
             headers["Authorization"] = f"Bearer {target.token}"
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,  # no proxy between a person and their own node
-        )
+        with translated(self.url, CONNECT_TIMEOUT_S):
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                trust_env=httpx.URL(self.url).host not in _LOOPBACK,  # no proxy between a person and their own node
+            )
 
     def __enter__(self) -> Client:
         return self
