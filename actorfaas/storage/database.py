@@ -86,7 +86,7 @@ class Database:
             raise StorageUnusable(f"{self.path}: this file system cannot do SQLite's write-ahead log (WAL)")
         for version in range(_pragma(connection, "user_version"), len(self.migrations)):
             connection.executescript(
-                f"BEGIN EXCLUSIVE;\n{self.migrations[version]}\n"
+                f"BEGIN EXCLUSIVE;\n{self.migrations[version]};\n"
                 f"PRAGMA application_id = {self.application_id};\nPRAGMA user_version = {version + 1};\nCOMMIT;"
             )
 

@@ -1,0 +1,89 @@
+"""Messages as tests need them: everything that does not matter has a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from actorfaas import logs
+from actorfaas.config import Settings
+from actorfaas.messages import (
+    AppendHistory,
+    BundleRef,
+    CreateExecution,
+    FinishExecution,
+    FunctionSpec,
+    HistoryEvent,
+    LogLine,
+    ReadLogs,
+    SaveDeployment,
+    WorkflowSpec,
+)
+from actorfaas.storage.sqlite_store import SqliteStore
+
+
+class Wall:
+    """A wall clock that stands still until told otherwise."""
+
+    def __init__(self) -> None:
+        self.ms = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+def sqlite_store(folder: Path, wall: Wall | None = None, **changes: object) -> SqliteStore:
+    """A store that is not open yet. `normal`: these tests do not cut the power."""
+    values = {"data_dir": folder, "sqlite_synchronous": "normal", "spill_bytes": 100, **changes}
+    return SqliteStore(Settings(**values), logs.get("test"), wall or Wall())  # type: ignore[arg-type]  # settings' own
+
+
+def create(
+    execution_id: str, payload: bytes = b"1", durability: str = "standard", name: str = "flow"
+) -> CreateExecution:
+    return CreateExecution(execution_id, name, "app", 3, "workflow", durability, 99, "00-trace", payload)
+
+
+def event(seq: int, payload: bytes = b"", error_message: str = "") -> HistoryEvent:
+    return HistoryEvent(
+        seq, 1000 + seq, "TaskSucceeded", "s", 1, "f@1_22", "fork", 1, 2, 3, 4, "", error_message, payload
+    )
+
+
+def append(execution_id: str, *events: HistoryEvent) -> AppendHistory:
+    return AppendHistory(execution_id, events)
+
+
+def finish(
+    execution_id: str, payload: bytes = b"", *events: HistoryEvent, status: str = "succeeded", error: str = ""
+) -> FinishExecution:
+    return FinishExecution(execution_id, status, error, f"{error} happened" if error else "", events, payload)
+
+
+def line(text: str, function: str = "f", request_id: str = "", execution_id: str = "") -> LogLine:
+    return LogLine(0, 5, function, 1, request_id, execution_id, 77, "stdout", "", text)
+
+
+def read_logs(
+    function: str = "",
+    request_id: str = "",
+    execution_id: str = "",
+    after_seq: int = 0,
+    limit: int = 100,
+    tail: bool = False,
+    wait_until_ns: int = 0,
+) -> ReadLogs:
+    return ReadLogs(function, request_id, execution_id, after_seq, limit, tail, wait_until_ns)
+
+
+def function_spec(name: str) -> FunctionSpec:
+    return FunctionSpec(
+        name, "app", name, "sync", "auto", 0.0, 512, 16, 1000, 1, 60.0, 2, 0.1, "", {"A": "b"}, "does it"
+    )
+
+
+def deployment(app: str = "shop") -> SaveDeployment:
+    return SaveDeployment(
+        BundleRef(app, "ab" * 32, f"/bundles/{app}", "app.py", "/usr/bin/python3"),
+        (function_spec("pack"), function_spec("ship")),
+        (WorkflowSpec("order", '{"StartAt": "päck"}'.encode(), "standard", 60.0, ""),),
+    )
