@@ -100,7 +100,7 @@ class Members:
         request.attempt += 1
         request.delivered_ns = now
         request.worker = worker
-        first = worker.deliveries == 0 and worker.attached_ns >= request.accepted_ns
+        first = worker.deliveries == 0 and worker.attached_ns > request.accepted_ns
         request.start_kind = worker.start_kind if first else RESIDENT
         request.credit = STREAM_CREDIT if request.stream else 0
         worker.lease = request

@@ -162,4 +162,5 @@ class Requests:
     def _account(request: Request, run: tuple[int, int], now: int) -> None:
         topic = request.topic
         topic.run_ns += run[1] - run[0]
-        topic.service_ns += (now - request.delivered_ns - topic.service_ns) >> 3
+        took_ns = now - request.delivered_ns
+        topic.service_ns = topic.service_ns + ((took_ns - topic.service_ns) >> 3) if topic.service_ns else took_ns
