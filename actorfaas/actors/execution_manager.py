@@ -1,0 +1,472 @@
+"""The ExecutionManager: pools of FunctionWorkers, their assignment, look-ahead, and workflow executions.
+
+A thin shell: it hands messages to `core.dispatch` (who serves what) and `core.executions` (what runs next), carries
+out the effects they decide, and reads the clock. Deployments are carried out in `actors.deploying`.
+
+After a restart of this actor: what is in service is loaded from the DataLayer, templates are started (or found
+running), workers are adopted from the LocalQueue, and standard executions continue after their last journalled
+state. Plain calls do not notice. A restart of the LocalQueue or of the supervisor takes all workers along; their
+tasks are run again (standard executions) or fail as `WorkerLost`, and the pools are filled again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import ClassVar
+
+from actorfaas.actors.deploying import Deployer
+from actorfaas.config import Settings
+from actorfaas.core.catalogue import Catalogue, Version
+from actorfaas.core.dispatch import Dispatch
+from actorfaas.core.effects import Answer, Declare, Effect, Ended, Store, TakeBack, Tell
+from actorfaas.core.executions import Executions
+from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
+from actorfaas.messages import (
+    CancelExecution,
+    Deploy,
+    DescribePool,
+    DescribeQueue,
+    Done,
+    GetRoutes,
+    LeaseExpired,
+    ListUnfinished,
+    Message,
+    PoolDescription,
+    QueueDescription,
+    Refused,
+    RemoveApp,
+    Rollback,
+    RoutesChanged,
+    StartExecution,
+    TaskFailed,
+    TaskFinished,
+    TemplateExited,
+    TemplateRestarted,
+    TopicDemand,
+    TopicUsage,
+    Unfinished,
+    UnfinishedExecution,
+    Unsubscribe,
+    WorkerDetached,
+    WorkerExited,
+    WorkerReleased,
+    WorkerReported,
+    WorkerStarted,
+    WorkerStartFailed,
+)
+from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+TICK_S = 1.0
+RETRY_S = 0.2
+RECONCILE_TICKS = 15
+"""Every so many ticks the workers are compared with what the LocalQueue has."""
+
+Away = (PeerUnavailable, AskTimeout, RequestRefused)
+
+
+class ExecutionManager(Actor):
+    """See the module's docstring. Its inbox never refuses: callers are paused, facts about workers must arrive."""
+
+    name: ClassVar[str] = "execution_manager"
+    peers: ClassVar[tuple[str, ...]] = ("local_queue", "fw_supervisor", "data_layer")
+    overflow: ClassVar[Overflow] = Overflow.PAUSE
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.dispatch = Dispatch(settings.max_workers)
+        self.executions = Executions(self.dispatch, look_ahead=settings.look_ahead, boot=os.urandom(3).hex())
+        self.catalogue = Catalogue(settings.default_timeout_s)
+        self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
+        self._accepting = False
+        self._loaded = asyncio.Event()
+        self._sooner = asyncio.Event()
+        self._sync = asyncio.Event()
+        self._sleeping_until_ns = 0
+        self._ticks = 0
+        self._starts: dict[str, Sender] = {}
+        self._listeners: list[Connection] = []
+        self._told_routes: RoutesChanged | None = None
+        self._idle = asyncio.Event()
+
+    async def set_up(self) -> None:
+        """Facts about workers are taken from the first moment; the rest is loaded meanwhile."""
+        self._read_wall_clock()
+        self.spawn(self._load(), "load")
+        self.spawn(self._watch_time(), "time")
+        self.spawn(self._keep_in_sync(), "sync")
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, sender: Sender) -> Awaitable[None] | None:
+        """Handle one message to the end; what needs other actors is spawned."""
+        now_ns = self.clock.monotonic_ns()
+        match message:
+            case TaskFinished():
+                self.executions.task_finished(message, now_ns)
+            case TaskFailed():
+                self.executions.task_failed(message, now_ns)
+            case StartExecution():
+                self._start(message, sender, now_ns)
+            case CancelExecution():
+                self._cancel(message, sender, now_ns)
+            case Deploy() | Rollback() | RemoveApp():
+                self.spawn(self._deploy(message, sender), type(message).__name__)
+            case GetRoutes():
+                self.spawn(self._send_routes(sender), "routes")
+            case DescribePool():
+                sender.reply(self._describe(now_ns))
+            case _:
+                self._worker_fact(message, now_ns)
+        self._flush()
+        return None
+
+    def _worker_fact(self, message: Message, now_ns: int) -> None:
+        """What the LocalQueue and the supervisor tell about workers and topics."""
+        dispatch = self.dispatch
+        match message:
+            case WorkerReported(worker_topic=worker, function_topic=topic, pid=pid, start_kind=kind):
+                dispatch.reported(worker, topic, pid, kind, now_ns)
+            case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
+                dispatch.process_started(worker, topic, pid, kind, now_ns)
+            case WorkerDetached(worker_topic=worker) | WorkerExited(worker_topic=worker):
+                dispatch.gone(worker, now_ns)
+            case WorkerReleased(worker_topic=worker, topic=topic):
+                if not topic:
+                    self.executions.worker_released(worker)
+                dispatch.released(worker, topic, now_ns)
+            case TopicDemand():
+                dispatch.demand(message.topic, message.waiting, message.members, now_ns)
+            case TopicUsage():
+                dispatch.usage(message.topic, message.busy_peak, message.waiting, now_ns)
+            case LeaseExpired(worker_topic=worker):
+                dispatch.kill(worker, "timeout")
+            case _:
+                self._template_fact(message, now_ns)
+        self.executions.settle(now_ns)
+
+    def _template_fact(self, message: Message, now_ns: int) -> None:
+        """What the supervisor tells about templates."""
+        match message:
+            case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
+                self.log.warning("a worker could not be started", function_topic=topic, detail=detail)
+                self.dispatch.start_failed(topic, kind, detail, now_ns)
+            case TemplateExited(function_topic=topic, detail=detail):
+                self.log.warning("a template ended", function_topic=topic, detail=detail)
+                self.dispatch.template_ready(topic, False, now_ns)
+            case TemplateRestarted(function_topic=topic):
+                self.dispatch.template_ready(topic, True, now_ns)
+            case _:
+                raise ValueError(f"{type(message).__name__} is not for the ExecutionManager")
+
+    def peer_connected(self, connection: Connection) -> None:
+        """A restarted LocalQueue or supervisor is told everything again; a restarted DataLayer what it missed."""
+        if not connection.is_outgoing:
+            return
+        if connection.actor == "data_layer":
+            self.executions.data_layer_connected()
+        else:
+            self._sync.set()
+        self._flush()
+
+    def peer_disconnected(self, connection: Connection) -> None:
+        """Every worker hangs on the LocalQueue; every template on the supervisor."""
+        if not connection.is_outgoing:
+            self._listeners = [one for one in self._listeners if one is not connection]
+            return
+        now_ns = self.clock.monotonic_ns()
+        if connection.actor == "local_queue":
+            self.dispatch.queue_lost()
+        elif connection.actor == "fw_supervisor":
+            self.dispatch.supervisor_lost()
+        self.executions.settle(now_ns)
+        self._flush()
+
+    # --- executions ---------------------------------------------------------------------------------------------------
+
+    def _start(self, start: StartExecution, sender: Sender, now_ns: int) -> None:
+        refusal = self._start_refusal(start)
+        plan = self.catalogue.plan(start.name)
+        if refusal is None and plan is None:
+            refusal = Refused("not_found", f"there is no function or workflow {start.name!r}")
+        if refusal is None and plan is not None:
+            refusal = self.executions.refusal(start, plan)
+        if refusal is not None or plan is None:
+            sender.reply(refusal or Refused("internal", "no plan"))
+            return
+        self._starts[start.execution_id] = sender
+        self.catalogue.versions[plan.app, plan.version].running += 1
+        self.executions.start(start, plan, now_ns)
+
+    def _start_refusal(self, start: StartExecution) -> Refused | None:
+        if self._stopping or (self._loaded.is_set() and not self._accepting):
+            return Refused("stopping", "the node is stopping", True, 1.0)
+        if not self._loaded.is_set():
+            return Refused("unavailable", "the ExecutionManager is starting", True, 1.0)
+        if start.durability == "standard" and not self.is_connected("data_layer"):
+            return Refused("unavailable", "the DataLayer is restarting, nothing can be stored", True, 1.0)
+        return None
+
+    def _cancel(self, wanted: CancelExecution, sender: Sender, now_ns: int) -> None:
+        if self.executions.cancel(wanted.execution_id, wanted.reason, now_ns):
+            sender.reply(Done())
+        elif self.executions.execution(wanted.execution_id) is not None:
+            sender.reply(Refused("conflict", f"execution {wanted.execution_id} has ended"))
+        else:
+            sender.reply(Refused("not_found", f"no execution {wanted.execution_id} is running"))
+
+    def _ended(self, ended: Ended) -> None:
+        version = self.catalogue.versions.get((ended.app, ended.version))
+        if version is not None:
+            version.running -= 1
+        self.log.info(
+            "execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None
+        )
+
+    def _describe(self, now_ns: int) -> PoolDescription:
+        guesses = self.executions.guesses
+        return PoolDescription(
+            workers=tuple(self.dispatch.describe(now_ns)),
+            running_executions=self.executions.running(),
+            reservations=guesses.reservations,
+            wrong_guesses=guesses.wrong,
+        )
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Carry out what the core decided, in order."""
+        effects = self.dispatch.effects
+        while effects:
+            batch = effects[:]
+            effects.clear()
+            for effect in batch:
+                self._carry_out(effect)
+        due_ns = self._due_ns()
+        if due_ns is not None and due_ns < self._sleeping_until_ns:
+            self._sooner.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Tell(peer, message):
+                with suppress(PeerUnavailable):  # its workers are gone with it; peer_disconnected says so
+                    self.tell(peer, message)
+            case Store(execution_id, request):
+                self.spawn(self._store(execution_id, request), "store")
+            case TakeBack(worker_topic):
+                self.spawn(self._take_back(worker_topic), "take back")
+            case Declare(declaration):
+                self.spawn(self.deployer.declare(declaration), "declare")
+            case Answer(execution_id, answer):
+                self._starts.pop(execution_id).reply(answer)
+            case Ended():
+                self._ended(effect)
+
+    async def _store(self, execution_id: str, request: Message) -> None:
+        try:
+            await self.ask("data_layer", request, Done)
+        except RequestRefused as error:
+            self._not_stored(execution_id, request, error.code, error.detail)
+        except (PeerUnavailable, AskTimeout) as error:
+            self._not_stored(execution_id, request, "unavailable", str(error))
+        else:
+            self.executions.stored(execution_id, self.clock.monotonic_ns())
+        self._flush()
+        self._idle.set()
+
+    def _not_stored(self, execution_id: str, request: Message, code: str, detail: str) -> None:
+        again = self.executions.not_stored(execution_id, code, detail, self.clock.monotonic_ns())
+        kind = type(request).__name__
+        if not again:
+            self.log.error("history given up", execution_id=execution_id, request=kind, code=code, detail=detail)
+
+    async def _take_back(self, worker_topic: str) -> None:
+        taken = True
+        try:
+            await self.ask("local_queue", Unsubscribe(worker_topic), Done)
+        except Away:
+            taken = False
+        now_ns = self.clock.monotonic_ns()
+        self.dispatch.taken_back(worker_topic, taken, now_ns)
+        self.executions.settle(now_ns)
+        self._flush()
+
+    # --- deployments --------------------------------------------------------------------------------------------------
+
+    async def _deploy(self, wanted: Deploy | Rollback | RemoveApp, sender: Sender) -> None:
+        try:
+            await asyncio.wait_for(self._loaded.wait(), self.settings.ask_timeout_s)
+            match wanted:
+                case Deploy():
+                    sender.reply(await self.deployer.deploy(wanted))
+                case Rollback():
+                    sender.reply(await self.deployer.rollback(wanted))
+                case RemoveApp():
+                    await self.deployer.remove(wanted.app)
+                    sender.reply(Done())
+        except RequestRefused as error:
+            sender.refuse(error.code, error.detail, retryable=error.retryable, retry_after_s=error.retry_after_s)
+        except (PeerUnavailable, AskTimeout, TimeoutError) as error:
+            detail = str(error) or "the ExecutionManager is starting"
+            sender.refuse("unavailable", detail, retryable=True, retry_after_s=1.0)
+
+    async def _send_routes(self, sender: Sender) -> None:
+        await self._loaded.wait()
+        sender.reply(RoutesChanged(self.catalogue.routes()))
+        if sender.connection not in self._listeners:
+            self._listeners.append(sender.connection)
+
+    def _changed(self) -> None:
+        """Deployments or templates changed: tell the Frontends when routes differ, and act on what pools decided."""
+        routes = RoutesChanged(self.catalogue.routes())
+        if self._loaded.is_set() and routes != self._told_routes:
+            self._told_routes = routes
+            for connection in self._listeners:
+                connection.tell(routes)
+        self.executions.settle(self.clock.monotonic_ns())
+        self._flush()
+
+    # --- after a restart: of this actor, or of another ----------------------------------------------------------------
+
+    async def _load(self) -> None:
+        """Picture what is in service, then continue what was running."""
+        unfinished: tuple[UnfinishedExecution, ...] = ()
+        while True:
+            try:
+                await self.wait_for_peer("data_layer")
+                await self.deployer.load()
+                unfinished = (await self.ask("data_layer", ListUnfinished(), Unfinished)).executions
+                for one in unfinished:
+                    await self.deployer.load_version(one.app, one.version)
+                break
+            except Away as error:
+                self.log.warning("deployments cannot be loaded yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+        for version in self.catalogue.versions.values():
+            for topic, spec in version.topics():
+                self.dispatch.add_pool(topic, spec)
+        for one in unfinished:
+            self._resume(one)
+        self._accepting = True
+        self._loaded.set()
+        self._sync.set()
+        self._changed()
+        self.log.info("deployments loaded", versions=len(self.catalogue.versions), executions=len(unfinished))
+
+    def _resume(self, found: UnfinishedExecution) -> None:
+        version = self.catalogue.versions.get((found.app, found.version))
+        plan = None if version is None else version.plans.get(found.name)
+        now_ns = self.clock.monotonic_ns()
+        if version is not None:
+            version.running += 1
+        if plan is None:
+            self.executions.abort_unknown(found)
+            return
+        self.executions.resume(found, plan, now_ns)
+
+    async def _keep_in_sync(self) -> None:
+        """Whenever the LocalQueue or the supervisor is new: declare, start, adopt. Until it has worked."""
+        await self._loaded.wait()
+        while True:
+            await self._sync.wait()
+            self._sync.clear()
+            try:
+                await self.wait_for_peer("local_queue")
+                await self.wait_for_peer("fw_supervisor")
+                await self._synchronise()
+            except Away as error:
+                self.log.warning("not in service yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+                self._sync.set()
+
+    async def _synchronise(self) -> None:
+        queue = await self.ask("local_queue", DescribeQueue(), QueueDescription)
+        now_ns = self.clock.monotonic_ns()
+        self.dispatch.adopt(queue.workers, now_ns)
+        for topic in queue.topics:
+            self.dispatch.note_waiting(topic.topic, topic.waiting)
+        versions = list(self.catalogue.versions.values())
+        started = [self.spawn(self._start_again(version), "start again") for version in versions]
+        self.dispatch.connected(now_ns)
+        self.executions.settle(now_ns)
+        self._flush()
+        await asyncio.gather(*started)
+
+    async def _start_again(self, version: Version) -> None:
+        """Start one version's templates after a restart. One that fails now has no workers to wait for."""
+        try:
+            await self.deployer.start(version)
+        except RequestRefused as error:
+            self.log.error("a version cannot be started", app=version.app, version=version.version, error=error.detail)
+            for topic, _ in version.topics():
+                if not self.dispatch.pools[topic].ready:
+                    self.dispatch.cannot_start(topic, error.detail)
+            self._changed()
+        except (PeerUnavailable, AskTimeout):
+            self._sync.set()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _due_ns(self) -> int | None:
+        due = [ns for ns in (self.executions.next_due_ns(), self.dispatch.next_due_ns()) if ns is not None]
+        return min(due, default=None)
+
+    async def _watch_time(self) -> None:
+        """Tick about once a second, and whenever a timer of the core is over."""
+        last_ns = self.clock.monotonic_ns()
+        while True:
+            now_ns = self.clock.monotonic_ns()
+            regular_ns = last_ns + int(TICK_S * NS_PER_S)
+            self._sleeping_until_ns = min(regular_ns, self._due_ns() or regular_ns)
+            self._sooner.clear()
+            try:
+                async with asyncio.timeout(max(0.0, (self._sleeping_until_ns - now_ns) / NS_PER_S)):
+                    await self._sooner.wait()
+            except TimeoutError:
+                now_ns = self.clock.monotonic_ns()
+                if now_ns >= regular_ns:
+                    last_ns = now_ns
+                    self._every_second(now_ns)
+                self.dispatch.tick(now_ns)
+                self.executions.tick(now_ns)
+                self._flush()
+
+    def _every_second(self, now_ns: int) -> None:
+        self._read_wall_clock()
+        self._ticks += 1
+        if self.is_connected("data_layer"):
+            self.executions.data_layer_connected()
+        if self._loaded.is_set() and not self._stopping:
+            for version in self.deployer.to_stop():
+                self.spawn(self.deployer.stop_when_quiet(version), "stop version")
+        if self._ticks % RECONCILE_TICKS == 0 and self.dispatch.is_connected:
+            self.spawn(self._reconcile(), "reconcile")
+
+    async def _reconcile(self) -> None:
+        """Forget workers that ended unheard: correctness must not hang on every message having arrived."""
+        asked_ns = self.clock.monotonic_ns()
+        try:
+            queue = await self.ask("local_queue", DescribeQueue(), QueueDescription)
+        except Away:
+            return
+        now_ns = self.clock.monotonic_ns()
+        self.dispatch.reconcile({one.worker_topic for one in queue.workers}, asked_ns, now_ns)
+        self.executions.settle(now_ns)
+        self._flush()
+
+    def _read_wall_clock(self) -> None:
+        self.executions.offset_ms = self.clock.wall_ms() - self.clock.monotonic_ns() // NS_PER_MS
+
+    # --- stopping -----------------------------------------------------------------------------------------------------
+
+    async def drain(self, deadline_s: float) -> None:
+        """Admit nothing more; executions run on while there is time, and what they did is journalled."""
+        self._accepting = False
+        while self.executions.running() or self.executions.unconfirmed():
+            self._idle.clear()
+            await self._idle.wait()

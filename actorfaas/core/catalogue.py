@@ -1,0 +1,244 @@
+"""What is deployed: versions of applications, who owns which name, what can be invoked now.
+
+Owns the picture only; storing versions, starting and stopping their templates is left to the ExecutionManager.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from actorfaas.core.execution import NS_PER_S, FunctionPlan, Plan, own_retriers
+from actorfaas.errors import RequestRefused
+from actorfaas.ids import FRESH_STRATEGIES, STRATEGIES, function_topic
+from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
+from actorfaas.states.model import StateMachine, Task, Wait, parse, single_task
+from actorfaas.states.validate import validate
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_DURABILITIES = ("standard", "express")
+_GENERATORS = ("generator", "async_generator")
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """One version that is served, or was and still has work. `running`: its executions that have not ended."""
+
+    app: str
+    version: int
+    bundle: BundleRef
+    functions: dict[str, FunctionSpec]
+    workflows: dict[str, WorkflowSpec]
+    plans: dict[str, Plan]
+    unforkable: tuple[str, ...] = ()
+    active: bool = False
+    running: int = 0
+
+    def topics(self) -> Iterator[tuple[str, FunctionSpec]]:
+        """Every function with its topic."""
+        for name, spec in self.functions.items():
+            yield function_topic(name, self.version), spec
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Every version in service or draining. `default_timeout_s` is for functions that declare no limit."""
+
+    default_timeout_s: float
+    versions: dict[tuple[str, int], Version] = field(default_factory=dict)
+    _active: dict[str, Version] = field(default_factory=dict)
+    _owners: dict[str, str] = field(default_factory=dict)
+    _claimed: dict[str, str] = field(default_factory=dict)
+
+    # --- checking --------------------------------------------------------------------------------------------------
+
+    def claim_names(self, app: str, functions: Iterable[FunctionSpec], workflows: Iterable[WorkflowSpec]) -> None:
+        """Check a version about to be stored, and keep its names from other applications until `unclaim_names`.
+
+        Raises RequestRefused: "invalid" with every problem, or "conflict" with the owners.
+        """
+        functions, workflows = tuple(functions), tuple(workflows)
+        names = _names(functions, workflows)
+        if problems := list(_problems(functions, workflows)):
+            raise RequestRefused("invalid", "; ".join(problems))
+        taken = [
+            f"{name!r} belongs to application {owner!r}"
+            for name in names
+            if (owner := self._owners.get(name) or self._claimed.get(name)) not in (None, app)
+        ]
+        if taken:
+            raise RequestRefused("conflict", "; ".join(taken))
+        self._claimed.update(dict.fromkeys(names, app))
+
+    def unclaim_names(self, app: str) -> None:
+        """The deployment under way has ended, well or not."""
+        self._claimed = {name: owner for name, owner in self._claimed.items() if owner != app}
+
+    # --- changing --------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        version: int,
+        bundle: BundleRef,
+        functions: Iterable[FunctionSpec],
+        workflows: Iterable[WorkflowSpec],
+    ) -> Version:
+        """A version that is stored; not yet in service. One that is known already is returned as it is."""
+        known = self.versions.get((bundle.app, version))
+        if known is not None:
+            return known
+        specs = {spec.name: spec for spec in functions}
+        flows = {spec.name: spec for spec in workflows}
+        plans = {name: self._plan(name, "function", bundle.app, version, single_task(name), specs) for name in specs}
+        for name, flow in flows.items():
+            machine = parse(flow.definition, specs)
+            plans[name] = self._plan(name, "workflow", bundle.app, version, machine, specs)
+        made = Version(bundle.app, version, bundle, specs, flows, plans)
+        self.versions[bundle.app, version] = made
+        return made
+
+    def _plan(
+        self,
+        name: str,
+        kind: str,
+        app: str,
+        version: int,
+        machine: StateMachine,
+        specs: dict[str, FunctionSpec],
+    ) -> Plan:
+        called = {task.function: specs[task.function] for task in machine.tasks()}
+        functions = {
+            function: FunctionPlan(
+                topic=function_topic(function, version),
+                timeout_ns=int(self.timeout_s(spec) * NS_PER_S),
+                retriers=own_retriers(spec),
+                fresh=spec.strategy if spec.strategy in FRESH_STRATEGIES else "",
+            )
+            for function, spec in called.items()
+        }
+        retriers = {function: plan.retriers for function, plan in functions.items()}
+        return Plan(name, kind, app, version, machine, functions, retriers)
+
+    def activate(self, made: Version) -> None:
+        """New requests go to this version; the one before, if any, drains."""
+        self.deactivate(made.app)
+        made.active = True
+        self._active[made.app] = made
+        for name in made.plans:
+            self._owners[name] = made.app
+
+    def deactivate(self, app: str) -> Version | None:
+        """No new requests go to the application; its version drains."""
+        before = self._active.pop(app, None)
+        if before is not None:
+            before.active = False
+            self._owners = {name: owner for name, owner in self._owners.items() if owner != app}
+        return before
+
+    def discard(self, made: Version) -> None:
+        """A version is stopped, or never came into service."""
+        self.versions.pop((made.app, made.version), None)
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def active(self, app: str) -> Version | None:
+        """The current version of an application."""
+        return self._active.get(app)
+
+    def plan(self, name: str) -> Plan | None:
+        """What invoking `name` runs now."""
+        owner = self._owners.get(name)
+        return None if owner is None else self._active[owner].plans.get(name)
+
+    def drained(self) -> list[Version]:
+        """Versions out of service whose executions have all ended."""
+        return [one for one in self.versions.values() if not one.active and one.running == 0]
+
+    def timeout_s(self, spec: FunctionSpec) -> float:
+        """A function's time limit."""
+        return spec.timeout_s or self.default_timeout_s
+
+    def workflow_timeout_s(self, made: Version, name: str) -> float:
+        """A workflow's time limit: declared, else what its states may take together (without retries)."""
+        spec, machine = made.workflows[name], made.plans[name].machine
+        declared = spec.timeout_s or machine.timeout_s
+        if declared:
+            return declared
+        total = 0.0
+        for state in machine.states.values():
+            if isinstance(state, Task):
+                total += state.timeout_s or self.timeout_s(made.functions[state.function])
+            elif isinstance(state, Wait):
+                total += state.seconds
+        return max(total, self.default_timeout_s)
+
+    def routes(self) -> tuple[Route, ...]:
+        """Everything that can be invoked now, by name."""
+        made = [route for version in self._active.values() for route in self._routes_of(version)]
+        return tuple(sorted(made, key=lambda route: route.name))
+
+    def _routes_of(self, made: Version) -> Iterator[Route]:
+        for name, spec in made.functions.items():
+            yield Route(
+                name=name,
+                kind="function",
+                app=made.app,
+                version=made.version,
+                topic=function_topic(name, made.version),
+                strategy=spec.strategy,
+                timeout_s=self.timeout_s(spec),
+                max_attempts=spec.retries + 1,
+                retry_delay_s=spec.retry_delay_s,
+                durability="express",
+                streams=spec.kind in _GENERATORS,
+                description=spec.description,
+            )
+        for name, flow in made.workflows.items():
+            yield Route(
+                name=name,
+                kind="workflow",
+                app=made.app,
+                version=made.version,
+                topic="",
+                strategy="auto",
+                timeout_s=self.workflow_timeout_s(made, name),
+                max_attempts=1,
+                retry_delay_s=0.0,
+                durability=flow.durability,
+                streams=False,
+                description=flow.description,
+            )
+
+
+def _names(functions: Iterable[FunctionSpec], workflows: Iterable[WorkflowSpec]) -> list[str]:
+    return [spec.name for spec in functions] + [flow.name for flow in workflows]
+
+
+def _problems(functions: Collection[FunctionSpec], workflows: Collection[WorkflowSpec]) -> Iterator[str]:
+    names = _names(functions, workflows)
+    if not names:
+        yield "nothing is declared: decorate a function with @function"
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{name!r} is declared twice"
+    for name in names:
+        if not _NAME.fullmatch(name):
+            yield f"{name!r} is not a name: letters, digits, '.', '-' and '_', at most 80"
+    for spec in functions:
+        yield from _function_problems(spec)
+    known = {spec.name for spec in functions}
+    for flow in workflows:
+        if flow.durability not in _DURABILITIES:
+            yield f"workflow {flow.name!r}: durability must be standard or express"
+        for problem in validate(flow.definition, known):
+            yield f"workflow {flow.name!r} {problem}"
+
+
+def _function_problems(spec: FunctionSpec) -> Iterator[str]:
+    if spec.strategy not in STRATEGIES:
+        yield f"function {spec.name!r}: strategy must be one of {', '.join(sorted(STRATEGIES))}"
+    if spec.concurrency < 1:
+        yield f"function {spec.name!r}: concurrency must be at least 1"
+    for setting in ("queue_limit", "retries", "retry_delay_s", "timeout_s", "warm", "idle_timeout_s"):
+        if getattr(spec, setting) < 0:
+            yield f"function {spec.name!r}: {setting} must not be negative"

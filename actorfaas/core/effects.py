@@ -1,0 +1,98 @@
+"""What the pure core wants done, and what it answers to claims: plain values, carried out by the ExecutionManager."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actorfaas.messages import DeclareTopic, Message
+
+if TYPE_CHECKING:
+    from actorfaas.core.pool import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send `message` to an actor."""
+
+    peer: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Ask the LocalQueue to `Unsubscribe` a worker; answer with `Dispatch.taken_back`."""
+
+    worker_topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Ask the LocalQueue to declare a topic."""
+
+    message: DeclareTopic
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Ask the DataLayer; answer with `Executions.stored` or `Executions.not_stored`."""
+
+    execution_id: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Reply to the `StartExecution` of an execution."""
+
+    execution_id: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An execution of this version has ended; its result is on its way to the DataLayer."""
+
+    execution_id: str
+    app: str
+    version: int
+    status: str
+    error: str
+
+
+Effect = Tell | TakeBack | Declare | Store | Answer | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The claim has its worker."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The claim will get no worker."""
+
+    claim: Claim
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A reservation is needed elsewhere: its worker is taken for released (`Dispatch.release` when it was armed)."""
+
+    claim: Claim
+    worker_topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The claim's worker has ended. `platform`: an actor went away, the function did nothing wrong."""
+
+    claim: Claim
+    worker_topic: str
+    platform: bool
+
+
+Outcome = Granted | Denied | Revoked | Lost

@@ -1,0 +1,176 @@
+"""What is known about one running execution: where it stands, its tasks, its history. Driven by `core.executions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from actorfaas.core.history import NS_PER_MS, History
+from actorfaas.core.pool import Claim
+from actorfaas.ids import FRESH_STRATEGIES
+from actorfaas.messages import FunctionSpec, HistoryEvent, TaskFailed
+from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine
+from actorfaas.states.model import Retrier, StateMachine, Task, Wait
+
+NS_PER_S = 1_000_000_000
+
+WORKER_LOST = "WorkerLost"
+WORKER_UNAVAILABLE = "WorkerUnavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPlan:
+    """How executions call one function. `fresh`: fork or cold when it never reuses instances, else ""."""
+
+    topic: str
+    timeout_ns: int
+    retriers: tuple[Retrier, ...]
+    fresh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one name of one version runs: a machine and the functions it calls. The same for all its executions."""
+
+    name: str
+    kind: str
+    app: str
+    version: int
+    machine: StateMachine
+    functions: Mapping[str, FunctionPlan]
+    retriers: Mapping[str, tuple[Retrier, ...]]
+
+
+def own_retriers(spec: FunctionSpec) -> tuple[Retrier, ...]:
+    """A function's `retries` as the retrier of Task states that have none."""
+    if spec.retries <= 0:
+        return ()
+    return (Retrier((STATES_ALL,), spec.retry_delay_s, spec.retries, 2.0),)
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One task: running, waiting for its worker, or reserved ahead.
+
+    `armed`: its worker waits for what the task before publishes. `sent`: its worker has the payload.
+    """
+
+    task: Task
+    attempt: int
+    task_id: str
+    claim: Claim
+    payload: bytes = b""
+    armed: bool = False
+    sent: bool = False
+    deadline_ns: int = 0
+    scheduled_ns: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One execution. `current` is the task under way, `ahead` the reservations for those that follow it, in order.
+
+    `given_up`: reservations whose worker may still have got the payload before it heard. `held`: accepted, but not
+    begun before it is on disk. Deadlines and wake-ups are 0 where there is none.
+    """
+
+    execution_id: str
+    plan: Plan
+    engine: Engine
+    history: History
+    traceparent: str
+    strategy: str
+    deadline_ns: int
+    held: bool
+    input: bytes = b""
+    current: Step | None = None
+    ahead: list[Step] = field(default_factory=list)
+    given_up: dict[str, Step] = field(default_factory=dict)
+    parked: tuple[Task, int, bytes] | None = None
+    task_count: int = 0
+    platform_losses: int = 0
+    last_ended_ns: int = 0
+    wake_ns: int = 0
+    alarm_ns: int = 0
+    ended: bool = False
+
+    def fresh_for(self, function: FunctionPlan) -> str:
+        """The strategy by which a task gets an instance of its own, or ""; the execution's wins over the function's."""
+        if self.strategy in FRESH_STRATEGIES:
+            return self.strategy
+        return "" if self.strategy == "resident" else function.fresh
+
+    def find(self, task_id: str) -> int:
+        """The position among `ahead` of a task, or -1."""
+        return next((i for i, step in enumerate(self.ahead) if step.task_id == task_id), -1)
+
+    def timeout_ns(self, task: Task) -> int:
+        """The time limit of one attempt."""
+        return int(task.timeout_s * NS_PER_S) if task.timeout_s else self.plan.functions[task.function].timeout_ns
+
+    def limited(self, deadline_ns: int) -> int:
+        """A deadline, but not after the execution's own."""
+        return min(deadline_ns, self.deadline_ns) if self.deadline_ns else deadline_ns
+
+    def due_ns(self) -> int:
+        """When something must be looked at next; 0: nothing is timed."""
+        step_ns = self.current.deadline_ns if self.current is not None and self.current.sent else 0
+        return min((ns for ns in (step_ns, self.wake_ns, self.deadline_ns) if ns), default=0)
+
+
+def error_of(failed: TaskFailed) -> tuple[str, str]:
+    """A failed task's error name and cause in the States Language."""
+    match failed.reason:
+        case "timeout":
+            return STATES_TIMEOUT, failed.error_message or "the time limit passed"
+        case "worker_lost":
+            return WORKER_LOST, failed.error_message or "the worker ended before it returned"
+        case "unavailable" | "no_topic" | "stopping" | "cancelled":
+            return WORKER_UNAVAILABLE, failed.error_message or failed.reason
+        case _:
+            return failed.error_type or STATES_TASK_FAILED, failed.error_message
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a journal ends. `state` "": after the last state, `output` is the result.
+
+    `entered_at_ms`: when a Wait state that was under way had been entered, else 0. `outcome`: status, error and cause
+    of an execution whose end is journalled but not its result.
+    """
+
+    state: str
+    output: bytes
+    last_seq: int
+    entered_at_ms: int
+    outcome: tuple[str, str, str] | None
+
+
+_ENDS = {
+    "ExecutionSucceeded": "succeeded",
+    "ExecutionFailed": "failed",
+    "ExecutionTimedOut": "timed_out",
+    "ExecutionAborted": "cancelled",
+}
+
+
+def resume_point(machine: StateMachine, events: Iterable[HistoryEvent], input_: bytes) -> ResumePoint:
+    """Continue after the last state whose output is journalled."""
+    state, output, last_seq, entered_at_ms = machine.start_at, input_, 0, 0
+    outcome = None
+    for event in events:
+        last_seq = max(last_seq, event.seq)
+        if event.type in _ENDS:
+            outcome = (_ENDS[event.type], event.error_type, event.error_message)
+        elif event.type == "TaskSucceeded" or (event.type.endswith("StateExited") and event.type != "TaskStateExited"):
+            output = event.payload
+            state = getattr(machine.states[event.state], "next", "")
+            entered_at_ms = 0
+        elif event.type == "WaitStateEntered" and event.state == state:
+            entered_at_ms = event.at_ms
+    return ResumePoint(state, output, last_seq, entered_at_ms, outcome)
+
+
+def wait_ends_ns(state: Wait, entered_at_ms: int, offset_ms: int) -> int:
+    """When a Wait state that was entered at a wall-clock instant is over."""
+    return (entered_at_ms - offset_ms) * NS_PER_MS + int(state.seconds * NS_PER_S)
