@@ -41,17 +41,15 @@ class BundleStore:
         python = await self._environments.python_for(requirements)
         return BundleRef(request.app, request.sha256, str(folder), entry, python)
 
-    async def environment_again(self, bundle: BundleRef) -> BundleRef:
-        """The same bundle with an interpreter that exists now: an environment may have been lost since the deploy.
+    async def restore(self, bundle: BundleRef) -> None:
+        """Make sure that a bundle prepared earlier is still there: its folder and its environment may have been lost.
 
-        Raises DeployError when the folder is gone or the environment cannot be built again.
+        Raises DeployError when they cannot be made again.
         """
-        folder = Path(bundle.folder)
-        if not await asyncio.to_thread(folder.is_dir):
+        folder, python = Path(bundle.folder), Path(bundle.python)
+        if not await asyncio.to_thread(lambda: folder.is_dir() and python.exists()):
             archive = str(self._archives / f"{bundle.sha256}.zip")
-            return await self.prepare(PrepareBundle(bundle.app, archive, bundle.sha256, bundle.entry))
-        python = await self._environments.python_for(await asyncio.to_thread(_requirements, folder))
-        return BundleRef(bundle.app, bundle.sha256, bundle.folder, bundle.entry, python)
+            await self.prepare(PrepareBundle(bundle.app, archive, bundle.sha256, bundle.entry))
 
     def _extracted(self, request: PrepareBundle) -> Path:
         folder = self._bundles / request.sha256

@@ -81,5 +81,5 @@ async def test_a_lost_folder_is_extracted_again(tmp_path: Path) -> None:
     bundle = await bundles.prepare(request)
     (Path(bundle.folder) / "app.py").unlink()
     Path(bundle.folder).rmdir()
-    assert await bundles.environment_again(bundle) == bundle
+    await bundles.restore(bundle)
     assert (Path(bundle.folder) / "app.py").read_text() == "x = 2\n"
