@@ -1,0 +1,204 @@
+"""Executions through the store: journal, result, listings, and that every query is served by an index."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from actorfaas.errors import RequestRefused
+from actorfaas.messages import ListExecutions
+from actorfaas.storage import executions
+from actorfaas.storage.database import Database
+from actorfaas.storage.schema import STATE_APPLICATION_ID, STATE_MIGRATIONS
+from actorfaas.storage.sqlite_store import SqliteStore
+from tests.storage.samples import Wall, append, create, event, finish
+
+
+async def test_an_execution_from_start_to_end(store: SqliteStore, wall: Wall) -> None:
+    await store.create_execution(create("ex_1", b"in"))
+    started_ms = wall.ms
+    wall.ms += 5
+    running = await store.get_execution("ex_1")
+    assert (running.status, running.started_at_ms, running.ended_at_ms) == ("running", started_ms, 0)
+    await store.append_history(append("ex_1", event(1, b"a"), event(2)))
+    await store.finish_execution(finish("ex_1", b"out", event(3, b"c")))
+    ended = await store.get_execution("ex_1")
+    assert ended.events == (event(1, b"a"), event(2), event(3, b"c"))
+    assert ended == replace(running, status="succeeded", ended_at_ms=wall.ms, events=ended.events, payload=b"out")
+    assert (ended.name, ended.app, ended.version, ended.kind, ended.durability) == (
+        *("flow", "app", 3, "workflow", "standard"),
+    )
+
+
+async def test_an_id_is_used_once(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1", b"first"))
+    with pytest.raises(RequestRefused, match="conflict"):
+        await store.create_execution(create("ex_1", b"second"))
+    assert (await store.list_unfinished("")).executions[0].input == b"first"
+
+
+async def test_history_is_idempotent_by_number(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1"))
+    await store.append_history(append("ex_1", event(2, b"first"), event(1)))
+    await store.append_history(append("ex_1", event(2, b"second"), event(3)))
+    assert (await store.get_execution("ex_1")).events == (event(1), event(2, b"first"), event(3))
+
+
+async def test_the_first_result_wins(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1"))
+    await store.finish_execution(finish("ex_1", b"", event(1), status="failed", error="States.Timeout"))
+    await store.finish_execution(finish("ex_1", b"late", event(2)))
+    state = await store.get_execution("ex_1")
+    assert (state.status, state.error_type, state.error_message) == (
+        *("failed", "States.Timeout", "States.Timeout happened"),
+    )
+    assert (state.payload, state.events) == (b"", (event(1),))
+
+
+async def test_what_is_not_there_or_makes_no_sense_is_refused(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1"))
+    for future, code in (
+        (store.append_history(append("ex_9", event(1))), "not_found"),
+        (store.finish_execution(finish("ex_9")), "not_found"),
+        (store.get_execution("ex_9"), "not_found"),
+        (store.finish_execution(finish("ex_1", status="done")), "invalid"),
+        (store.append_history(append("ex_1", event(0))), "invalid"),
+        (store.append_history(append("ex_1", event(1), event(1 << 20))), "invalid"),
+    ):
+        with pytest.raises(RequestRefused, match=code):
+            await future
+    state = await store.get_execution("ex_1")
+    assert (state.status, state.events) == ("running", ())
+
+
+async def test_events_of_neighbours_do_not_mix(store: SqliteStore) -> None:
+    for number in (1, 2, 3):
+        await store.create_execution(create(f"ex_{number}"))
+    await store.append_history(append("ex_1", event((1 << 20) - 1)))
+    await store.append_history(append("ex_3", event(1)))
+    assert [len((await store.get_execution(f"ex_{number}")).events) for number in (1, 2, 3)] == [1, 0, 1]
+
+
+async def test_unfinished_executions_can_be_continued(store: SqliteStore) -> None:
+    for number in range(4):
+        await store.create_execution(create(f"ex_{number}", str(number).encode()))
+    await store.append_history(append("ex_2", event(1, b"a")))
+    await store.finish_execution(finish("ex_1"))
+    found = await store.list_unfinished("")
+    assert [one.execution_id for one in found.executions] == ["ex_0", "ex_2", "ex_3"]
+    one = found.executions[1]
+    assert (one.name, one.app, one.version, one.kind) == ("flow", "app", 3, "workflow")
+    assert (one.deadline_at_ms, one.traceparent, one.input, one.events) == (99, "00-trace", b"2", (event(1, b"a"),))
+    assert found.next_after == ""
+
+
+async def test_unfinished_executions_come_in_pages_of_bounded_size(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorfaas.storage.execution_store.REPLY_BYTES", 1000)
+    for number in range(10):
+        payload = b"x" * (90 if number % 2 else 600)  # below and above what goes to a file
+        await store.create_execution(create(f"ex_{number}", payload))
+    seen, after, pages = [], "", 0
+    while True:
+        page = await store.list_unfinished(after)
+        seen += [one.execution_id for one in page.executions]
+        assert sum(len(one.input) for one in page.executions) <= 1000 + 600
+        pages += 1
+        after = page.next_after
+        if not after:
+            break
+    assert seen == [f"ex_{number}" for number in range(10)]
+    assert pages >= 3
+
+
+async def test_listings_are_filtered_and_paged_newest_first(store: SqliteStore) -> None:
+    for number in range(20):
+        await store.create_execution(create(f"ex_{number}", name=f"n{number % 2}"))
+    await asyncio.gather(*(store.finish_execution(finish(f"ex_{number}")) for number in range(0, 20, 5)))
+
+    async def listed(name: str, status: str, limit: int = 3) -> list[int]:
+        found: list[int] = []
+        cursor = ""
+        while True:
+            page = await store.list_executions(ListExecutions(name, status, limit, cursor))
+            assert len(page.executions) <= limit
+            found += [int(one.execution_id.removeprefix("ex_")) for one in page.executions]
+            cursor = page.next_cursor
+            if not cursor:
+                return found
+
+    assert await listed("", "") == list(range(19, -1, -1))
+    assert await listed("n1", "") == list(range(19, 0, -2))
+    assert await listed("", "succeeded") == [15, 10, 5, 0]
+    assert await listed("n0", "succeeded", limit=1) == [10, 0]
+    assert await listed("n2", "") == []
+
+
+async def test_a_page_is_stable_while_executions_start(store: SqliteStore) -> None:
+    for number in range(4):
+        await store.create_execution(create(f"ex_{number}"))
+    first = await store.list_executions(ListExecutions("", "", 2, ""))
+    await store.create_execution(create("ex_new"))
+    second = await store.list_executions(ListExecutions("", "", 2, first.next_cursor))
+    assert [one.execution_id for one in second.executions] == ["ex_1", "ex_0"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1; DROP TABLE execution", "9" * 30])
+async def test_a_made_up_cursor_or_status_is_invalid(store: SqliteStore, cursor: str) -> None:
+    with pytest.raises(RequestRefused, match="cursor"):
+        await store.list_executions(ListExecutions("", "", 2, cursor))
+    with pytest.raises(RequestRefused, match="not a status"):
+        await store.list_executions(ListExecutions("", cursor, 2, ""))
+
+
+# --- how SQLite carries the queries out --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> sqlite3.Connection:
+    database = Database(tmp_path / "state.sqlite", STATE_APPLICATION_ID, STATE_MIGRATIONS, "normal")
+    database.prepare()
+    return database.writer()
+
+
+def plan(connection: sqlite3.Connection, statement: str, values: tuple[int | str, ...]) -> str:
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    connection.close()
+    return "; ".join(row[3] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["", "flow"])
+@pytest.mark.parametrize("status", ["", "running"])
+@pytest.mark.parametrize("cursor", ["", "77"])
+def test_a_listing_walks_one_index_and_sorts_nothing(
+    connection: sqlite3.Connection, name: str, status: str, cursor: str
+) -> None:
+    statement, values = executions.listing(ListExecutions(name, status, 50, cursor))
+    found = plan(connection, statement, (*values, 50))
+    assert "TEMP B-TREE" not in found
+    if name or status or cursor:
+        assert "SCAN" not in found
+        assert "SEARCH execution USING" in found
+    else:
+        assert found == "SCAN execution"  # the newest rows of the table, as many as the limit says
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (executions._FIND, ("ex_1",)),
+        (executions._STATE, ("ex_1",)),
+        (executions._EVENTS, (0, 9)),
+        (executions._OUTPUT, (1,)),
+        (executions._UNFINISHED, (0, 100)),
+    ],
+)
+def test_a_look_up_scans_nothing(connection: sqlite3.Connection, statement: str, values: tuple[int | str, ...]) -> None:
+    found = plan(connection, statement, values)
+    assert "SCAN" not in found
+    assert "TEMP B-TREE" not in found
