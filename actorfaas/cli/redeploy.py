@@ -23,12 +23,16 @@ from actorfaas.packing import Ignore, find_apps, pack
 
 @dataclass(slots=True)
 class Served:
-    """One application as it was last tried (`sha256`) and as it is served (`version` 0: never deployed)."""
+    """One application as it was last tried (`sha256`) and as it is served (`version` 0: never deployed).
+
+    `is_due`: the last try failed for a reason that may pass, such as a part of the node restarting.
+    """
 
     path: Path
     app: str
     sha256: str = ""
     version: int = 0
+    is_due: bool = False
     names: frozenset[str] = frozenset()
 
 
@@ -45,6 +49,11 @@ class Redeployer:
         for path in find_apps(self._root):
             self._deploy(path, changed=())
 
+    @property
+    def has_due(self) -> bool:
+        """Whether `files_changed` should be called again although nothing changed."""
+        return any(served.is_due for served in self._served.values())
+
     def files_changed(self, changed: Iterable[Path]) -> None:
         """Deploy the applications these files belong to; remove those that are gone."""
         try:
@@ -56,7 +65,8 @@ class Redeployer:
             self._remove(self._served.pop(path))
         for path in present:
             inside = sorted({name for file in changed if (name := _name_inside(path, file))})
-            if inside or path not in self._served:
+            served = self._served.get(path)
+            if inside or served is None or served.is_due:
                 self._deploy(path, inside)
 
     def _deploy(self, path: Path, changed: Iterable[str]) -> None:
@@ -66,15 +76,17 @@ class Redeployer:
             bundle = pack(path)
             served = served or Served(path, bundle.app)
             self._served[path] = served
-            if bundle.sha256 == served.sha256:
+            if bundle.sha256 == served.sha256 and not served.is_due:
                 return
-            served.sha256 = bundle.sha256
+            served.sha256, served.is_due = bundle.sha256, False
             deployed = self._node.deploy(bundle.app, bundle.archive, entry=bundle.entry)
         except DeployError as error:
             note(click.style(f"{path.name}: {error}", fg="red"))
         except ApiProblem as problem:
+            self._served[path].is_due = problem.retryable
             self._say_failed(problem, path)
         except ClientError as error:
+            self._served[path].is_due = True
             note(click.style(f"{path.name}: {error}", fg="red"))
         else:
             before, served.names = served.names, frozenset([*deployed["functions"], *deployed["workflows"]])
