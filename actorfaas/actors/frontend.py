@@ -115,7 +115,7 @@ class Frontend(Actor):
         """Refuse new calls; let those under way finish, and answer 503 to what does not in time."""
         self.invoker.is_stopping = True
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + deadline_s
+        deadline = loop.time() + deadline_s * 0.95  # the kernel cuts this off at the whole of it
         if self._server is not None:
             self._server.stop(deadline_s)
         try:

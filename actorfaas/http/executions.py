@@ -10,10 +10,10 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from actorfaas.errors import ActorFaasError, AskTimeout, PeerUnavailable, RequestRefused
+from actorfaas.errors import ActorFaasError, AskTimeout, RequestRefused
 from actorfaas.http.calls import now_ns
 from actorfaas.http.directory import Target
-from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links, Office
+from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links, Office, is_restart
 from actorfaas.http.problems import Problem, from_peer_error
 from actorfaas.ids import new_id
 from actorfaas.messages import (
@@ -96,16 +96,12 @@ class Executions:
             try:
                 await self._watch_start(order, started, answer)
                 return await answer
-            except PeerUnavailable as error:
+            except Problem:
+                raise
+            except ActorFaasError as error:
+                if not is_restart(error):
+                    raise _wait_failed(order, started, error) from error
                 await self._data_layer_again(question, error)
-            except AskTimeout as error:
-                raise Problem(
-                    "timeout",
-                    f"{order.target.route.name} is still running; see /v1/executions/{started.execution_id}",
-                    members={"execution_id": started.execution_id},
-                ) from error
-            except RequestRefused as error:
-                raise from_peer_error(error, {"execution_id": started.execution_id}) from error
             finally:
                 answer.cancel()
 
@@ -113,11 +109,11 @@ class Executions:
         remaining_s = (question.deadline_ns - now_ns()) / 1e9
         return await self._office.ask(DATA_LAYER, question, ExecutionState, max(0.0, remaining_s) + 1.0)
 
-    async def _data_layer_again(self, question: WaitExecution, error: PeerUnavailable) -> None:
+    async def _data_layer_again(self, question: WaitExecution, error: ActorFaasError) -> None:
         remaining_s = (question.deadline_ns - now_ns()) / 1e9
         if remaining_s <= 0:
             raise from_peer_error(error, {"execution_id": question.execution_id}) from error
-        await self._links.ready(DATA_LAYER, remaining_s)
+        await self._links.ready_again(DATA_LAYER, remaining_s)
 
     async def _watch_start(self, order: Order, started: Started, answer: asyncio.Future[ExecutionState]) -> None:
         """Back when `answer` is there. When the ExecutionManager is lost first, make sure the work is not."""
@@ -167,19 +163,18 @@ class Executions:
         """Ask until it is accepted. A repeat waits for the commit, at which an execution that exists is refused: the
         same id never runs twice. Raises Problem."""
         is_repeat = is_repeat or bool(order.idempotency_key)
-        for last in (False, True):
-            await self._links.ready(EXECUTION_MANAGER)
+        await self._links.ready(EXECUTION_MANAGER)
+        for is_last in (False, True):
             try:
                 request = _request(order, execution_id, wait_for_commit=is_repeat or order.respond_async)
                 await self._office.ask(EXECUTION_MANAGER, request, ExecutionAccepted)
-            except PeerUnavailable as error:
-                if last:
-                    raise from_peer_error(error, {"execution_id": execution_id}) from error
-                is_repeat = True
             except ActorFaasError as error:
                 if is_repeat and isinstance(error, RequestRefused) and error.code == "conflict":
                     return
-                raise from_peer_error(error) from error
+                if is_last or not is_restart(error):
+                    raise from_peer_error(error) from error
+                is_repeat = True
+                await self._links.ready_again(EXECUTION_MANAGER)
             else:
                 return
 
@@ -195,3 +190,11 @@ def _request(order: Order, execution_id: str, *, wait_for_commit: bool) -> Start
         traceparent=order.traceparent,
         payload=order.body,
     )
+
+
+def _wait_failed(order: Order, started: Started, error: ActorFaasError) -> Problem:
+    members = {"execution_id": started.execution_id}
+    if isinstance(error, AskTimeout):
+        detail = f"{order.target.route.name} is still running; see /v1/executions/{started.execution_id}"
+        return Problem("timeout", detail, members=members)
+    return from_peer_error(error, members)

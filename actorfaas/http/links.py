@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from actorfaas.config import Settings
-from actorfaas.errors import ActorFaasError, PeerUnavailable
+from actorfaas.errors import ActorFaasError, PeerUnavailable, RequestRefused
 from actorfaas.http.problems import Problem, from_peer_error
 from actorfaas.logs import Logger
 from actorfaas.messages import ActorDescription, Message
@@ -87,6 +87,12 @@ class Links:
         if not await wait_briefly(self._event(peer), patience_s):
             raise Problem("restarting", f"{peer} is not connected; try again in a moment")
 
+    async def ready_again(self, peer: str, patience_s: float = RECONNECT_PATIENCE_S) -> None:
+        """Wait until a peer that said it is stopping is gone and back. Raises Problem "restarting"."""
+        if self._office.is_connected(peer):
+            await asyncio.wait((self.loss(peer),), timeout=patience_s)
+        await self.ready(peer, patience_s)
+
     async def send(self, peer: str, message: Message) -> None:
         """Tell, waiting briefly for a connection. Raises Problem "restarting" or "overloaded"."""
         await self.ready(peer)
@@ -100,16 +106,17 @@ class Links:
     ) -> M:
         """Ask; once more if the connection broke meanwhile, unless `repeat` is False because the request changes
         something. Every failure is a Problem."""
-        for is_last in (not repeat, True):
-            await self.ready(peer)
-            try:
-                return await self._office.ask(peer, message, expect, timeout_s)
-            except PeerUnavailable as error:
-                if is_last:
-                    raise from_peer_error(error) from error
-            except ActorFaasError as error:
+        await self.ready(peer)
+        try:
+            return await self._office.ask(peer, message, expect, timeout_s)
+        except ActorFaasError as error:
+            if not repeat or not is_restart(error):
                 raise from_peer_error(error) from error
-        raise AssertionError("unreachable: the second round returns or raises")
+        await self.ready_again(peer)
+        try:
+            return await self._office.ask(peer, message, expect, timeout_s)
+        except ActorFaasError as error:
+            raise from_peer_error(error) from error
 
     async def ask_patiently(self, peer: str, message: Message, expect: type[M], wait_s: float) -> M:
         """Ask something that is answered only when there is news, or after `wait_s`; a stop of the node ends the wait.
@@ -129,6 +136,11 @@ class Links:
         if event is None:
             event = self._up[peer] = asyncio.Event()
         return event
+
+
+def is_restart(error: ActorFaasError) -> bool:
+    """Whether an ask failed because the peer went away or is about to."""
+    return isinstance(error, PeerUnavailable) or (isinstance(error, RequestRefused) and error.code == "stopping")
 
 
 async def wait_briefly(event: asyncio.Event, patience_s: float = RECONNECT_PATIENCE_S) -> bool:
