@@ -75,7 +75,7 @@ def _develop(path: Path, settings: Settings, *, as_json: bool) -> None:
             for changed in _changes(path):
                 if node.has_ended():
                     raise NodeUnreachable(f"the node has ended with exit code {node.process.returncode}")
-                if changed or redeployer.has_due:
+                if changed or redeployer.has_due():
                     redeployer.files_changed(changed)
     finally:
         node.stop()

@@ -49,7 +49,6 @@ class Redeployer:
         for path in find_apps(self._root):
             self._deploy(path, changed=())
 
-    @property
     def has_due(self) -> bool:
         """Whether `files_changed` should be called again although nothing changed."""
         return any(served.is_due for served in self._served.values())

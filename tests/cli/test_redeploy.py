@@ -171,9 +171,9 @@ def test_a_node_that_is_gone_for_a_moment(
     )
     redeployer = Redeployer(node, shop)
     redeployer.deploy_all()
-    assert redeployer.has_due
+    assert redeployer.has_due()
     redeployer.files_changed(set())
-    assert not redeployer.has_due
+    assert not redeployer.has_due()
     assert puts(fake) == ["shop", "shop"]
     assert "shop version 1" in capsys.readouterr().err
 
