@@ -202,7 +202,7 @@ class Actor:
             self._listener.close()
         if self._handover_listener is not None:
             self._handover_listener.close()
-        unread = await self._inbox.close(_CLOSE_TIMEOUT_S)
+        unread = await self._inbox.close(min(deadline_s, _CLOSE_TIMEOUT_S))
         for item in unread:
             if not isinstance(item, tuple):
                 item()  # a fact: the actor's picture of its connections stays right for tear_down

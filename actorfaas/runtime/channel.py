@@ -295,10 +295,12 @@ async def attach(connection: Connection, sock: socket.socket) -> None:
     try:
         prepare(sock)
         connection.credentials = peer_credentials(sock)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
-    except BaseException:
+    except OSError:
         sock.close()
         raise
+    # Shielded: a cancelled attach would close the socket under a connection that already works. It ends like any
+    # other, by `close`, also when that comes before its transport.
+    await asyncio.shield(asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock))
 
 
 def prepare(sock: socket.socket) -> None:
