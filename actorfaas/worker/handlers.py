@@ -79,7 +79,6 @@ class _Loop:
             import asyncio
 
             self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
         return self._loop.run_until_complete(coroutine)
 
     def iterate(self, items: AsyncGenerator[Json, None]) -> Iterator[Json]:
