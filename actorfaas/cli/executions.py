@@ -16,14 +16,14 @@ STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 
 @click.command("executions")
 @click.option("--name", default="", help="Only of this function or workflow.")
-@click.option("--status", default="", type=click.Choice(STATUSES), help="Only those in this state.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those in this state.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Most lines.")
 @click.option("--cursor", default="", help="Where the page before ended.")
 @common_options
-def executions_command(options: Options, name: str, status: str, limit: int, cursor: str) -> None:
+def executions_command(options: Options, name: str, status: str | None, limit: int, cursor: str) -> None:
     """List executions, newest first."""
     with options.client() as node:
-        reply = node.executions(name=name, status=status, limit=limit, cursor=cursor)
+        reply = node.executions(name=name, status=status or "", limit=limit, cursor=cursor)
     if options.as_json:
         write_json(reply)
         return
@@ -79,12 +79,12 @@ def states_table(execution: Json, *, err: bool) -> None:
             str(state.get("status", "")),
             str(state.get("worker", "")),
             str(state.get("start_kind", "")),
-            _ms(state, "gap_ms"),
+            _ms(state, "gap_ms") if number else "",
             _ms(state, "queue_ms"),
             _ms(state, "start_ms"),
             _ms(state, "run_ms"),
         )
-        for state in execution.get("states", [])
+        for number, state in enumerate(execution["states"])
     ]
     columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "start ms", "run ms")
     write_table(columns, rows, title=f"execution {execution.get('execution_id', '')}", err=err)

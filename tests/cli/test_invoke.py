@@ -95,7 +95,7 @@ def test_timing_of_a_workflow_shows_its_states(cli: Cli, fake: FakeNode) -> None
     result = cli("invoke", "flow", "--timing")
     assert result.stdout == "1"
     assert "a@1_9" in result.stderr
-    assert "0.250" in result.stderr
+    assert "1.500" in result.stderr
 
 
 def test_a_stream_is_written_as_it_is(cli: Cli, fake: FakeNode) -> None:

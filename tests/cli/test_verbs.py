@@ -140,6 +140,8 @@ class TestExecutions:
         assert result.stdout.splitlines()[1].endswith("so far")
         assert result.stdout.splitlines()[2].endswith("250ms")
         assert "--cursor c9" in result.stderr
+        assert cli("executions").exit_code == 0
+        assert fake.last.query == {"limit": "20"}
 
     def test_cancel(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("POST", "/v1/executions/exe_1/cancel", Reply(204))
