@@ -27,13 +27,13 @@ class Output:
 
     __slots__ = ("_lock", "_written_bytes", "execution_id", "limit_bytes", "records", "request_id", "streams", "used")
 
-    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES, descriptors: tuple[int, int] = (1, 2)) -> None:
         self.limit_bytes = limit_bytes
         self.request_id = ""
         self.execution_id = ""
         self.used = False
         self.records = False
-        self.streams = (Stream(self, 1, "stdout"), Stream(self, 2, "stderr"))
+        self.streams = (Stream(self, descriptors[0], "stdout"), Stream(self, descriptors[1], "stderr"))
         self._written_bytes = 0
         self._lock = RLock()
 
@@ -186,7 +186,7 @@ class LogHandler(logging.Handler):
             self.handleError(record)
             return
         with self._output.locked():
-            self._output.write(2, "log", record.levelname, text.split("\n"))
+            self._output.write(self._output.streams[1].fileno(), "log", record.levelname, text.split("\n"))
 
 
 def limit_from_environment() -> int:
