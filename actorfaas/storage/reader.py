@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from actorfaas.errors import RequestRefused
+from actorfaas.errors import RequestRefused, StorageUnavailable
 from actorfaas.storage.database import translated
 
 T = TypeVar("T")
@@ -32,10 +32,13 @@ class Reader:
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._waiting = 0
+        self._closed = False
         self._executor = ThreadPoolExecutor(threads, f"read {path.name}")
 
     def run(self, query: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run `query` in a thread; sqlite3 errors become StorageUnavailable."""
+        if self._closed:
+            raise StorageUnavailable(f"{self._path}: closed")
         if self._waiting >= WAITING_LIMIT:
             raise RequestRefused(
                 "overloaded", f"{self._waiting} queries are waiting", retryable=True, retry_after_s=1.0
@@ -47,6 +50,7 @@ class Reader:
 
     async def close(self) -> None:
         """Finish the queries under way, then close the connections."""
+        self._closed = True
         await asyncio.to_thread(self._executor.shutdown)
         for connection in self._connections:
             connection.close()
