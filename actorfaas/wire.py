@@ -193,8 +193,9 @@ def decode_parts(header: bytes | bytearray, payload: bytes | bytearray) -> Frame
 
 def decode_one(data: bytes) -> Frame:
     """The one frame that `data` holds exactly."""
-    frames = list(Decoder().feed(data))
-    if len(frames) != 1:
+    decoder = Decoder()
+    frames = list(decoder.feed(data))
+    if len(frames) != 1 or decoder.pending_bytes:
         raise MalformedFrame("not exactly one frame")
     return frames[0]
 

@@ -160,6 +160,10 @@ class Kit:
         """Start a scriptable actor."""
         return await self.start(FakePeer(self.settings, name, peers))
 
+    def started(self, name: str) -> Actor:
+        """The running actor of that name."""
+        return next(actor for actor in self._started if actor.name == name)
+
     async def stop(self, actor: Actor, deadline_s: float = 1.0) -> None:
         """Stop one actor now, as a graceful stop of its process would."""
         self._started.remove(actor)

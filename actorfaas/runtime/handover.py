@@ -24,6 +24,7 @@ from actorfaas.runtime.listener import Acceptor
 
 MAX_PACKET_BYTES = 64 * 1024
 _PACKETS_PER_TURN = 64
+_MAX_FDS = 4  # more than one is against the rules, but then they must be received to be closed
 _RETRY_DELAY_S = 0.02
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class HandoverListener:
     def _receive(self, sender: socket.socket) -> None:
         for _ in range(_PACKETS_PER_TURN):
             try:
-                data, fds, flags, _address = socket.recv_fds(sender, MAX_PACKET_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
+                data, fds, flags = _receive_with_fds(sender)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -102,6 +103,18 @@ class HandoverListener:
                 if item is not kept:
                     item.close() if isinstance(item, socket.socket) else os.close(item)
         return True
+
+
+def _receive_with_fds(sock: socket.socket) -> tuple[bytes, list[int], int]:
+    """One packet, its descriptors (closed on exec), the flags. `socket.recv_fds` ignores the flags it is given."""
+    data, ancillary, flags, _address = sock.recvmsg(
+        MAX_PACKET_BYTES, socket.CMSG_SPACE(_MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+    )
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, list(fds), flags
 
 
 def _is_socket(fd: int) -> bool:
