@@ -39,7 +39,7 @@ from actorfaas.templates.exits import OomWatch
 from actorfaas.templates.launching import Start
 from actorfaas.templates.orphans import OrphanSweeper
 from actorfaas.templates.processes import become_reaper_of_orphans
-from actorfaas.templates.registry import BundleTemplates
+from actorfaas.templates.registry import LINGER_S, BundleTemplates
 from actorfaas.templates.supervised import SupervisedFunction
 from actorfaas.worker.launch import DirectLauncher, Launcher
 
@@ -58,7 +58,7 @@ class FunctionWorkerSupervisor(Actor):
     name = "fw_supervisor"
     peers = ("local_queue", "data_layer")
 
-    def __init__(self, settings: Settings, launcher: Launcher | None = None) -> None:
+    def __init__(self, settings: Settings, launcher: Launcher | None = None, linger_s: float = LINGER_S) -> None:
         super().__init__(settings)
         self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s)
         self._oom_watch = OomWatch()
@@ -70,7 +70,11 @@ class FunctionWorkerSupervisor(Actor):
         self._data_layer_connection: Connection | None = None
         self._stopping = False
         self._templates = BundleTemplates(
-            self._how, self._oom_watch, self._template_wrote, timeout_s=settings.deploy_timeout_s
+            self._how,
+            self._oom_watch,
+            self._template_wrote,
+            timeout_s=settings.deploy_timeout_s,
+            linger_s=linger_s,
         )
 
     # --- life ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from actorfaas.templates.bundle import BundleTemplate
 from actorfaas.templates.exits import OomWatch
 from actorfaas.templates.launching import Start
 
-_LINGER_S = 30.0
+LINGER_S = 30.0
 
 
 class Key(NamedTuple):
@@ -36,7 +36,7 @@ class BundleTemplates:
         take_line: Callable[[BundleTemplate, str, bytes], None],
         *,
         timeout_s: float,
-        linger_s: float = _LINGER_S,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._how = start
         self._oom_watch = oom_watch
@@ -52,6 +52,9 @@ class BundleTemplates:
         """The bundle's template, started when there is none; kept until `release`. Raises DeployError."""
         key = Key(bundle.sha256, bundle.entry, bundle.python, bare)
         self._users.setdefault(key, set()).add(user)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
         try:
             async with self._locks.setdefault(key, asyncio.Lock()):
                 template = self._live.get(key)

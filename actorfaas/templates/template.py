@@ -63,8 +63,7 @@ class Template:
         self.kill_reason = self.kill_reason or reason
         if self._channel is not None:
             self._channel.finish_sending()
-        if self._grace is None and self.process is not None:
-            self._grace = asyncio.get_running_loop().call_later(_EXIT_GRACE_S, self.process.kill)
+        self._kill_after_grace(reason)
 
     def kill(self, reason: str) -> None:
         """End it at once."""
@@ -95,7 +94,16 @@ class Template:
 
     def _channel_closed(self) -> None:
         # Normally the process has just ended. If not (user code closed the descriptor), it is of no use any more.
-        self.end("its control connection broke")
+        self._kill_after_grace("its control connection broke")
+
+    def _kill_after_grace(self, reason: str) -> None:
+        def kill() -> None:
+            self.kill_reason = self.kill_reason or reason
+            if self.process is not None:
+                self.process.kill()
+
+        if self._grace is None and self.process is not None:
+            self._grace = asyncio.get_running_loop().call_later(_EXIT_GRACE_S, kill)
 
     def _process_ended(self, ended: Exit) -> None:
         """The process was reaped, by whomever."""

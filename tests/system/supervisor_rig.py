@@ -111,10 +111,10 @@ class SupervisorRig:
     def settings(self) -> Settings:
         return self.kit.settings
 
-    async def start(self) -> None:
+    async def start(self, linger_s: float = 30.0) -> None:
         self.queue = await self.kit.fake("local_queue")
         self.data_layer = await self.kit.fake("data_layer")
-        self.supervisor = await self.kit.start(FunctionWorkerSupervisor(self.kit.settings))
+        self.supervisor = await self.kit.start(FunctionWorkerSupervisor(self.settings, linger_s=linger_s))
         self.manager = await self.kit.fake("execution_manager", peers=("fw_supervisor",))
 
     async def prepare(self, files: dict[str, str]) -> BundlePrepared:
