@@ -155,8 +155,16 @@ def execution(state: ExecutionState) -> Document:
         "duration_ms": state.ended_at_ms - state.started_at_ms if state.ended_at_ms else None,
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
-        "states": states(state.events),
+        "states": _settled(states(state.events), state.status),
     }
+
+
+def _settled(visits: list[Document], status: str) -> list[Document]:
+    """No state outlives its execution: one that neither finished nor failed by itself ended as the execution did."""
+    for visit in visits:
+        if visit["status"] == "running":
+            visit["status"] = status
+    return visits
 
 
 def history(state: ExecutionState) -> Document:

@@ -91,6 +91,13 @@ def test_any_history_can_be_shown(events: list[HistoryEvent]) -> None:
     assert len(shown["states"]) <= sum(1 for event in events if event.state)
 
 
+def test_state_that_was_cut_off_ended_as_the_execution_did() -> None:
+    entered = (task_event(1, "a"), task_event(2, "no", "FailStateEntered", worker_topic=""))
+    for status in ("running", "failed", "cancelled"):
+        shown = render.execution(execution_state("exe_1", status, events=entered))
+        assert [visit["status"] for visit in shown["states"]] == ["succeeded", status]
+
+
 def test_running_execution_has_no_end_and_no_output() -> None:
     shown = render.execution(execution_state("exe_1", "running"))
     assert (shown["ended_at_ms"], shown["duration_ms"], shown["output"]) == (None, None, None)
