@@ -49,6 +49,8 @@ BUSY_HINT_NS = 20_000_000
 """A lent worker that was busy is not asked for again so soon."""
 STARVED_NS = NS_PER_S
 STUCK_NS = 10 * NS_PER_S
+START_PATIENCE_NS = 60 * NS_PER_S
+"""An instance that was asked for must have reported itself by then (strategy cold imports everything anew)."""
 
 
 def declarations(topic: str, queue_limit: int) -> list[DeclareTopic]:
@@ -120,12 +122,11 @@ class Dispatch:
             self._settle(pool, now_ns)
 
     def queue_lost(self) -> None:
-        """The LocalQueue has gone, and every worker with it."""
+        """The LocalQueue has gone, and every worker with it. What the supervisor is asked to start may still come."""
         self._connected = False
         for pool in self.pools.values():
             for worker in list(pool.workers.values()):
                 self._remove(pool, worker, platform=True)
-            pool.starts.clear()
             pool.waiting = dict.fromkeys(pool.waiting, 0)
             pool.release_asked = 0
 
@@ -248,7 +249,7 @@ class Dispatch:
     def give_back(self, worker_topic: str, now_ns: int, *, reusable: bool) -> None:
         """A claimed worker has nothing to do any more. Not `reusable`: it exits (or made itself exit)."""
         worker = self._worker(worker_topic)
-        if worker is None or worker.leaving:
+        if worker is None or worker.leaving or worker.phase == lifecycle.REPORTING:
             return
         pool = self.pools[worker.function_topic]
         worker.claim = None
@@ -355,7 +356,8 @@ class Dispatch:
             worker.refused_ns = now_ns
         self._settle(pool, now_ns)
         if pool.ahead and pool.coming() == 0:
-            pool.ahead.clear()  # nothing cheap was to be had: a guess does not wait for more
+            while pool.ahead:  # nothing cheap was to be had: a guess does not wait for more
+                self.outcomes.append(Denied(pool.ahead.popleft(), "no worker is idle"))
 
     def demand(self, topic: str, waiting: int, members: int, now_ns: int) -> None:
         """Requests wait on a topic that had `members`; workers it was lent since then will serve some of them."""
@@ -469,7 +471,8 @@ class Dispatch:
 
     def check_invariants(self) -> None:
         """Raise InvariantViolation when a limit is broken, a worker is lost, or somebody waits for nothing."""
-        if self.total() > self._max_workers:
+        unasked = sum(worker.unasked for pool in self.pools.values() for worker in pool.workers.values())
+        if self.total() - unasked > self._max_workers:
             raise InvariantViolation(f"{self.total()} workers, {self._max_workers} allowed")
         for pool in self.pools.values():
             pool.check_invariants()
@@ -648,8 +651,14 @@ class Dispatch:
 
     def _check_stuck(self, pool: Pool, now_ns: int) -> None:
         for worker in list(pool.workers.values()):
-            if worker.releasing and now_ns - worker.idle_since_ns >= STUCK_NS:
+            if worker.leaving:
+                continue
+            unheard = worker.releasing and now_ns - worker.idle_since_ns >= STUCK_NS
+            mute = worker.phase == lifecycle.REPORTING and now_ns - worker.born_ns >= START_PATIENCE_NS
+            if unheard or mute:
                 self._kill(pool, worker, "stuck")
+        for start in [one for one in pool.starts if now_ns - one.asked_ns >= START_PATIENCE_NS]:
+            self.start_failed(pool.topic, start.kind, "nothing was heard of it", now_ns)
 
     def _shed(self, pool: Pool) -> None:
         """Workers that came unasked (a start thought lost) may exceed a limit: let idle ones go."""
@@ -679,6 +688,7 @@ class Dispatch:
         start = pool.take_start(kind)
         worker = self._new_worker(pool, topic, pid, kind, now_ns)
         worker.fresh = start.fresh if start is not None else kind == "cold"
+        worker.unasked = start is None
         return worker
 
     def _place_fresh(self, pool: Pool, worker: Worker, now_ns: int) -> None:

@@ -337,9 +337,12 @@ class Executions:
         if step.claim.worker:
             step.claim.distance = 0
             self._assign(execution, step, now_ns)
-        elif self.dispatch.is_waiting(step.claim):
+            return
+        if self.dispatch.is_waiting(step.claim):
             self.dispatch.promote(step.claim, now_ns)
-        elif self.dispatch.claim(step.claim, now_ns):
+            return
+        step.claim.distance = 0
+        if self.dispatch.claim(step.claim, now_ns):
             self._assign(execution, step, now_ns)
 
     def _step(self, execution: Execution, task: Task, attempt: int, distance: int) -> Step:

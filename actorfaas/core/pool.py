@@ -39,7 +39,8 @@ class Worker:
     """One instance. `fresh`: made for a single request. `lent_to`: the topic the LocalQueue may use it for.
 
     `taking_back`: an `Unsubscribe` is under way. `releasing`: its armed task is being released, the LocalQueue has
-    not said who won. `leaving`: told to exit, or killed; only its end is awaited.
+    not said who won. `leaving`: told to exit, or killed; only its end is awaited. `unasked`: it came although nobody
+    (any more) asked for it, after a restart; such a worker may exceed a limit until it is retired.
     """
 
     topic: str
@@ -57,6 +58,7 @@ class Worker:
     taking_back: bool = False
     releasing: bool = False
     leaving: bool = False
+    unasked: bool = False
     tasks: int = 0
 
     def become(self, phase: str) -> None:
@@ -226,11 +228,11 @@ class Pool:
 
     def check_invariants(self) -> None:
         """Raise InvariantViolation unless every worker is in exactly one place and the limits hold."""
-        if self.size > self.concurrency:
+        if self.size - sum(worker.unasked for worker in self.workers.values()) > self.concurrency:
             raise InvariantViolation(f"{self.topic}: {self.size} instances, {self.concurrency} allowed")
         for worker in self.workers.values():
             places = [
-                worker.phase == lifecycle.REPORTING,
+                worker.phase == lifecycle.REPORTING and not worker.leaving,
                 worker.topic in self.idle,
                 bool(worker.lent_to) and not worker.leaving,
                 worker.claim is not None and not worker.leaving,

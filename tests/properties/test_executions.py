@@ -1,0 +1,127 @@
+"""Whatever happens, in whatever order: limits hold, no worker is lost, every execution ends exactly once."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.core.world import World, chain, function, workflow
+
+NAMES = ("abc", "aa", "b", "one_at_a_time")
+RETRYING = (
+    b'{"StartAt":"s","States":{"s":{"Type":"Task","Resource":"b","Next":"p","Retry":[{"ErrorEquals":["States.ALL"],'
+    b'"IntervalSeconds":1,"MaxAttempts":2}]},"p":{"Type":"Pass","Next":"w"},'
+    b'"w":{"Type":"Wait","Seconds":2,"Next":"t"},"t":{"Type":"Task","Resource":"c","End":true}}}'
+)
+
+QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store")
+OPERATIONS = (*QUEUES, *QUEUES, "finish", "finish", "finish", "fail", "die", "start", "publish", "cancel", "advance")
+RARE = ("store_down", "start_fails", "restart_queue", "restart_supervisor", "restart_manager")
+
+steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 3, *RARE)), st.integers(0, 7)), max_size=120)
+
+
+def make_world(max_workers: int) -> World:
+    world = World(max_workers=max_workers)
+    world.deploy(
+        function("a", concurrency=2),
+        function("b", concurrency=3, retries=1),
+        function("c", concurrency=1, timeout_s=2.0),
+        function("d", concurrency=1, warm=0),
+        workflows=(
+            workflow("abc", chain("a", "b", "c")),
+            workflow("aa", chain("a", "a", "d"), durability="express"),
+            workflow("one_at_a_time", chain("c", "d", "c", "d")),
+            workflow("retrying", RETRYING),
+        ),
+    )
+    return world
+
+
+def do(world: World, operation: str, choice: int) -> None:
+    """One random thing that can happen."""
+    busy = world.busy()
+    match operation:
+        case "finish" | "fail":
+            if busy:
+                getattr(world, operation)(busy[choice % len(busy)])
+        case "die":
+            if world.instances:
+                world.die(sorted(world.instances)[choice % len(world.instances)])
+        case "start":
+            name = (*NAMES, "retrying", "abc", "aa", "a")[choice]
+            durability = "standard" if name != "aa" else "express"
+            strategy = ("auto", "fork", "resident", "cold", "auto", "auto", "auto", "auto")[choice]
+            execution_id = f"e{next(world.numbers)}"
+            world.start(name, execution_id, durability=durability, strategy=strategy, wait_for_commit=choice % 2 == 0)
+        case "publish":
+            topic = ("a@1", "b@1", "c@1", "d@1", "a@1!fork", "b@1!cold", "c@1!fork", "d@1")[choice]
+            world.publish(topic, f"r{next(world.numbers)}", timeout_s=20.0)
+        case "cancel":
+            running = [one.execution_id for one in world.executions.all()]
+            if running:
+                world.cancel(running[choice % len(running)])
+        case "advance":
+            world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice])
+        case "store_down":
+            world.store_is_up = not world.store_is_up
+        case "start_fails":
+            world.start_fails = not world.start_fails
+        case "restart_queue" | "restart_supervisor" | "restart_manager":
+            getattr(world, operation)()
+        case _:
+            world.deliver(operation)
+
+
+def wind_down(world: World) -> None:
+    """Everything works again, and time passes until nothing is left to do."""
+    world.store_is_up = True
+    world.start_fails = False
+    world.executions.data_layer_connected()
+    world.flush()
+    for _ in range(120):
+        world.run()
+        world.advance(1.0)
+        world.executions.data_layer_connected()
+        world.flush()
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=steps, max_workers=st.sampled_from([3, 5, 64]))
+def test_every_execution_ends_exactly_once_and_no_limit_is_broken(
+    steps: list[tuple[str, int]], max_workers: int
+) -> None:
+    world = make_world(max_workers)
+    for operation, choice in steps:
+        do(world, operation, choice)
+        world.check()
+    wind_down(world)
+    world.check()
+    assert list(world.executions.all()) == []
+    for execution_id, stored in world.store.items():
+        if stored.create.durability == "standard":
+            assert stored.finish is not None, f"{execution_id} never ended"
+            ends = [t for t in world.types(execution_id) if t.startswith("Execution") and t != "ExecutionStarted"]
+            assert len(ends) == 1, ends
+    assert all(answer is not None for answer in world.published.values()), "a plain call was never answered"
+    held = [w for pool in world.dispatch.pools.values() for w in pool.workers.values() if w.claim or w.releasing]
+    assert held == [], "a worker is held for nobody"
+    known = {topic for pool in world.dispatch.pools.values() for topic in pool.workers}
+    assert known == set(world.instances), "the picture of the workers is wrong"
+
+
+@settings(max_examples=60, deadline=None)
+@given(order=st.lists(st.integers(0, 20), min_size=20, max_size=200), executions=st.integers(2, 8))
+def test_executions_that_compete_for_single_workers_all_succeed(order: list[int], executions: int) -> None:
+    world = World(max_workers=4)
+    world.deploy(
+        function("c", concurrency=1),
+        function("d", concurrency=1),
+        workflows=(workflow("one_at_a_time", chain("c", "d", "c", "d")), workflow("reverse", chain("d", "c"))),
+    )
+    for number in range(executions):
+        world.start("reverse" if number % 2 else "one_at_a_time", f"e{number}")
+    for choice in order:
+        do(world, (*QUEUES, "finish")[choice % 6], choice)
+    wind_down(world)
+    assert {world.outcome(f"e{number}")[0] for number in range(executions)} == {"succeeded"}
