@@ -7,9 +7,11 @@ Everything here blocks on the disk; call it from a thread.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,19 @@ from pathlib import Path, PurePosixPath
 from actorfaas.errors import DeployError
 
 _CHUNK_BYTES = 1024 * 1024
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a compression method or a zip version that Python does not know
+    RuntimeError,  # encrypted
+    ValueError,  # among them UnicodeError: names that are not text
+    OverflowError,
+    struct.error,
+)
+"""What `zipfile` raises for archives that are damaged, or made to be."""
+
 _MAX_NAME_CHARACTERS = 1024
 
 
@@ -54,7 +69,7 @@ def extract(archive: Path, folder: Path, limits: ArchiveLimits = DEFAULT_LIMITS)
         try:
             with zipfile.ZipFile(archive) as opened:
                 _extract_all(opened, partial, limits)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise DeployError(f"the archive is not a readable zip file: {error}") from error
         partial.rename(folder)
         _sync_folder(folder.parent)

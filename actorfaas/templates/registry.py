@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from actorfaas.errors import DeployError
 from actorfaas.messages import BundleRef
 from actorfaas.templates.bundle import BundleTemplate
 from actorfaas.templates.exits import OomWatch
@@ -43,6 +44,7 @@ class BundleTemplates:
         self._take_line = take_line
         self._timeout_s = timeout_s
         self._linger_s = linger_s
+        self._closed = False
         self._live: dict[Key, BundleTemplate] = {}
         self._users: dict[Key, set[str]] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
@@ -50,6 +52,8 @@ class BundleTemplates:
 
     async def acquire(self, bundle: BundleRef, bare: bool, user: str) -> BundleTemplate:
         """The bundle's template, started when there is none; kept until `release`. Raises DeployError."""
+        if self._closed:
+            raise DeployError("the supervisor is stopping")
         key = Key(bundle.sha256, bundle.entry, bundle.python, bare)
         self._users.setdefault(key, set()).add(user)
         timer = self._timers.pop(key, None)
@@ -75,7 +79,8 @@ class BundleTemplates:
         return list(self._live.values())
 
     def end_all(self, reason: str) -> list[BundleTemplate]:
-        """End every template; those whose `ended` is still to come."""
+        """End every template and start none any more; those whose `ended` is still to come."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
