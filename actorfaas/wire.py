@@ -11,13 +11,13 @@ the next frame is unknown.
 from __future__ import annotations
 
 import struct as _struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from operator import attrgetter
 from types import GenericAlias
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -54,12 +54,13 @@ class Frame(NamedTuple):
 class _Codec:
     """How one message class becomes a header and back; built from its annotations on first use."""
 
-    __slots__ = ("cls", "converters", "count", "get", "has_payload", "single", "types")
+    __slots__ = ("cls", "converters", "count", "get", "has_payload", "make", "single", "types")
 
     def __init__(self, cls: type[Message]) -> None:
         hints = get_type_hints(cls)
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every message is a dataclass
         self.cls = cls
+        self.make: Callable[..., Message] = cls
         self.has_payload = "payload" in names
         if self.has_payload and names[-1] != "payload":
             raise TypeError(f"{cls.__name__}: payload must be the last field")
@@ -88,10 +89,10 @@ class _Codec:
         for position, convert in self.converters:
             values[position] = convert(values[position])
         if self.has_payload:
-            return self.cls(*values, payload)
+            return self.make(*values, payload)
         if payload:
             raise MalformedFrame(f"{self.cls.__name__}: carries a payload it does not have")
-        return self.cls(*values)
+        return self.make(*values)
 
 
 def _accepted(hint: object) -> type | tuple[type, ...]:
@@ -122,7 +123,7 @@ def _converter(hint: object) -> Callable[[Value], Value] | None:
         return _as_string_map
     if hint in (int, str, bytes, bool, float):
         return None
-    return _struct_builder(hint)  # type: ignore[arg-type]  # what is left is a struct class
+    return _struct_builder(cast(type, hint))  # what is left is a struct class
 
 
 def _as_string_map(value: dict[Value, Value]) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _as_string_map(value: dict[Value, Value]) -> dict[str, str]:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _struct_builder(cls: type) -> Callable[[list[Value]], object]:
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls)]
@@ -148,7 +149,7 @@ def _struct_builder(cls: type) -> Callable[[list[Value]], object]:
     return build
 
 
-@lru_cache(maxsize=None)
+@cache
 def _struct_values(cls: type) -> Callable[[object], tuple[Value, ...]]:
     names = [field.name for field in fields(cls)]
     if len(names) == 1:
@@ -158,10 +159,10 @@ def _struct_values(cls: type) -> Callable[[object], tuple[Value, ...]]:
 
 
 def _pack_struct(value: object) -> tuple[Value, ...]:
-    return _struct_values(type(value))(value)
+    return _struct_values(cast(Hashable, type(value)))(value)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _codec(code: int) -> _Codec:
     cls = MESSAGES.get(code)
     if cls is None:

@@ -1,0 +1,36 @@
+"""Identifiers and topic names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from actorfaas import ids
+
+
+def test_ids_are_unique_and_well_formed() -> None:
+    made = {ids.new_id("req") for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(re.fullmatch(r"req_[0-9a-hjkmnp-tv-z]{26}", one) for one in made)
+
+
+def test_ids_sort_by_creation_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for now_ms in (1, 2, 1_700_000_000_000, 1_700_000_000_001, 2**48 - 1):
+        monkeypatch.setattr("time.time_ns", lambda now_ms=now_ms: now_ms * 1_000_000)
+        made.append(ids.new_id("exe"))
+    assert made == sorted(made)
+
+
+def test_topics() -> None:
+    topic = ids.function_topic("resize", 3)
+    assert topic == "resize@3"
+    assert ids.worker_topic(topic, 4711) == "resize@3_4711"
+    assert [ids.request_topic(topic, strategy) for strategy in ("auto", "resident", "fork", "cold")] == [
+        "resize@3",
+        "resize@3",
+        "resize@3!fork",
+        "resize@3!cold",
+    ]
+    assert ids.POOLED_STRATEGIES | ids.FRESH_STRATEGIES == ids.STRATEGIES
