@@ -76,6 +76,7 @@ class DataLayer(Actor):
         self._log_waiters: Waiters[_LogReader] = Waiters()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
+        self._maintenance: asyncio.Task[None] | None = None
         self._storage_fails = False
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -90,8 +91,9 @@ class DataLayer(Actor):
         """Commit what is under way, answer it, close the store."""
         if self._timer is not None:
             self._timer.cancel()
-        self._maintenance.cancel()
-        await asyncio.wait([self._maintenance])
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+            await asyncio.wait([self._maintenance])
         await self._store.close()
 
     def peer_disconnected(self, connection: Connection) -> None:
