@@ -13,6 +13,7 @@ from actorfaas.errors import RequestRefused, VersionConflict
 from actorfaas.messages import Done, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Task
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.encoding import BadResult, Json, dumps, loads
+from actorfaas.worker.process import MemoryLimit
 
 M = TypeVar("M", bound=Message)
 _ANY_VERSION = -1
@@ -25,10 +26,11 @@ class SocketKeyValue(KeyValue):
     Every method raises RequestRefused when the platform says no, AskTimeout at the request's deadline.
     """
 
-    __slots__ = ("_channel", "_deadline_ns", "_thread", "open")
+    __slots__ = ("_channel", "_deadline_ns", "_limit", "_thread", "open")
 
-    def __init__(self, channel: Channel, deadline_ns: int) -> None:
+    def __init__(self, channel: Channel, limit: MemoryLimit, deadline_ns: int) -> None:
         self._channel = channel
+        self._limit = limit
         self._deadline_ns = deadline_ns
         self._thread = get_ident()
         self.open = True
@@ -42,10 +44,13 @@ class SocketKeyValue(KeyValue):
 
     def put(self, key: str, value: Json, if_version: int | None = None) -> int:
         expected = _ANY_VERSION if if_version is None else if_version
+        self._limit.lift()
         try:
             payload = dumps(value, f"value for key {key!r}")
         except BadResult as error:
             raise TypeError(str(error)) from None
+        finally:
+            self._limit.apply()
         stored = self._ask(KvPut(namespace="", key=key, expected_version=expected, payload=payload), KvValue)
         return stored.version
 
@@ -80,7 +85,7 @@ class SocketKeyValue(KeyValue):
         return reply
 
 
-def build_context(task: Task, function_name: str, channel: Channel) -> Context:
+def build_context(task: Task, function_name: str, channel: Channel, limit: MemoryLimit) -> Context:
     """What the handler of `task` is given."""
     return Context(
         request_id=task.request_id,
@@ -90,7 +95,7 @@ def build_context(task: Task, function_name: str, channel: Channel) -> Context:
         attempt=task.attempt,
         deadline=task.deadline_ns / 1e9,
         traceparent=task.traceparent,
-        kv=SocketKeyValue(channel, task.deadline_ns),
+        kv=SocketKeyValue(channel, limit, task.deadline_ns),
     )
 
 

@@ -41,23 +41,40 @@ def be_first_for_the_oom_killer() -> None:
         file.write(_OOM_SCORE_FIRST)  # without /proc the memory limit still holds
 
 
-def limit_memory(memory_mb: int) -> None:
-    """Let the process allocate `memory_mb` MiB more than it has now; beyond that Python raises MemoryError.
+class MemoryLimit:
+    """Memory that the handler may allocate beyond what the process has now; more raises MemoryError.
 
-    RLIMIT_DATA counts private writable memory (getrlimit(2)). Only the soft limit is set, so `lift_memory_limit`
-    can make room to report the failure.
+    RLIMIT_DATA counts private writable memory (getrlimit(2)). The limit holds while the handler runs, not while the
+    platform decodes, encodes and reports: a JSON encoder reserves several times what it needs and may crash where
+    Python would raise. Only the soft limit is set, so that it can be lifted.
     """
-    if memory_mb > 0:
+
+    __slots__ = ("_applied", "_lifted")
+
+    def __init__(self, memory_mb: int) -> None:
+        """`memory_mb` in MiB; 0 for no limit."""
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         soft = data_bytes() + memory_mb * _MIB
-        if hard == resource.RLIM_INFINITY or soft < hard:
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        self._applied: tuple[int, int] | None = None
+        self._lifted = (hard, hard)
+        if memory_mb > 0 and (hard == resource.RLIM_INFINITY or soft < hard):
+            self._applied = (soft, hard)
 
+    def apply(self) -> None:
+        """User code runs from here on."""
+        if self._applied is not None:
+            self._set(self._applied)
 
-def lift_memory_limit() -> None:
-    """Undo `limit_memory`."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    def lift(self) -> None:
+        """The platform's own code runs from here on."""
+        if self._applied is not None:
+            self._set(self._lifted)
+
+    def _set(self, limits: tuple[int, int]) -> None:
+        try:
+            resource.setrlimit(resource.RLIMIT_DATA, limits)
+        except (ValueError, OSError):  # user code lowered the hard limit; what it set now holds
+            self._applied = None
 
 
 def data_bytes() -> int:

@@ -84,9 +84,9 @@ def _serve_and_exit(plan: Plan, connection: int, output: Output) -> NoReturn:
             report_failure(f"actorfaas: function {plan.spec.name}: {error.stage} failed\n{error.detail}")
             os._exit(EXIT_LOAD_FAILED)
     _show_info(logging.getLogger(plan.spec.name))
-    process.limit_memory(plan.spec.memory_mb)
+    limit = process.MemoryLimit(plan.spec.memory_mb)
     channel = Channel(socket.socket(fileno=connection))
-    status = Worker(function, channel, output, plan.bundle.folder).serve()
+    status = Worker(function, channel, output, limit, plan.bundle.folder).serve()
     output.flush()
     os._exit(status)  # not sys.exit: threads that user code left behind must not keep the process
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from actorfaas.errors import AskTimeout, PeerUnavailable, WireError
 from actorfaas.messages import Message, NewFunctionWorker, Retire, Task, TaskChunk, TaskCredit, TaskError, TaskResult
-from actorfaas.worker import process
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.context import build_context, close_context
 from actorfaas.worker.encoding import BadPayload, BadResult, Json, dumps, loads
 from actorfaas.worker.handlers import STREAMING_KINDS, call_of, encode_chunk
 from actorfaas.worker.output import Output
+from actorfaas.worker.process import MemoryLimit
 from actorfaas.worker.tracebacks import (
     MESSAGE_LIMIT_BYTES,
     bounded,
@@ -42,12 +42,15 @@ _STREAMED = b"null"
 
 
 class Worker:
-    """One instance. `folder` is the bundle's, for tracebacks; `memory_mb` the limit named when memory runs out."""
+    """One instance. `limit` holds while the handler runs; `folder` is the bundle's, for tracebacks."""
 
-    def __init__(self, function: AnyFunction, channel: Channel, output: Output, folder: str) -> None:
+    def __init__(
+        self, function: AnyFunction, channel: Channel, output: Output, limit: MemoryLimit, folder: str
+    ) -> None:
         self._function = function
         self._channel = channel
         self._output = output
+        self._limit = limit
         self._folder = folder
         self._call = call_of(function)
         self._takes_context = function.takes_context
@@ -75,10 +78,6 @@ class Worker:
         except (OSError, WireError) as error:
             report_failure(f"actorfaas: the worker's connection broke: {error}")
             return EXIT_CONNECTION_LOST
-        except MemoryError:  # not in the handler: a payload larger than what the instance may still allocate
-            process.lift_memory_limit()
-            report_failure(f"actorfaas: {self._memory_limit()} outside the handler")
-            return EXIT_OUT_OF_MEMORY
         return self._exit_status
 
     def _serve(self, task: Task) -> None:
@@ -89,15 +88,18 @@ class Worker:
         try:
             event = loads(task.payload)
             if self._takes_context:
-                context = build_context(task, self._function.name, self._channel)
+                context = build_context(task, self._function.name, self._channel, self._limit)
+            self._limit.apply()
             started_ns = time.monotonic_ns()
             result = self._call(event, context)
             if self._streams:
                 result = self._drain(task, result)
             ended_ns = time.monotonic_ns()
+            self._limit.lift()
             payload = result if result is _STREAMED else dumps(result)
             reply = TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, payload)
         except BaseException as error:  # noqa: BLE001  # the guard around user code: whatever it raises is a reply
+            self._limit.lift()  # there must be room for the report
             reply = self._failure(task, error, started_ns, ended_ns)
         if context is not None:
             close_context(context)
@@ -112,11 +114,13 @@ class Worker:
         credit = task.credit
         try:
             for item in items:
+                self._limit.lift()
                 content, data = encode_chunk(item, content)
                 while credit <= 0:
                     credit += self._await_credit(task)
                 credit -= 1
                 self._tell(TaskChunk(task.request_id, content, data))
+                self._limit.apply()
         finally:
             items.close()
         return _STREAMED
@@ -136,7 +140,6 @@ class Worker:
         elif isinstance(error, BadResult):
             reason, kind = "bad_result", "BadResult"
         elif isinstance(error, MemoryError):
-            process.lift_memory_limit()  # room for the report
             reason, message = "memory", self._memory_message(error)
             self._exit_status = EXIT_OUT_OF_MEMORY
         elif isinstance(error, SystemExit):
@@ -160,10 +163,8 @@ class Worker:
 
     def _memory_message(self, error: MemoryError) -> str:
         said = error_message(error)
-        return f"{self._memory_limit()}: {said}" if said else self._memory_limit()
-
-    def _memory_limit(self) -> str:
-        return f"the function's limit of {self._function.memory_mb} MB (memory_mb) was exceeded"
+        limit = f"the function's limit of {self._function.memory_mb} MB (memory_mb) was exceeded"
+        return f"{limit}: {said}" if said else limit
 
     def _tell(self, message: Message) -> None:
         if os.getpid() != self._pid:

@@ -114,8 +114,7 @@ class Worker:
         return message
 
     def tell(self, message: Message, kind: int = 0, ask_id: int = 0) -> None:
-        for part in encode(message, kind, ask_id):
-            self.connection.sendall(part)
+        self.connection.sendall(b"".join(encode(message, kind, ask_id)))
 
     def report(self) -> None:
         """Wait until the worker has reported itself."""

@@ -14,6 +14,7 @@ from actorfaas.messages import Done, KvDelete, KvGet, KvKeys, KvList, KvPut, KvV
 from actorfaas.wire import Decoder, Kind, encode
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.context import SocketKeyValue, build_context, close_context
+from actorfaas.worker.process import MemoryLimit
 
 
 class Answering:
@@ -33,11 +34,10 @@ class Answering:
             for frame in decoder.feed(data):
                 assert frame.kind == Kind.ASK
                 self.asked.append(frame.message)
-                for part in encode(self.answers.pop(0), Kind.REPLY, frame.ask_id):
-                    self._theirs.sendall(part)
+                self._theirs.sendall(b"".join(encode(self.answers.pop(0), Kind.REPLY, frame.ask_id)))
 
     def kv(self) -> SocketKeyValue:
-        return SocketKeyValue(self.channel, time.monotonic_ns() + 10_000_000_000)
+        return SocketKeyValue(self.channel, MemoryLimit(0), time.monotonic_ns() + 10_000_000_000)
 
     def close(self) -> None:
         self.channel.close()
@@ -134,7 +134,7 @@ def test_only_the_handlers_thread_may_use_it(queue: Answering) -> None:
 
 def test_a_context_tells_its_task_and_ends_with_it(queue: Answering) -> None:
     task = Task("req_1", "exec_1", "Resize", 2, time.monotonic_ns() + 5_000_000_000, "", 0, "00-trace", b"")
-    context = build_context(task, "resize", queue.channel)
+    context = build_context(task, "resize", queue.channel, MemoryLimit(0))
     assert (context.request_id, context.execution_id, context.state) == ("req_1", "exec_1", "Resize")
     assert (context.attempt, context.function_name, context.traceparent) == (2, "resize", "00-trace")
     assert 4 < context.remaining_time_s() <= 5
@@ -150,6 +150,6 @@ def test_a_lost_connection_is_an_error_at_once() -> None:
     channel = Channel(ours)
     theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(PeerUnavailable):
-        SocketKeyValue(channel, time.monotonic_ns() + 10_000_000_000).get("k")
+        SocketKeyValue(channel, MemoryLimit(0), time.monotonic_ns() + 10_000_000_000).get("k")
     channel.close()
     theirs.close()
