@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue, Version
-from actorfaas.core.dispatch import Dispatch, declarations
+from actorfaas.core.dispatch import Dispatch
+from actorfaas.core.recruiting import declarations
 from actorfaas.errors import AskTimeout, DeployError, PeerUnavailable, RequestRefused
 from actorfaas.logs import Logger
 from actorfaas.messages import (

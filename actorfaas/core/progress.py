@@ -1,0 +1,224 @@
+"""What workers and the dispatch report about tasks of executions, and what follows from it.
+
+Base of `core.executions`, above `core.driving`.
+"""
+
+from __future__ import annotations
+
+from actorfaas.core.driving import MAX_PLATFORM_LOSSES, Driver
+from actorfaas.core.effects import Denied, Granted, Lost, Revoked
+from actorfaas.core.execution import (
+    WORKER_LOST,
+    WORKER_UNAVAILABLE,
+    Execution,
+    Step,
+    error_of,
+)
+from actorfaas.core.pool import Claim
+from actorfaas.messages import (
+    TaskFailed,
+    TaskFinished,
+)
+
+
+class Progress(Driver):
+    """Tasks that returned, failed, were lost; claims that were granted, denied, revoked."""
+
+    def task_finished(self, done: TaskFinished, now_ns: int) -> None:
+        """A task returned; its output is here, or with the next worker already."""
+        execution = self._all.get(done.execution_id)
+        step = execution.current if execution is not None else None
+        if execution is None or step is None or step.task_id != done.task_id or execution.ended:
+            self._finished_late(execution, done, now_ns)
+            self.settle(now_ns)
+            return
+        gap_ns = done.started_ns - execution.last_ended_ns if execution.last_ended_ns else 0
+        execution.last_ended_ns = done.ended_ns
+        before = execution.history.pending_bytes
+        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done)
+        self._backlog_bytes += execution.history.pending_bytes - before
+        execution.current = None
+        self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
+        if done.handed_to:
+            self._handed_on(execution, done, now_ns)
+        else:
+            self._perform(execution, execution.engine.task_succeeded(done.payload, now_ns, handed_on=False), now_ns)
+        self._store(execution)
+        self._set_alarm(execution)
+        self.settle(now_ns)
+
+    def _handed_on(self, execution: Execution, done: TaskFinished, now_ns: int) -> None:
+        following = self._handed_to(execution, done.handed_to, now_ns)
+        self._perform(execution, execution.engine.task_succeeded(done.payload or None, now_ns, handed_on=True), now_ns)
+        if following is None:
+            self.dispatch.kill(done.handed_to, "stuck")
+            self._perform(execution, execution.engine.run_again(), now_ns)
+            return
+        following.payload = b""
+        following.sent, following.armed = True, False
+        following.scheduled_ns = done.ended_ns
+        following.claim.distance = 0
+        following.deadline_ns = execution.limited(now_ns + execution.timeout_ns(following.task))
+        execution.current = following
+        for distance, step in enumerate(execution.ahead, 1):
+            step.claim.distance = distance
+        self._look_ahead(execution, now_ns)
+
+    def _handed_to(self, execution: Execution, worker: str, now_ns: int) -> Step | None:
+        """The reservation whose worker got the output, also one that was being given up."""
+        if execution.ahead and execution.ahead[0].claim.worker == worker:
+            step = execution.ahead.pop(0)
+            self.dispatch.started(step.claim)
+            return step
+        given_up = execution.given_up.pop(worker, None)
+        if given_up is not None:
+            self._drop_ahead(execution, 0, now_ns)
+            if self.dispatch.reclaim(worker, given_up.claim, now_ns):
+                self.dispatch.started(given_up.claim)
+            return given_up
+        return None
+
+    def _finished_late(self, execution: Execution | None, done: TaskFinished, now_ns: int) -> None:
+        """A task nobody waits for any more: its execution ended, or tries that state again."""
+        if execution is not None and not execution.ended:
+            position = next((i for i, s in enumerate(execution.ahead) if s.claim.worker == done.handed_to), -1)
+            if done.handed_to and position >= 0:
+                self._drop_ahead(execution, position, now_ns)
+        self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
+        if done.handed_to:
+            self.dispatch.kill(done.handed_to, "cancelled")
+
+    def task_failed(self, failed: TaskFailed, now_ns: int) -> None:
+        """A task ended without a result."""
+        execution = self._all.get(failed.execution_id)
+        if execution is not None and not execution.ended:
+            step = execution.current
+            if step is not None and step.task_id == failed.task_id:
+                self._current_failed(execution, step, failed, now_ns)
+                self._store(execution)
+                self._set_alarm(execution)
+                self.settle(now_ns)
+                return
+            position = execution.find(failed.task_id)
+            if position >= 0:
+                self._drop_ahead(execution, position, now_ns)
+        self._worker_after(failed, now_ns)
+        self.settle(now_ns)
+
+    def _current_failed(self, execution: Execution, step: Step, failed: TaskFailed, now_ns: int) -> None:
+        execution.current = None
+        self._worker_after(failed, now_ns)
+        undelivered = failed.delivered_ns == 0 and failed.reason in ("unavailable", "worker_lost", "no_topic")
+        lost = failed.reason == "worker_lost" and not self.dispatch.is_connected and execution.history.is_standard
+        if (undelivered or lost) and self._may_run_again(execution):
+            self._perform(execution, execution.engine.run_again(), now_ns)
+            return
+        error, cause = error_of(failed)
+        execution.history.add_failure(self._at_ms(now_ns), step.scheduled_ns, failed, error, cause)
+        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+
+    def _may_run_again(self, execution: Execution) -> bool:
+        execution.platform_losses += 1
+        return execution.platform_losses <= MAX_PLATFORM_LOSSES and execution.engine.has_input
+
+    def _worker_after(self, failed: TaskFailed, now_ns: int) -> None:
+        """What becomes of the worker of a failed task."""
+        worker = failed.worker_topic
+        if failed.reason == "worker_lost":
+            self.dispatch.ending(worker)
+        elif failed.reason in ("timeout", "cancelled") and failed.delivered_ns:
+            self.dispatch.kill(worker, failed.reason)
+        elif failed.reason == "unavailable":
+            self.dispatch.give_back(worker, now_ns, reusable=False)
+        else:
+            exits = failed.reason == "memory" or failed.error_type == "SystemExit"
+            self.dispatch.give_back(worker, now_ns, reusable=not exits)
+
+    def settle(self, now_ns: int) -> None:
+        """Act on the outcomes of claims until there are none."""
+        outcomes = self.dispatch.outcomes
+        while outcomes:
+            outcome = outcomes.popleft()
+            claim = outcome.claim
+            execution = self._all.get(claim.execution_id)
+            match outcome:
+                case Granted():
+                    self._granted(execution, claim, now_ns)
+                case Denied(cause=cause):
+                    self._denied(execution, claim, cause, now_ns)
+                case Revoked(worker_topic=worker):
+                    self._revoked(execution, claim, worker, now_ns)
+                case Lost(worker_topic=worker, platform=platform):
+                    self._lost(execution, claim, worker, platform, now_ns)
+
+    def _granted(self, execution: Execution | None, claim: Claim, now_ns: int) -> None:
+        if execution is not None and not execution.ended:
+            step = execution.current
+            if step is not None and step.claim is claim:
+                self._assign(execution, step, now_ns)
+                return
+            position = self._position(execution, claim)
+            if position >= 0:
+                self._arm(execution, position)
+                self._look_ahead(execution, now_ns)
+                return
+        self.dispatch.give_back(claim.worker, now_ns, reusable=True)
+
+    def _denied(self, execution: Execution | None, claim: Claim, cause: str, now_ns: int) -> None:
+        if execution is None or execution.ended:
+            return
+        step = execution.current
+        if step is not None and step.claim is claim:
+            execution.current = None
+            execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_UNAVAILABLE, cause)
+            self._perform(execution, execution.engine.task_failed(WORKER_UNAVAILABLE, cause, now_ns), now_ns)
+            self._store(execution)
+            self._set_alarm(execution)
+            return
+        position = self._position(execution, claim)
+        if position >= 0:
+            self._drop_ahead(execution, position, now_ns)
+
+    def _revoked(self, execution: Execution | None, claim: Claim, worker: str, now_ns: int) -> None:
+        position = -1 if execution is None else self._position(execution, claim)
+        if execution is None or position < 0:
+            self.dispatch.released(worker, "", now_ns)
+            return
+        armed = execution.ahead[position].armed
+        self._drop_ahead(execution, position, now_ns, revoked=worker)
+        if not armed:
+            self.dispatch.released(worker, "", now_ns)
+
+    def _lost(self, execution: Execution | None, claim: Claim, worker: str, platform: bool, now_ns: int) -> None:
+        if execution is None or execution.ended:
+            return
+        step = execution.current
+        if step is not None and step.claim is claim:
+            if platform:
+                self._platform_lost(execution, step, now_ns)
+            return  # otherwise the LocalQueue says how it ended
+        position = self._position(execution, claim)
+        if position >= 0:
+            self._drop_ahead(execution, position, now_ns)
+
+    def _platform_lost(self, execution: Execution, step: Step, now_ns: int) -> None:
+        """An actor went away, and the worker of the running task with it."""
+        execution.current = None
+        if execution.history.is_standard and self._may_run_again(execution):
+            self._perform(execution, execution.engine.run_again(), now_ns)
+        else:
+            cause = "the worker was lost because a part of the platform restarted"
+            execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_LOST, cause)
+            self._perform(execution, execution.engine.task_failed(WORKER_LOST, cause, now_ns), now_ns)
+        self._store(execution)
+        self._set_alarm(execution)
+
+    @staticmethod
+    def _position(execution: Execution, claim: Claim) -> int:
+        return next((i for i, step in enumerate(execution.ahead) if step.claim is claim), -1)
+
+    def worker_released(self, worker: str) -> None:
+        """The LocalQueue confirmed a `ReleaseAssignment`: nothing was handed to the worker."""
+        execution = self._all.get(self._given_up.pop(worker, ""))
+        if execution is not None:
+            execution.given_up.pop(worker, None)

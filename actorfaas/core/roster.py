@@ -1,0 +1,111 @@
+"""Every pool of the node and what can be done to a single worker: lend, retire, kill, forget.
+
+Base of `core.dispatch`; which worker it is done to is decided above.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from actorfaas.core import lifecycle
+from actorfaas.core.effects import Effect, Lost, Outcome, Tell
+from actorfaas.core.pool import Pool, Worker
+from actorfaas.errors import InvariantViolation
+from actorfaas.messages import (
+    KillWorker,
+    Message,
+    RetireWorker,
+    Subscribe,
+    WorkerState,
+)
+
+
+class Roster:
+    """The pools, what is to be done (`effects`), and the answers to claims (`outcomes`)."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.pools: dict[str, Pool] = {}
+        self.effects: list[Effect] = []
+        self.outcomes: deque[Outcome] = deque()
+        self._max_workers = max(1, max_workers)
+        self._connected = False
+        self._starved: dict[str, int] = {}
+
+    def total(self) -> int:
+        """Instances on the node, with those asked for."""
+        return sum(pool.size for pool in self.pools.values())
+
+    def describe(self, now_ns: int) -> list[WorkerState]:
+        """Every worker there is."""
+        return [
+            WorkerState(
+                worker_topic=worker.topic,
+                function=pool.topic.rpartition("@")[0],
+                version=int(pool.topic.rpartition("@")[2]),
+                pid=worker.pid,
+                state=worker.phase,
+                start_kind=worker.start_kind,
+                held_by=worker.lent_to or (worker.claim.execution_id if worker.claim else ""),
+                age_ns=now_ns - worker.born_ns,
+                tasks=worker.tasks,
+            )
+            for pool in self.pools.values()
+            for worker in pool.workers.values()
+        ]
+
+    def check_invariants(self) -> None:
+        """Raise InvariantViolation when a limit is broken, a worker is lost, or somebody waits for nothing."""
+        unasked = sum(worker.unasked for pool in self.pools.values() for worker in pool.workers.values())
+        if self.total() - unasked > self._max_workers:
+            raise InvariantViolation(f"{self.total()} workers, {self._max_workers} allowed")
+        for pool in self.pools.values():
+            pool.check_invariants()
+            stalled = pool.short() > 0 and not pool.starts and self._room(pool) > 0
+            if stalled and self._connected and pool.ready and not pool.not_before_ns:
+                raise InvariantViolation(f"{pool.topic}: requests wait, there is room, and nothing is started")
+
+    def _room(self, pool: Pool) -> int:
+        return min(pool.concurrency - pool.size, self._max_workers - self.total())
+
+    def _worker(self, worker_topic: str) -> Worker | None:
+        pool = self.pools.get(worker_topic.rpartition("_")[0])
+        return None if pool is None else pool.workers.get(worker_topic)
+
+    def _pool_of_topic(self, topic: str) -> Pool | None:
+        return self.pools.get(topic.partition("!")[0])
+
+    def _new_worker(self, pool: Pool, topic: str, pid: int, kind: str, now_ns: int) -> Worker:
+        worker = Worker(topic=topic, function_topic=pool.topic, pid=pid, start_kind=kind, born_ns=now_ns)
+        worker.become(lifecycle.REPORTING)
+        pool.workers[topic] = worker
+        return worker
+
+    def _expect(self, pool: Pool, topic: str, pid: int, kind: str, now_ns: int) -> Worker:
+        """The worker that one of the starts under way has become."""
+        start = pool.take_start(kind)
+        worker = self._new_worker(pool, topic, pid, kind, now_ns)
+        worker.fresh = start.fresh if start is not None else kind == "cold"
+        worker.unasked = start is None
+        return worker
+
+    def _lend(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
+        pool.lend(worker, topic, now_ns)
+        self._tell_queue(Subscribe(worker_topic=worker.topic, topic=topic))
+
+    def _retire(self, pool: Pool, worker: Worker) -> None:
+        pool.let_go(worker)
+        self._tell_queue(RetireWorker(worker_topic=worker.topic))
+
+    def _kill(self, pool: Pool, worker: Worker, reason: str) -> None:
+        pool.let_go(worker)
+        message = KillWorker(function_topic=pool.topic, pid=worker.pid, reason=reason)
+        self.effects.append(Tell("fw_supervisor", message))
+
+    def _remove(self, pool: Pool, worker: Worker, *, platform: bool) -> None:
+        claim = worker.claim
+        pool.forget(worker)
+        if claim is not None:
+            self.outcomes.append(Lost(claim, worker.topic, platform))
+
+    def _tell_queue(self, message: Message) -> None:
+        self.effects.append(Tell("local_queue", message))
