@@ -31,6 +31,8 @@ MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 _LENGTHS = _struct.Struct("!II")
 _PREFIX_BYTES = _LENGTHS.size
 FRAME_PREFIX_BYTES = _PREFIX_BYTES
+_LARGE_BYTES = 64 * 1024
+_MERGE_BELOW_BYTES = 4096
 
 Value = Any  # one msgpack value: its type is checked against the message's field when a codec decodes it
 
@@ -202,34 +204,39 @@ def decode_one(data: bytes) -> Frame:
 
 
 class Decoder:
-    """Turns a stream of bytes, cut anywhere, into frames. One per connection."""
+    """Turns a stream of bytes, cut anywhere, into frames. One per connection.
 
-    __slots__ = ("_buffer", "_max_payload", "_needed")
+    The pieces of a large frame are kept as they came and joined once, into its payload.
+    """
+
+    __slots__ = ("_max_payload", "_needed", "_pieces", "_size")
 
     def __init__(self, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []  # the frame that is not complete yet
+        self._size = 0
         self._needed = _PREFIX_BYTES
         self._max_payload = max_payload_bytes
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of a frame that is not complete yet."""
-        return len(self._buffer)
+        return self._size
 
     def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
         """Take more bytes; yield every frame they complete. Raises WireError: close the connection then."""
-        buffer = self._buffer
-        if buffer:
-            buffer += data
-            if len(buffer) < self._needed:
-                return
-            data = bytes(buffer)
-            buffer.clear()
-        elif not isinstance(data, bytes):
+        if not isinstance(data, bytes):
             data = bytes(data)
+        large: Frame | None = None
+        if self._pieces:
+            self._keep(data)
+            if self._size < self._needed:
+                return
+            large, data = self._complete()
         position = 0
         size = len(data)
         try:
+            if large is not None:
+                yield large
             while size - position >= _PREFIX_BYTES:
                 header_bytes, payload_bytes = _LENGTHS.unpack_from(data, position)
                 if header_bytes > MAX_HEADER_BYTES or payload_bytes > self._max_payload:
@@ -246,7 +253,31 @@ class Decoder:
                 self._needed = _PREFIX_BYTES
         finally:
             if position < size:
-                buffer += data[position:]
+                self._pieces.append(data[position:])
+                self._size = size - position
+
+    def _keep(self, data: bytes) -> None:
+        """Add a piece; small ones are merged, so that their number stays in proportion to their bytes."""
+        self._size += len(data)
+        if len(self._pieces[-1]) < _MERGE_BELOW_BYTES:
+            self._pieces[-1] += data
+        else:
+            self._pieces.append(data)
+
+    def _complete(self) -> tuple[Frame | None, bytes]:
+        """The pieces hold a whole frame: it, when it is large, and the bytes that are still to be looked at."""
+        pieces, self._pieces = self._pieces, []
+        excess, self._size = self._size - self._needed, 0
+        first = pieces[0]
+        if self._needed < _LARGE_BYTES or len(pieces) == 1:
+            return None, b"".join(pieces)
+        middle = _PREFIX_BYTES + _LENGTHS.unpack_from(first)[0]
+        if middle > len(first) or excess > len(pieces[-1]):
+            return None, b"".join(pieces)
+        cut = len(pieces[-1]) - excess
+        last = pieces[-1]
+        payload = b"".join((memoryview(first)[middle:], *pieces[1:-1], memoryview(last)[:cut]))
+        return _decode(first[_PREFIX_BYTES:middle], payload), last[cut:]
 
 
 def _decode(header: bytes | bytearray, payload: bytes | bytearray) -> Frame:

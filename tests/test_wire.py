@@ -87,6 +87,36 @@ def test_frames_survive_every_cut(frames: list[wire.Frame], data: st.DataObject)
     assert decoder.pending_bytes == 0
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 4095, 65_535, 65_536, 200_000]), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_large_frames_survive_every_cut(sizes: list[int], data: st.DataObject) -> None:
+    messages = [KvValue(version=number, payload=bytes([65 + number]) * size) for number, size in enumerate(sizes)]
+    stream = b"".join(b"".join(wire.encode(message)) for message in messages)
+    near_the_start = st.integers(0, min(40, len(stream)))
+    anywhere = st.integers(0, len(stream))
+    cuts = data.draw(st.lists(near_the_start | anywhere, max_size=12).map(sorted))
+    decoder = wire.Decoder()
+    received: list[Message] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        received += [frame.message for frame in decoder.feed(stream[start:end])]
+    assert received == messages
+    assert decoder.pending_bytes == 0
+
+
+def test_a_large_frame_in_tiny_pieces_does_not_cost_more_than_its_bytes() -> None:
+    message = KvValue(version=1, payload=bytes(100_000))
+    stream = b"".join(wire.encode(message))
+    decoder = wire.Decoder()
+    received: list[Message] = []
+    for position in range(0, len(stream), 3):
+        received += [frame.message for frame in decoder.feed(stream[position : position + 3])]
+        assert len(decoder._pieces) <= 1 + position // 4096
+    assert received == [message]
+
+
 @settings(deadline=None)
 @given(frame=FRAMES)
 def test_byte_by_byte(frame: wire.Frame) -> None:
