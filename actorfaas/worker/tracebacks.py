@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ MESSAGE_LIMIT_BYTES = 4 * 1024
 TRACEBACK_LIMIT_BYTES = 16 * 1024
 _CUT = "\n… cut …\n"
 _PLATFORM_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_IMPORT_SYSTEM = "<frozen importlib"
+_IMPORT_SYSTEM = ("<frozen importlib", importlib.__file__)
 
 
 def error_type(error: BaseException) -> str:
@@ -72,7 +73,7 @@ def _keep_user_frames(described: TracebackException, folder: str) -> None:
 
 
 def _is_platform(filename: str) -> bool:
-    return filename.startswith((_PLATFORM_FOLDER, _IMPORT_SYSTEM))
+    return filename.startswith((_PLATFORM_FOLDER, *_IMPORT_SYSTEM))
 
 
 def report_failure(text: str) -> None:
