@@ -249,6 +249,8 @@ class Dispatch(Recruiting):
             self._tell_queue(RetireWorker(worker_topic=worker_topic))
             return
         worker = pool.workers.get(worker_topic)
+        if worker is None and worker_topic in self._ended:
+            return
         if worker is None:
             worker = self._expect(pool, worker_topic, pid, start_kind, now_ns)
         elif worker.phase != lifecycle.REPORTING:
@@ -337,7 +339,7 @@ class Dispatch(Recruiting):
     def process_started(self, worker_topic: str, topic: str, pid: int, start_kind: str, now_ns: int) -> None:
         """A worker's process exists; it has yet to report itself."""
         pool = self.pools.get(topic)
-        if pool is not None and worker_topic not in pool.workers:
+        if pool is not None and worker_topic not in pool.workers and worker_topic not in self._ended:
             self._expect(pool, worker_topic, pid, start_kind, now_ns)
 
     def start_failed(self, topic: str, start_kind: str, detail: str, now_ns: int) -> None:

@@ -19,6 +19,9 @@ from actorfaas.messages import (
     WorkerState,
 )
 
+ENDED_REMEMBERED = 256
+"""Workers that ended last: what the other of supervisor and LocalQueue says late about their start is ignored."""
+
 
 class Roster:
     """The pools, what is to be done (`effects`), and the answers to claims (`outcomes`)."""
@@ -30,6 +33,7 @@ class Roster:
         self._max_workers = max(1, max_workers)
         self._connected = False
         self._starved: dict[str, int] = {}
+        self._ended: deque[str] = deque(maxlen=ENDED_REMEMBERED)
 
     def total(self) -> int:
         """Instances on the node, with those asked for."""
@@ -104,6 +108,7 @@ class Roster:
     def _remove(self, pool: Pool, worker: Worker, *, platform: bool) -> None:
         claim = worker.claim
         pool.forget(worker)
+        self._ended.append(worker.topic)
         if claim is not None:
             self.outcomes.append(Lost(claim, worker.topic, platform))
 

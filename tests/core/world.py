@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actorfaas.core.dispatch import Dispatch, declarations
+from actorfaas.core.catalogue import Catalogue
+from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Declare, Ended, Store, TakeBack, Tell
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
-from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.queue import Close, LocalQueueCore
+from actorfaas.core.recruiting import declarations
 from actorfaas.messages import (
     AppendHistory,
     AssignTask,
@@ -216,9 +217,7 @@ class World:
         payload: bytes = b"0",
     ) -> None:
         """Ask for an execution."""
-        start = StartExecution(
-            execution_id, name, durability, strategy, wait_for_commit, timeout_s, "", payload
-        )
+        start = StartExecution(execution_id, name, durability, strategy, wait_for_commit, timeout_s, "", payload)
         plan = self.plan(name)
         refusal = self.executions.refusal(start, plan)
         if refusal is not None:
@@ -324,10 +323,10 @@ class World:
         self.check()
         return True
 
-    def settle(self, limit: int = 100_000) -> None:
+    def settle(self, limit: int = 3_000) -> None:
         """Deliver everything that is on its way, queue by queue."""
         for _ in range(limit):
-            if not any([self.deliver(name) for name in self.queues]):
+            if sum(self.deliver(name) for name in self.queues) == 0:
                 return
         raise AssertionError("messages never end")
 
@@ -437,14 +436,6 @@ class World:
                 executions.task_finished(message, now)
             case TaskFailed():
                 executions.task_failed(message, now)
-            case WorkerReported(worker_topic=worker, function_topic=topic, pid=pid, start_kind=kind):
-                dispatch.reported(worker, topic, pid, kind, now)
-            case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
-                dispatch.process_started(worker, topic, pid, kind, now)
-            case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
-                dispatch.start_failed(topic, kind, detail, now)
-            case WorkerDetached(worker_topic=worker) | WorkerExited(worker_topic=worker):
-                dispatch.gone(worker, now)
             case WorkerReleased(worker_topic=worker, topic=topic):
                 if not topic:
                     executions.worker_released(worker)
@@ -456,8 +447,22 @@ class World:
             case LeaseExpired(worker_topic=worker):
                 dispatch.kill(worker, "timeout")
             case _:
-                raise AssertionError(f"{message} is not for the ExecutionManager")
+                self._worker_fact(message)
         executions.settle(now)
+
+    def _worker_fact(self, message: Message) -> None:
+        dispatch, now = self.dispatch, self.now
+        match message:
+            case WorkerReported(worker_topic=worker, function_topic=topic, pid=pid, start_kind=kind):
+                dispatch.reported(worker, topic, pid, kind, now)
+            case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
+                dispatch.process_started(worker, topic, pid, kind, now)
+            case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
+                dispatch.start_failed(topic, kind, detail, now)
+            case WorkerDetached(worker_topic=worker) | WorkerExited(worker_topic=worker):
+                dispatch.gone(worker, now)
+            case _:
+                raise AssertionError(f"{message} is not for the ExecutionManager")
 
     # --- the DataLayer -------------------------------------------------------------------------------------------
 
@@ -559,8 +564,8 @@ class World:
                 self.executions.resume(found, self.plan(create.name), self.now)
         description = self.queue.describe(self.now)
         self.dispatch.adopt(description.workers, self.now)
-        for topic in description.topics:
-            self.dispatch.note_waiting(topic.topic, topic.waiting)
+        for described in description.topics:
+            self.dispatch.note_waiting(described.topic, described.waiting)
         self._start_functions()
         self.executions.settle(self.now)
         self.flush()

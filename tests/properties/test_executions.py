@@ -40,27 +40,15 @@ def make_world(max_workers: int) -> World:
 
 def do(world: World, operation: str, choice: int) -> None:
     """One random thing that can happen."""
-    busy = world.busy()
     match operation:
         case "finish" | "fail":
-            if busy:
+            if busy := world.busy():
                 getattr(world, operation)(busy[choice % len(busy)])
         case "die":
             if world.instances:
                 world.die(sorted(world.instances)[choice % len(world.instances)])
-        case "start":
-            name = (*NAMES, "retrying", "abc", "aa", "a")[choice]
-            durability = "standard" if name != "aa" else "express"
-            strategy = ("auto", "fork", "resident", "cold", "auto", "auto", "auto", "auto")[choice]
-            execution_id = f"e{next(world.numbers)}"
-            world.start(name, execution_id, durability=durability, strategy=strategy, wait_for_commit=choice % 2 == 0)
-        case "publish":
-            topic = ("a@1", "b@1", "c@1", "d@1", "a@1!fork", "b@1!cold", "c@1!fork", "d@1")[choice]
-            world.publish(topic, f"r{next(world.numbers)}", timeout_s=20.0)
-        case "cancel":
-            running = [one.execution_id for one in world.executions.all()]
-            if running:
-                world.cancel(running[choice % len(running)])
+        case "start" | "publish" | "cancel":
+            ask(world, operation, choice)
         case "advance":
             world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice])
         case "store_down":
@@ -71,6 +59,23 @@ def do(world: World, operation: str, choice: int) -> None:
             getattr(world, operation)()
         case _:
             world.deliver(operation)
+
+
+def ask(world: World, operation: str, choice: int) -> None:
+    """Something a caller wants."""
+    number = next(world.numbers)
+    running = [one.execution_id for one in world.executions.all()]
+    if operation == "publish":
+        topic = ("a@1", "b@1", "c@1", "d@1", "a@1!fork", "b@1!cold", "c@1!fork", "d@1")[choice]
+        world.publish(topic, f"r{number}", timeout_s=20.0)
+    elif operation == "start":
+        name = (*NAMES, "retrying", "abc", "aa", "a")[choice]
+        strategy = ("auto", "fork", "resident", "cold", "auto", "auto", "auto", "auto")[choice]
+        durability = "express" if name == "aa" else "standard"
+        commit = choice % 2 == 0
+        world.start(name, f"e{number}", durability=durability, strategy=strategy, wait_for_commit=commit)
+    elif running:
+        world.cancel(running[choice % len(running)])
 
 
 def wind_down(world: World) -> None:
