@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -37,3 +38,28 @@ def test_what_is_not_text_is_refused() -> None:
 def test_the_key_depends_on_the_requirements_only_by_content() -> None:
     assert environment_key("six\n") == environment_key("six\n")
     assert environment_key("six\n") != environment_key("six==1.16\n")
+
+
+@pytest.mark.system
+async def test_a_build_that_takes_too_long_is_ended_and_not_taken_for_complete(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match=r"not installed within 0\.001 s"):
+        await Environments(tmp_path / "venvs", 0.001).python_for(b"./no/such/folder\n")
+    with pytest.raises(DeployError, match="uv pip failed") as caught:
+        await Environments(tmp_path / "venvs", 60).python_for(b"./no/such/folder\n")
+    assert "no/such/folder" in str(caught.value)
+
+
+@pytest.mark.system
+async def test_deploys_with_the_same_requirements_share_one_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements = b"--no-index\n"  # an environment without any package: built without a network
+    environments = Environments(tmp_path / "venvs", 60)
+    pythons = await asyncio.gather(*(environments.python_for(requirements) for _ in range(4)))
+    assert len(set(pythons)) == 1
+    monkeypatch.setattr("actorfaas.bundles.environment.find_uv_bin", lambda: "/no/such/uv")
+    assert await Environments(tmp_path / "venvs", 60).python_for(requirements) == pythons[0]
+    version = await asyncio.create_subprocess_exec(
+        pythons[0], "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"
+    )
+    assert await version.wait() == 0

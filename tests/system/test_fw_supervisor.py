@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable
 
 import pytest
@@ -372,6 +373,29 @@ async def test_tear_down_leaves_no_process(kit: Kit) -> None:
     await kit.stop(rig.supervisor)
     assert [pid for pid in pids if _is_alive(pid)] == []
     assert {(await rig.queue.expect(WorkerExited)).pid for _ in workers} == {one.pid for one in workers}
+    rig.close()
+
+
+async def test_nothing_outlives_a_supervisor_that_is_killed(kit: Kit) -> None:
+    rig = SupervisorRig(kit)
+    rig.queue = await kit.fake("local_queue")
+    rig.data_layer = await kit.fake("data_layer")
+    host = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "actorfaas.runtime.process",
+        "actorfaas.actors.fw_supervisor:FunctionWorkerSupervisor",
+        env={**os.environ, **kit.settings.to_environment()},
+    )
+    rig.manager = await kit.fake("execution_manager", peers=("fw_supervisor",))
+    await rig.manager.wait_for_peer("fw_supervisor")
+    started = await rig.deploy(EXITS)
+    workers = [await rig.worker("act@1", kind) for kind in ("fork", "cold")]
+    pids = [started.template_pid, _parent_of(started.template_pid), *(one.pid for one in workers)]
+    ends = [_watch_end(pid) for pid in pids]
+    host.kill()
+    assert await host.wait() == -signal.SIGKILL
+    await asyncio.gather(*ends)
     rig.close()
 
 
