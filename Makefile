@@ -69,7 +69,7 @@ check: setup  ## format, lint, type-check, check import contracts, run the fast 
 	@$(BIN)/ruff format
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
 
 bench: setup  ## the benchmarks in their quick form (a minute each)
