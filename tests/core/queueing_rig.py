@@ -69,7 +69,7 @@ class Rig:
 
     def all(self, kind: type[M], to: Somebody | None = None) -> list[M]:
         """Take out every message of a type."""
-        found = [m for peer, m in self.said if isinstance(m, kind) and to in (None, peer)]
+        found: list[M] = [m for peer, m in self.said if isinstance(m, kind) and to in (None, peer)]
         self.said = [(p, m) for p, m in self.said if not (isinstance(m, kind) and to in (None, p))]
         return found
 

@@ -79,8 +79,6 @@ class Members:
             return
         elif topic.dropped:
             self.release(worker)
-        elif worker.exit_detail:
-            self.leave(worker)
         elif (request := self._next_waiting(topic, now)) is not None:
             self._deliver(request, worker, now)
         else:
