@@ -7,6 +7,7 @@ import argparse
 from actorfaas.errors import WireError
 from actorfaas.messages import ColdStart
 from actorfaas.wire import decode_one
+from actorfaas.worker import process
 from actorfaas.worker.output import Output, limit_from_environment
 from actorfaas.worker.startup import Plan, guarded, start_cold_worker
 
@@ -20,7 +21,7 @@ def main() -> None:
     order = _read_order(arguments.spec)
     output = Output(limit_from_environment())
     output.install()
-    plan = Plan(order.bundle, order.spec, None)
+    plan = Plan(order.bundle, order.spec, None, process.handled_signals())
     guarded(lambda: start_cold_worker(plan, arguments.connection, output), "a cold worker")
 
 

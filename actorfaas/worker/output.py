@@ -25,7 +25,27 @@ _MARK = b"\x1e"
 class Output:
     """The output of the present request, counted and cut at the limit."""
 
-    __slots__ = ("_lock", "_written_bytes", "execution_id", "limit_bytes", "records", "request_id", "streams", "used")
+    __slots__ = (
+        "_captures_logging",
+        "_lock",
+        "_written_bytes",
+        "execution_id",
+        "limit_bytes",
+        "records",
+        "request_id",
+        "streams",
+        "used",
+    )
+        "_captures_logging",
+        "_lock",
+        "_written_bytes",
+        "execution_id",
+        "limit_bytes",
+        "records",
+        "request_id",
+        "streams",
+        "used",
+    )
 
     def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES, descriptors: tuple[int, int] = (1, 2)) -> None:
         self.limit_bytes = limit_bytes
@@ -35,6 +55,7 @@ class Output:
         self.records = False
         self.streams = (Stream(self, descriptors[0], "stdout"), Stream(self, descriptors[1], "stderr"))
         self._written_bytes = 0
+        self._captures_logging = False
         self._lock = RLock()
 
     def install(self) -> None:
@@ -47,9 +68,14 @@ class Output:
     def start_records(self) -> None:
         """From now on write records (in a worker), with log records and warnings among them."""
         self.records = True
-        self._lock = RLock()
         sys.stdout, sys.stderr = self.streams
-        _capture_logging(self)
+        self.capture_logging()
+
+    def capture_logging(self) -> None:
+        """Send log records and warnings here; once user code is loaded, so that its own set-up is respected."""
+        if not self._captures_logging:
+            self._captures_logging = True
+            _capture_logging(self)
 
     def begin(self, request_id: str, execution_id: str) -> None:
         """What is written from now on belongs to this request."""

@@ -98,12 +98,17 @@ def give_back_free_memory() -> None:
         trim(0)
 
 
-def default_signals() -> None:
-    """Every signal as a new process has it; SIGPIPE stays ignored, so that a broken pipe is an OSError."""
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE) and callable(signal.getsignal(number)):
-            signal.signal(number, signal.SIG_DFL)
+def handled_signals() -> tuple[int, ...]:
+    """Signals that are not as a new process has them. SIGPIPE stays ignored: a broken pipe is then an OSError."""
+    left = (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ)
+    unchanged = (signal.SIG_DFL, None)
+    return tuple(int(n) for n in signal.valid_signals() if n not in left and signal.getsignal(n) not in unchanged)
+
+
+def default_signals(numbers: tuple[int, ...]) -> None:
+    """Give these signals (of `handled_signals`) back their default, and block none."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

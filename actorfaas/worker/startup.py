@@ -31,13 +31,15 @@ class Plan:
     bundle: BundleRef
     spec: FunctionSpec
     function: AnyFunction | None
+    signals: tuple[int, ...]
+    """Those that user code or the template handles, to be reset in the worker."""
 
 
 def start_forked_worker(plan: Plan, descriptors: tuple[int, int, int], template_pid: int, output: Output) -> NoReturn:
     """In the child of a template: become a worker on (LocalQueue connection, stdout, stderr). Never returns."""
     process.die_with_parent(template_pid)
     os.setpgid(0, 0)  # so that a worker can be ended together with what it started
-    process.default_signals()
+    process.default_signals(plan.signals)
     connection, stdout, stderr = descriptors
     _take_standard_streams(stdout, stderr)
     output.after_fork()
@@ -47,6 +49,7 @@ def start_forked_worker(plan: Plan, descriptors: tuple[int, int, int], template_
 def start_cold_worker(plan: Plan, connection: int, output: Output) -> NoReturn:
     """In a new interpreter, whose standard streams are already its own: load, then serve. Never returns."""
     process.die_with_parent()
+    process.default_signals(plan.signals)
     _serve_and_exit(plan, connection, output)
 
 
@@ -71,10 +74,10 @@ def guarded(body: Callable[[], NoReturn], what: str) -> NoReturn:
 
 
 def _serve_and_exit(plan: Plan, connection: int, output: Output) -> NoReturn:
-    output.start_records()
     process.fresh_random_state()
     process.set_name(f"af:{plan.spec.name}")
     process.be_first_for_the_oom_killer()
+    output.records = True
     function = plan.function
     if function is None:
         try:
@@ -83,10 +86,13 @@ def _serve_and_exit(plan: Plan, connection: int, output: Output) -> NoReturn:
             output.flush()
             report_failure(f"actorfaas: function {plan.spec.name}: {error.stage} failed\n{error.detail}")
             os._exit(EXIT_LOAD_FAILED)
+    output.start_records()
     _show_info(logging.getLogger(plan.spec.name))
     limit = process.MemoryLimit(plan.spec.memory_mb)
     channel = Channel(socket.socket(fileno=connection))
-    status = Worker(function, channel, output, limit, plan.bundle.folder).serve()
+    worker = Worker(function, channel, output, limit, plan.bundle.folder)
+    os.register_at_fork(after_in_child=worker.forked_by_handler)
+    status = worker.serve()
     output.flush()
     os._exit(status)  # not sys.exit: threads that user code left behind must not keep the process
 

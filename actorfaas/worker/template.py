@@ -35,6 +35,7 @@ from actorfaas.worker.control import Control, close_all
 from actorfaas.worker.output import Output, limit_from_environment
 from actorfaas.worker.startup import Plan, guarded, start_forked_worker
 from actorfaas.worker.tracebacks import report_failure
+from actorfaas.worker.warmup import warm_up
 from actorfaas.worker.worker import EXIT_CONNECTION_LOST, EXIT_LOAD_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -210,6 +211,8 @@ def _run_function_template(control: Control, output: Output, loaded: LoadBundle,
         control.tell(error.message())
         return EXIT_LOAD_FAILED
     init_ns = time.monotonic_ns() - begin_ns
+    output.capture_logging()
+    warm_up(output)
     loading.settle_memory()
     control.tell(
         TemplateReady(
@@ -219,7 +222,8 @@ def _run_function_template(control: Control, output: Output, loaded: LoadBundle,
             init_ns=init_ns,
         )
     )
-    return Template(control, output, loaded, Plan(loaded.bundle, order.spec, function)).serve()
+    plan = Plan(loaded.bundle, order.spec, function, process.handled_signals())
+    return Template(control, output, loaded, plan).serve()
 
 
 def _initialised(bundle: BundleRef, spec: FunctionSpec) -> AnyFunction:

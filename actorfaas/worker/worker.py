@@ -57,7 +57,6 @@ class Worker:
         self._streams = function.kind in STREAMING_KINDS
         self._pid = os.getpid()
         self._exit_status: int | None = None
-        os.register_at_fork(after_in_child=self._forked_by_handler)
 
     def serve(self) -> int:
         """Report the worker, then serve tasks; returns the exit status."""
@@ -171,8 +170,8 @@ class Worker:
             self._end_fork(message)
         self._channel.tell(message)
 
-    def _forked_by_handler(self) -> None:
-        """In a child of the handler: it shares nothing with the LocalQueue, so the worker's end is seen at once."""
+    def forked_by_handler(self) -> None:
+        """To be called in a child of the handler: without the connection there, the worker's end is seen at once."""
         self._channel.close()
         self._output.after_fork()
 
