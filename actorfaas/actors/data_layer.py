@@ -44,7 +44,7 @@ from actorfaas.storage.interface import Store
 from actorfaas.storage.sqlite_store import SqliteStore
 from actorfaas.storage.waiters import Waiters, Waiting
 
-PRUNE_INTERVAL_S = 5.0
+PRUNE_INTERVAL_S = 10.0
 PRUNE_PAUSE_S = 0.02
 RETRY_AFTER_S = 1.0
 
