@@ -36,16 +36,6 @@ class Output:
         "streams",
         "used",
     )
-        "_captures_logging",
-        "_lock",
-        "_written_bytes",
-        "execution_id",
-        "limit_bytes",
-        "records",
-        "request_id",
-        "streams",
-        "used",
-    )
 
     def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES, descriptors: tuple[int, int] = (1, 2)) -> None:
         self.limit_bytes = limit_bytes
