@@ -1,0 +1,49 @@
+"""The worker's life: the table, and nothing but the table."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from actorfaas.core import lifecycle
+from actorfaas.core.lifecycle import TRANSITIONS, step
+from actorfaas.errors import IllegalTransition, InvariantViolation
+
+
+def test_the_table_is_sound() -> None:
+    lifecycle.check_invariants()
+
+
+def test_a_whole_life_is_allowed() -> None:
+    life = [
+        "forking",
+        "reporting",
+        "resident",
+        "reserved",
+        "busy",
+        "resident",
+        "paging_out",
+        "swapped",
+        "paging_in",
+        "resident",
+        "busy",
+        "dead",
+    ]
+    for before, after in itertools.pairwise(life):
+        assert step("w", before, after) == after
+
+
+@pytest.mark.parametrize(
+    ("state", "target"),
+    [(a, b) for a, b in itertools.product(TRANSITIONS, TRANSITIONS) if b not in TRANSITIONS[a]],
+)
+def test_every_other_step_raises_and_names_the_worker(state: str, target: str) -> None:
+    with pytest.raises(IllegalTransition, match=f"resize@3_4711 cannot go from {state} to {target}"):
+        step("resize@3_4711", state, target)
+
+
+def test_a_table_with_an_immortal_state_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRANSITIONS, "busy", frozenset({"resident"}))
+    with pytest.raises(InvariantViolation, match="busy could not die"):
+        lifecycle.check_invariants()

@@ -1,0 +1,175 @@
+"""One execution of a state machine, without any platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from actorfaas.errors import DeployError
+from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep, matches
+from actorfaas.states.model import Retrier, StateMachine, Task, parse, single_task
+from tests.core.world import chain
+
+S = 1_000_000_000
+
+
+def machine(**states: Any) -> StateMachine:  # Any: JSON of any shape
+    return parse(orjson.dumps({"StartAt": next(iter(states)), "States": states}))
+
+
+def task_of(instructions: list[Instruction]) -> RunTask:
+    (found,) = [one for one in instructions if isinstance(one, RunTask)]
+    return found
+
+
+def sleep_of(instructions: list[Instruction]) -> Sleep:
+    (found,) = [one for one in instructions if isinstance(one, Sleep)]
+    return found
+
+
+def finish_of(instructions: list[Instruction]) -> Finish:
+    found = instructions[-1]
+    assert isinstance(found, Finish)
+    return found
+
+
+def test_an_invalid_definition_is_refused_with_its_problems() -> None:
+    with pytest.raises(DeployError, match="/States/a/Type: states of type Map are not supported yet"):
+        parse(b'{"StartAt": "a", "States": {"a": {"Type": "Map"}}}')
+
+
+def test_tasks_follow_each_other_and_the_last_output_is_the_result() -> None:
+    engine = Engine(parse(chain("f", "g")), {})
+    assert task_of(engine.begin(b"1", 0)) == RunTask(Task("f", "f", 0.0, None, "g"), 1, b"1")
+    done = engine.task_succeeded(b"2", 0, handed_on=False)
+    assert done[:2] == [Exited("f", "Task", b"2"), Entered("g", "Task")]
+    assert task_of(done).payload == b"2"
+    assert engine.task_succeeded(b"3", 0, handed_on=False) == [Exited("g", "Task", b"3"), Finish("", "", b"3")]
+    assert engine.ended
+
+
+def test_a_task_that_has_its_input_already_is_not_run_again() -> None:
+    engine = Engine(parse(chain("f", "g")), {})
+    engine.begin(b"1", 0)
+    assert engine.task_succeeded(None, 0, handed_on=True) == [Exited("f", "Task", None), Entered("g", "Task")]
+    assert engine.state == "g"
+    assert not engine.has_input
+    assert finish_of(engine.task_succeeded(b"3", 0, handed_on=False)).payload == b"3"
+
+
+def test_only_tasks_follow_directly() -> None:
+    mixed = machine(
+        a={"Type": "Task", "Resource": "f", "Next": "p"},
+        p={"Type": "Pass", "Next": "b"},
+        b={"Type": "Task", "Resource": "g", "End": True},
+    )
+    assert mixed.direct_successor("a") is None
+    assert mixed.direct_successor("p") is None
+    assert mixed.direct_successor("b") is None
+    assert parse(chain("f", "g")).direct_successor("f") == Task("g", "g", 0.0, None, "")
+    engine = Engine(mixed, {})
+    engine.begin(b"1", 0)
+    with pytest.raises(ValueError, match="no successor"):
+        engine.task_succeeded(b"2", 0, handed_on=True)
+
+
+def test_pass_hands_on_its_input_or_its_result() -> None:
+    assert finish_of(Engine(machine(p={"Type": "Pass", "End": True}), {}).begin(b"1", 0)).payload == b"1"
+    result = machine(p={"Type": "Pass", "Result": {"x": [1]}, "Next": "s"}, s={"Type": "Succeed"})
+    done = Engine(result, {}).begin(b"1", 0)
+    assert done == [
+        Entered("p", "Pass"),
+        Exited("p", "Pass", b'{"x":[1]}'),
+        Entered("s", "Succeed"),
+        Exited("s", "Succeed", b'{"x":[1]}'),
+        Finish("", "", b'{"x":[1]}'),
+    ]
+
+
+def test_wait_hands_on_its_input_after_its_seconds() -> None:
+    engine = Engine(machine(w={"Type": "Wait", "Seconds": 3, "End": True}), {})
+    assert sleep_of(engine.begin(b"1", 10 * S)) == Sleep("w", 13 * S)
+    assert engine.timer_fired(13 * S) == [Exited("w", "Wait", b"1"), Finish("", "", b"1")]
+
+
+def test_fail_ends_with_its_error() -> None:
+    failing = machine(f={"Type": "Fail", "Error": "Broken", "Cause": "it is"})
+    assert finish_of(Engine(failing, {}).begin(b"1", 0)) == Finish("Broken", "it is", b"")
+
+
+def test_retries_back_off_and_then_the_execution_fails() -> None:
+    retry = [{"ErrorEquals": ["ValueError"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 3}]
+    engine = Engine(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}), {})
+    engine.begin(b"1", 0)
+    assert engine.task_failed("ValueError", "x", 0) == [Sleep("a", 2 * S)]
+    assert task_of(engine.timer_fired(2 * S)).attempt == 2
+    assert engine.task_failed("ValueError", "x", 0) == [Sleep("a", 6 * S)]
+    assert task_of(engine.timer_fired(6 * S)) == RunTask(engine._task(), 3, b"1")
+    assert engine.task_failed("ValueError", "x", 0) == [Finish("ValueError", "x", b"")]
+
+
+def test_each_retrier_counts_for_itself() -> None:
+    retry = [
+        {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1},
+        {"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1},
+    ]
+    engine = Engine(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}), {})
+    engine.begin(b"1", 0)
+    assert isinstance(engine.task_failed("States.Timeout", "", 0)[0], Sleep)
+    assert isinstance(engine.task_failed("KeyError", "", 0)[0], Sleep)
+    assert finish_of(engine.task_failed("States.Timeout", "", 0)).error == "States.Timeout"
+
+
+def test_retries_begin_anew_in_the_next_state() -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 1}]
+    fields = {"Type": "Task", "Resource": "f", "Retry": retry}
+    engine = Engine(machine(a={**fields, "Next": "b"}, b={**fields, "End": True}), {})
+    engine.begin(b"1", 0)
+    engine.task_failed("E", "", 0)
+    engine.timer_fired(0)
+    assert task_of(engine.task_succeeded(b"2", 0, handed_on=False)).attempt == 1
+    assert isinstance(engine.task_failed("E", "", 0)[0], Sleep)
+
+
+def test_a_functions_own_retries_count_only_where_the_state_has_none() -> None:
+    own = {"f": (Retrier(("States.ALL",), 0.5, 1, 2.0),)}
+    engine = Engine(single_task("f"), own)
+    engine.begin(b"1", 0)
+    assert engine.task_failed("E", "", 0) == [Sleep("f", S // 2)]
+    declared = machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": []})
+    engine = Engine(declared, own)
+    engine.begin(b"1", 0)
+    assert finish_of(engine.task_failed("E", "", 0)).error == "E"
+
+
+def test_a_lost_task_is_run_again_as_the_same_attempt() -> None:
+    engine = Engine(parse(chain("f", "g")), {})
+    engine.begin(b"1", 0)
+    assert engine.run_again() == [RunTask(engine._task(), 1, b"1")]
+    engine.task_succeeded(None, 0, handed_on=True)
+    assert "was not kept" in finish_of(engine.run_again()).cause
+
+
+def test_an_ended_execution_takes_nothing_more() -> None:
+    engine = Engine(single_task("f"), {})
+    engine.begin(b"1", 0)
+    engine.task_succeeded(b"2", 0, handed_on=False)
+    with pytest.raises(ValueError, match="no task is running"):
+        engine.task_succeeded(b"2", 0, handed_on=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "applies"),
+    [
+        (("States.ALL",), "States.Timeout", True),
+        (("States.TaskFailed",), "ValueError", True),
+        (("States.TaskFailed",), "States.Timeout", False),
+        (("States.Timeout",), "States.Timeout", True),
+        (("ValueError", "KeyError"), "KeyError", True),
+        (("ValueError",), "KeyError", False),
+    ],
+)
+def test_which_errors_a_retrier_is_for(names: tuple[str, ...], error: str, applies: bool) -> None:
+    assert matches(Retrier(names, 1, 1, 1), error) is applies
