@@ -269,7 +269,8 @@ class AssignTask(Message):
 
 @message(45)
 class SetNextTopic(Message):
-    """ExecutionManager → LocalQueue: the reservation for what follows an armed task was made after the task's."""
+    """ExecutionManager → LocalQueue: the reservation for what follows a task was made after the task's; "" takes it
+    back. Heeded until the task returns, also when the worker has been told to publish to `request_next_fw`."""
 
     worker_topic: str
     task_id: str
@@ -1292,7 +1293,8 @@ class ForkWorker(Message):
 
 @message(186)
 class ChildForked(Message):
-    """Template → supervisor: the process for `ForkTemplate` (serial 0) or `ForkWorker` exists."""
+    """Template → supervisor: the process for `ForkTemplate` (serial 0) or `ForkWorker` exists; `pid` 0 when
+    the kernel refused to make one."""
 
     serial: int
     pid: int
