@@ -181,7 +181,7 @@ class Driver:
         for step in reversed(granted):
             self._effects.append(Tell("local_queue", self._assignment(execution, step, armed=True)))
             step.armed = True
-        if granted and before.armed:
+        if granted and (before.armed or before.sent):
             self._tell_next(before, granted[0].claim.worker)
 
     def _tell_next(self, step: Step, worker: str) -> None:
@@ -193,8 +193,9 @@ class Driver:
         if not dropped:
             return
         del execution.ahead[first:]
-        if first and execution.ahead[-1].armed:
-            self._tell_next(execution.ahead[-1], "")
+        before = execution.ahead[-1] if first else execution.current
+        if before is not None and (before.armed or before.sent):
+            self._tell_next(before, "")
         for step in dropped:
             worker = step.claim.worker
             if not worker:

@@ -142,7 +142,34 @@ def test_race_the_reservation_comes_when_the_task_is_delivered() -> None:
     rig.assign("w3", "t3", armed=True)
     rig.returns("w2", "t2", "request_next_fw", b"out")
     finished = rig.one(TaskFinished)
+    assert finished.handed_to == "w3"
+    assert rig.task_of("w3").payload == b"out"
+
+
+def test_a_late_reservation_that_was_taken_back_sends_the_result_to_the_manager() -> None:
+    rig = two_workers()
+    rig.worker("w3", pid=3)
+    rig.assign("w2", "t2", armed=True)
+    rig.returns("w1", "t1", "w2")
+    rig.all(TaskFinished)
+    rig.assign("w3", "t3", armed=True)
+    rig.set_next_topic("w2", "t2", "w3")
+    rig.set_next_topic("w2", "t2", "")
+    rig.returns("w2", "t2", "request_next_fw", b"out")
+    finished = rig.one(TaskFinished)
     assert (finished.handed_to, finished.payload) == ("", b"out")
+
+
+def test_race_the_reservation_comes_when_the_task_has_ended() -> None:
+    rig = two_workers()
+    rig.worker("w3", pid=3)
+    rig.assign("w2", "t2", armed=True)
+    rig.returns("w1", "t1", "w2")
+    rig.all(TaskFinished)
+    rig.returns("w2", "t2", "request_next_fw", b"out")
+    assert rig.one(TaskFinished).handed_to == ""
+    rig.set_next_topic("w2", "t2", "w3")
+    rig.assign("w3", "t3", armed=True)
     rig.all(Task)
     rig.assign("w3", "t3", payload=b"out")
     assert rig.task_of("w3").payload == b"out"

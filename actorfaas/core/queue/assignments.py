@@ -7,8 +7,9 @@ at the same time, on what it knew a moment ago; so these races happen, and end l
 - *w1 returns before w2 is armed*, or w2 is lost, or armed for another execution by now: the result goes to the
   ExecutionManager (`handed_to` ""). If it armed w2 meanwhile, it assigns that same task again, this time with the
   payload: an armed task is replaced by a task of the same id.
-- *SetNextTopic comes when the task has been delivered*: it is ignored, because the worker was told `request_next_fw`
-  as the only place for its result. The result goes to the ExecutionManager, which assigns as above.
+- *SetNextTopic comes when the task has been delivered*: the worker still publishes to where it was told, which is
+  `request_next_fw`, and the LocalQueue hands on from there. When the task has ended too, it is ignored: the result is
+  with the ExecutionManager, which assigns as above.
 - *ReleaseAssignment comes when the payload has been delivered*: it is ignored; `TaskFinished.handed_to` has told so.
   Otherwise it is confirmed by `WorkerReleased` with topic "".
 - *An armed task's deadline passes*: it fails with timeout, its worker is free again, and nobody is killed.
@@ -62,10 +63,15 @@ class Assignments:
             self._deliver(task, worker, now)
 
     def set_next_topic(self, change: SetNextTopic) -> None:
-        """The reservation for what follows an armed task."""
-        task = self._armed(change.worker_topic, change.task_id)
-        if task is not None:
-            task.next_topic = change.next_topic or REQUEST_NEXT_FW
+        """The reservation for what follows an armed or running task."""
+        worker = self._board.workers.get(change.worker_topic)
+        if worker is None:
+            return
+        for task in (worker.armed, worker.lease):
+            if isinstance(task, Assignment) and task.request_id == change.task_id:
+                task.follower = change.next_topic or REQUEST_NEXT_FW
+                if task is worker.armed:
+                    task.next_topic = task.follower
 
     def release(self, released: ReleaseAssignment, now: int) -> None:
         """An armed task will not come."""
@@ -80,10 +86,10 @@ class Assignments:
         board = self._board
         run = run_within(task, result.started_ns, result.ended_ns, now)
         board.end(task)
-        following = self._armed(task.next_topic)
+        following = self._armed(task.follower)
         if following is None or not _may_take_over(task, following, now):
             return board.finish_task(task, result.payload, run, "")
-        worker = board.workers[task.next_topic]
+        worker = board.workers[task.follower]
         worker.armed = None
         following.payload = result.payload
         self._deliver(following, worker, now)

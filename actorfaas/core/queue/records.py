@@ -146,9 +146,13 @@ class Request(Work):
 
 
 class Assignment(Work):
-    """A task for one worker. `next_topic` is where its result goes: the reserved worker, or `request_next_fw`."""
+    """A task for one worker.
 
-    __slots__ = ("execution_id", "report_payload", "state", "worker_topic")
+    `next_topic` is where the worker was told to publish: the reserved worker, or `request_next_fw`. `follower` is the
+    worker that gets the result: the same, or one that was reserved after the task had been delivered.
+    """
+
+    __slots__ = ("execution_id", "follower", "report_payload", "state", "worker_topic")
 
     def __init__(self, assigned: AssignTask) -> None:
         super().__init__(
@@ -159,6 +163,7 @@ class Assignment(Work):
             assigned.traceparent,
             assigned.payload,
         )
+        self.follower = self.next_topic
         self.worker_topic = assigned.worker_topic
         self.execution_id = assigned.execution_id
         self.state = assigned.state
