@@ -405,6 +405,7 @@ def test_stopping_answers_everything() -> None:
     rig.publish("waiting")
     rig.core.refuse_new()
     rig.publish("new")
+    rig.publish("running")  # the same request again, not a new one
     assert rig.one(InvocationFailed).request_id == "new"
     rig.core.stop(rig.now)
     answers = [m for _, m in rig.core.outbox if isinstance(m, InvocationFailed)]

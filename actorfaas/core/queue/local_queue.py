@@ -67,7 +67,7 @@ class LocalQueueCore:
 
     def publish(self, publisher: Peer, published: Publish, now: int) -> None:
         """One request; answered by exactly one InvocationResult or InvocationFailed."""
-        if self._stopping:
+        if self._stopping and self._request(publisher, published.request_id) is None:
             self.board.refuse(publisher, published, STOPPING.reason, STOPPING.error_message, 0.0)
         else:
             self._requests.publish(publisher, published, now)
