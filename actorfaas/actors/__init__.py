@@ -1,0 +1,1 @@
+"""The actors of a node: one actor, one file; thin shells around the pure core."""
