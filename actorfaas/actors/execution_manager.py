@@ -335,12 +335,12 @@ class ExecutionManager(Actor):
 
     async def _load(self) -> None:
         """Picture what is in service, then continue what was running."""
-        unfinished: tuple[UnfinishedExecution, ...] = ()
+        unfinished: list[UnfinishedExecution] = []
         while True:
             try:
                 await self.wait_for_peer("data_layer")
                 await self.deployer.load()
-                unfinished = (await self.ask("data_layer", ListUnfinished(), Unfinished)).executions
+                unfinished = await self._unfinished()
                 for one in unfinished:
                     await self.deployer.load_version(one.app, one.version)
                 break
@@ -357,6 +357,15 @@ class ExecutionManager(Actor):
         self._sync.set()
         self._changed()
         self.log.info("deployments loaded", versions=len(self.catalogue.versions), executions=len(unfinished))
+
+    async def _unfinished(self) -> list[UnfinishedExecution]:
+        """What is to be continued; it comes in pages, so that an answer fits into a frame."""
+        page = await self.ask("data_layer", ListUnfinished(), Unfinished)
+        found = list(page.executions)
+        while page.next_after:
+            page = await self.ask("data_layer", ListUnfinished(page.next_after), Unfinished)
+            found += page.executions
+        return found
 
     def _resume(self, found: UnfinishedExecution) -> None:
         version = self.catalogue.versions.get((found.app, found.version))
