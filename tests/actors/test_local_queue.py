@@ -211,7 +211,7 @@ async def test_only_the_supervisor_is_believed_about_deaths(node: Node) -> None:
     await node.manager.expect(WorkerDetached)
     node.supervisor.tell("local_queue", WorkerExited("f@1", name, node.pid, 1, 0, "exited with status 1", 0, 0))
     failed = await node.frontend.expect(InvocationFailed)
-    assert (failed.reason, failed.error_message) == ("worker_lost", "exited with status 1")
+    assert (failed.reason, failed.error_message) == ("worker_lost", "the worker exited with status 1")
 
 
 async def test_a_worker_that_breaks_its_rights_is_cut_off_and_nobody_else(node: Node) -> None:

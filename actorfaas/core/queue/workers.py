@@ -149,7 +149,7 @@ class Workers:
         del board.lost[worker.worker_topic]
         lease, worker.lease = worker.lease, None
         if lease is not None:
-            detail = worker.exit_detail or "its connection ended"
+            detail = f"the worker {worker.exit_detail or 'lost its connection'}"
             reason = "memory" if "out of memory" in detail.lower() else "worker_lost"
             self._fail(lease, Failure(reason, detail, ended_ns=worker.idle_since_ns), now)
 

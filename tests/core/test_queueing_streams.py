@@ -1,0 +1,86 @@
+"""Streamed responses: credit, callers who do not read, no second beginning."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorfaas.core.queue import Close
+from actorfaas.messages import (
+    InvocationChunk,
+    InvocationFailed,
+    InvocationResult,
+    TaskCredit,
+)
+from tests.core.queueing_rig import Rig
+
+
+def test_pieces_of_a_stream_reach_the_caller_within_its_credit() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r", stream=True)
+    assert rig.task_of("w").credit == 16
+    for piece in range(16):
+        rig.yields("w", "r", b"%d" % piece)
+    assert [chunk.payload for chunk in rig.all(InvocationChunk, rig.frontend)] == [b"%d" % i for i in range(16)]
+    rig.credit("r", 2)
+    assert rig.one(TaskCredit, rig.connections["w"]) == TaskCredit("r", 2)
+    rig.yields("w", "r")
+    rig.yields("w", "r")
+    rig.returns("w", "r")
+    assert rig.one(InvocationResult).chunks == 18
+    rig.credit("r", 2)
+    assert rig.none(TaskCredit)
+
+
+def test_a_worker_that_streams_beyond_its_credit_breaks_its_rights() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r", stream=True)
+    for _ in range(17):
+        if rig.state_of("w") is not None:
+            rig.yields("w", "r")
+    rig.one(Close, rig.connections["w"])
+    assert rig.one(InvocationFailed).reason == "worker_lost"
+
+
+def test_credit_never_exceeds_what_may_be_under_way() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r", stream=True)
+    rig.yields("w", "r")
+    rig.credit("r", 1000)
+    assert rig.one(TaskCredit).chunks == 1
+    rig.credit("r", -5)
+    assert rig.none(TaskCredit)
+
+
+def test_a_stream_that_has_begun_is_not_begun_again() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r", stream=True, attempts=3)
+    rig.yields("w", "r")
+    rig.raises("w", "r")
+    assert rig.one(InvocationFailed).attempt == 1
+
+
+@pytest.mark.parametrize("way", ["cancelled", "publisher gone"])
+def test_a_stream_nobody_reads_runs_to_its_end(way: str) -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r", stream=True)
+    for _ in range(16):
+        rig.yields("w", "r")
+    rig.all(InvocationChunk)
+    rig.cancel("r") if way == "cancelled" else rig.publisher_gone()
+    assert rig.one(TaskCredit).chunks == 16
+    rig.yields("w", "r")
+    assert rig.one(TaskCredit).chunks == 1
+    assert rig.none(InvocationChunk)
+    rig.returns("w", "r")
+    assert rig.none(Close)
+    assert len(rig.all(InvocationResult)) == (1 if way == "cancelled" else 0)
