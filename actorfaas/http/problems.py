@@ -184,4 +184,9 @@ def split_traceback(detail: str) -> tuple[str, str]:
     first, last = lines[0].strip(), lines[-1].strip()
     if first.startswith("Traceback"):
         return last, text
-    return (first if first.endswith(last) else f"{first.rstrip(':')}: {last}"), text
+    if first.endswith(last):
+        return first, text
+    said, _, kind = first.rpartition(": ")
+    if said and last.partition(":")[0].rpartition(".")[2] == kind:
+        first = said  # the last line names the type of the error itself
+    return f"{first.rstrip(':')}: {last}", text

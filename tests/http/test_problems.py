@@ -113,6 +113,9 @@ def test_failed_deployment_says_the_last_line_and_shows_the_traceback() -> None:
         ("no module", "no module", ""),
         ("Traceback (most recent call last):\n  x\nValueError: 1", "ValueError: 1", "all"),
         ("a: b\nb", "a: b", "all"),
+        ("it failed: OSError\nx\nOSError: no model", "it failed: OSError: no model", "all"),
+        ("it failed: Bad\nx\nsome.errors.Bad: twice", "it failed: some.errors.Bad: twice", "all"),
+        ("it failed: SystemExit\nx\nsys.exit(3)", "it failed: SystemExit: sys.exit(3)", "all"),
     ],
 )
 def test_split_traceback(text: str, summary: str, traceback: str) -> None:
