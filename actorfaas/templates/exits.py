@@ -9,6 +9,9 @@ import os
 import signal
 from dataclasses import dataclass
 
+EXIT_MEANINGS = {71: " (its connection to the platform broke; did the handler close it?)"}
+"""What an exit status of `actorfaas.worker.worker` means to people; a handler may of course use the same number."""
+
 _VMSTAT = "/proc/vmstat"
 _RECENT_NS = 5_000_000_000
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS})
@@ -40,7 +43,8 @@ def describe_exit(ended: Exit, reason: str, out_of_memory: bool) -> str:
     if not ended.is_known:
         return f"ended, nobody saw how{because}"
     if ended.signal == 0:
-        return f"exited with status {ended.exit_code}{because}"
+        known = EXIT_MEANINGS.get(ended.exit_code, "")
+        return f"exited with status {ended.exit_code}{because}{known}"
     name = f"signal {ended.signal} ({signal_name(ended.signal)})"
     if ended.signal in _CRASHES:
         return f"crashed: {name}{because}"

@@ -11,6 +11,7 @@ from actorfaas.templates.exits import Exit, OomWatch, describe_exit
 
 SECOND_NS = 1_000_000_000
 KILLED = Exit(1, 0, 9)
+CONNECTION_BROKE = "exited with status 71 (its connection to the platform broke; did the handler close it?)"
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ KILLED = Exit(1, 0, 9)
     [
         (Exit(1, 0, 0), "", False, "exited with status 0"),
         (Exit(1, 3, 0), "", False, "exited with status 3"),
+        (Exit(1, 71, 0), "", False, CONNECTION_BROKE),
         (KILLED, "", False, "was killed by signal 9 (SIGKILL)"),
         (KILLED, "timeout", False, "was killed by signal 9 (SIGKILL): timeout"),
         (KILLED, "", True, "was killed by signal 9 (SIGKILL), probably out of memory"),
