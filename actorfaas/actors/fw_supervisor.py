@@ -37,7 +37,7 @@ from actorfaas.runtime.actor import Actor, Connection, Sender
 from actorfaas.templates.bundle import BundleTemplate
 from actorfaas.templates.exits import OomWatch
 from actorfaas.templates.launching import Start
-from actorfaas.templates.orphans import OrphanSweeper
+from actorfaas.templates.orphans import OrphanSweeper, end_remains
 from actorfaas.templates.processes import become_reaper_of_orphans
 from actorfaas.templates.registry import LINGER_S, BundleTemplates
 from actorfaas.templates.supervised import SupervisedFunction
@@ -62,7 +62,7 @@ class FunctionWorkerSupervisor(Actor):
         super().__init__(settings)
         self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s)
         self._oom_watch = OomWatch()
-        self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes)
+        self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes, str(settings.data_dir))
         self._sweeper = OrphanSweeper(self._how.mark, self._how.sessions)
         self._logs = FunctionLogs(self.clock, self._data_layer)
         self._functions: dict[str, SupervisedFunction] = {}
@@ -81,6 +81,9 @@ class FunctionWorkerSupervisor(Actor):
 
     async def set_up(self) -> None:
         become_reaper_of_orphans(True)
+        killed = end_remains(self._how.lineage)
+        if killed:
+            self.log.info("processes left behind by functions of a supervisor that was killed are killed", count=killed)
         self.spawn(self._sweep_regularly(), "sweep orphans")
 
     def peer_connected(self, connection: Connection) -> None:

@@ -50,13 +50,15 @@ class OutputPipes:
 class Start:
     """How this supervisor starts interpreters: through which launcher, in which environment.
 
-    `environment` carries a mark by which a process that lost its parents is known as a descendant of ours.
+    `environment` carries a mark by which a process that lost its parents is known as a descendant of ours. It begins
+    with `lineage`, which it shares with the supervisors before this one of the same `node` (its data folder).
     """
 
-    def __init__(self, launcher: Launcher, log_limit_bytes: int) -> None:
+    def __init__(self, launcher: Launcher, log_limit_bytes: int, node: str) -> None:
         self._launcher = launcher
         self.log_limit_bytes = log_limit_bytes
-        self.mark = f"{MARK_VARIABLE}={os.getpid()}.{time.monotonic_ns()}"
+        self.lineage = f"{MARK_VARIABLE}={node}:"
+        self.mark = f"{self.lineage}{os.getpid()}.{time.monotonic_ns()}"
         name, _, value = self.mark.partition("=")
         self.environment = {**os.environ, name: value}
         self.sessions: set[int] = set()

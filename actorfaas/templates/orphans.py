@@ -59,6 +59,28 @@ class OrphanSweeper:
         return False
 
 
+def end_remains(lineage: str) -> int:
+    """End what supervisors before this one left behind because they were killed; how many were ended.
+
+    Before this one has children: every process with `lineage` in its environment. Templates and workers have ended
+    with their supervisor, but what user code detached has not, and `init` is its parent now.
+    """
+    wanted = b"\0" + lineage.encode()
+    killed = 0
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            held = os.pidfd_open(int(entry.name))
+            try:
+                if wanted in b"\0" + Path(entry.path, "environ").read_bytes():
+                    signal.pidfd_send_signal(held, signal.SIGKILL)
+                    killed += 1
+            finally:
+                os.close(held)
+    return killed
+
+
 def _children() -> list[int]:
     """Children of all threads of this process (proc_pid_task_children(5); none where the kernel lacks the file)."""
     found: list[int] = []

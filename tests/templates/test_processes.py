@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actorfaas.templates.exits import Exit
-from actorfaas.templates.orphans import OrphanSweeper
+from actorfaas.templates.orphans import OrphanSweeper, end_remains
 from actorfaas.templates.processes import Process, become_reaper_of_orphans, state_parent_session
 
 pytestmark = pytest.mark.system
@@ -117,6 +117,19 @@ def test_children_that_are_not_ours_are_left_alone() -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
+    left = subprocess.Popen(["sleep", "300"], env={"FW_SUPERVISOR": f"/data/{os.getpid()}:1.2"})
+    other = subprocess.Popen(["sleep", "300"], env={"FW_SUPERVISOR": f"/data/{os.getpid()}0:1.2"})
+    try:
+        assert end_remains(f"FW_SUPERVISOR=/data/{os.getpid()}:") == 1
+        assert left.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in (left, other):
+            process.kill()
+            process.wait()
 
 
 def mark_in_environment() -> tuple[OrphanSweeper, set[int]]:
