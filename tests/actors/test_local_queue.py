@@ -1,15 +1,13 @@
-"""The LocalQueue actor over real sockets: who may say what, handover, time, functions' data, restarts around it."""
+"""The LocalQueue actor over real sockets: who may say what, handover, time, restarts around it."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 
 import pytest
 
-from actorfaas.actors.local_queue import DATA_ASKS_LIMIT, LocalQueue
 from actorfaas.errors import PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     AssignTask,
@@ -20,18 +18,11 @@ from actorfaas.messages import (
     DropTopic,
     InvocationFailed,
     InvocationResult,
-    KvDelete,
-    KvGet,
-    KvKeys,
-    KvList,
-    KvPut,
-    KvValue,
     LeaseExpired,
     Message,
     NewFunctionWorker,
     Publish,
     QueueDescription,
-    Refused,
     ReleaseAssignment,
     ReleaseIdle,
     Retire,
@@ -49,81 +40,13 @@ from actorfaas.messages import (
     WorkerReleased,
     WorkerReported,
 )
-from actorfaas.runtime.actor import Connection
-from tests.actors_kit import PATIENCE_S, FakePeer, Kit
-
-S = 1_000_000_000
-TO_QUEUE = ("local_queue",)
-
-
-class Node:
-    """A LocalQueue with scripted actors around it and workers at the other end of real socket pairs."""
-
-    def __init__(self, kit: Kit) -> None:
-        self.kit = kit
-        self.pid = 100
-
-    async def start(self, data_layer: bool = False, manager: bool = True) -> Node:
-        if data_layer:
-            self.data_layer = await self.kit.fake("data_layer")
-        self.queue = await self.kit.start(LocalQueue(self.kit.settings))
-        self.frontend = await self.kit.fake("frontend", TO_QUEUE)
-        self.supervisor = await self.kit.fake("fw_supervisor", TO_QUEUE)
-        self.workers = await self.kit.fake("workers")
-        if manager:
-            await self.start_manager()
-        return self
-
-    async def start_manager(self) -> None:
-        self.manager = await self.kit.fake("execution_manager", TO_QUEUE)
-
-    async def worker(self, topic: str = "") -> tuple[str, Connection]:
-        """A worker that has reported itself, lent to `topic` unless that is ""."""
-        self.pid += 1
-        name = f"f@1_{self.pid}"
-        ours, theirs = socket.socketpair()
-        await self.supervisor.hand_over("local_queue", AttachWorker(name, "f@1", "shop", self.pid, "fork"), theirs)
-        theirs.close()
-        connection = self.workers.adopt(ours, name)
-        connection.tell(NewFunctionWorker(self.pid))
-        if topic:
-            await self.manager.expect(WorkerReported, lambda reported: reported.worker_topic == name)
-            self.manager.tell("local_queue", Subscribe(name, topic))
-        return name, connection
-
-    async def topic(self, name: str = "f@1", limit: int = 10) -> None:
-        await self.manager.ask("local_queue", DeclareTopic(name, limit, False), Done)
-
-    def publish(self, request_id: str, timeout_s: float = 60, publisher: FakePeer | None = None) -> None:
-        deadline_ns = time.monotonic_ns() + int(timeout_s * 1e9)
-        request = Publish("f@1", request_id, deadline_ns, 1, 0, False, "", b'"in"')
-        (publisher or self.frontend).tell("local_queue", request)
-
-    async def describe(self) -> QueueDescription:
-        return await self.frontend.ask("local_queue", DescribeQueue(), QueueDescription)
-
-    async def until_described(self, holds: Callable[[QueueDescription], bool]) -> None:
-        """Ask again and again until the description is as wanted."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds(await self.describe()):
-                pass
-
-    async def running(self, request_id: str = "r") -> tuple[str, Connection]:
-        """A worker that runs a request."""
-        await self.topic()
-        name, worker = await self.worker("f@1")
-        self.publish(request_id)
-        await self.workers.expect(Task)
-        return name, worker
+from tests.actors.queue_node import TO_QUEUE, Node, S, result
+from tests.actors_kit import Kit
 
 
 @pytest.fixture
 def node(kit: Kit) -> Node:
     return Node(kit)
-
-
-def result(request_id: str, topic: str = "reply", payload: bytes = b'"out"') -> TaskResult:
-    return TaskResult(request_id, topic, 0, 0, payload)
 
 
 async def test_an_invocation_from_publisher_to_worker_and_back(node: Node) -> None:
@@ -297,82 +220,6 @@ async def test_demand_repeats_while_requests_wait(node: Node) -> None:
     second = await node.manager.expect(TopicDemand)
     assert (first.waiting, second.waiting) == (1, 1)
     assert second.oldest_wait_ns > first.oldest_wait_ns
-
-
-# --- functions' data --------------------------------------------------------------------------------------------------
-
-
-async def test_data_is_asked_for_in_the_name_of_the_workers_application(node: Node) -> None:
-    await node.start(data_layer=True)
-    seen: list[Message] = []
-
-    def answered(asked: Message, reply: Message) -> Message:
-        seen.append(asked)
-        return reply
-
-    node.data_layer.answer(KvGet, lambda asked: answered(asked, KvValue(3, b'"there"')))
-    node.data_layer.answer(KvPut, lambda asked: answered(asked, KvValue(4, b"")))
-    node.data_layer.answer(KvDelete, lambda asked: answered(asked, Done()))
-    node.data_layer.answer(KvList, lambda asked: answered(asked, KvKeys(("a", "b"))))
-    _, worker = await node.running()
-    assert await worker.ask(KvGet("somebody else's", "a"), KvValue) == KvValue(3, b'"there"')
-    assert (await worker.ask(KvPut("", "a", -1, b"1"), KvValue)).version == 4
-    await worker.ask(KvDelete("", "a", 4), Done)
-    assert (await worker.ask(KvList("", "", "", 10), KvKeys)).keys == ("a", "b")
-    assert seen == [
-        KvGet("shop", "a"),
-        KvPut("shop", "a", -1, b"1"),
-        KvDelete("shop", "a", 4),
-        KvList("shop", "", "", 10),
-    ]
-
-
-async def test_a_refusal_of_the_data_layer_reaches_the_worker(node: Node) -> None:
-    await node.start(data_layer=True)
-    node.data_layer.answer(KvPut, Refused("precondition_failed", "it has version 2"))
-    _, worker = await node.running()
-    with pytest.raises(RequestRefused, match="precondition_failed: it has version 2"):
-        await worker.ask(KvPut("", "a", 1, b"1"), KvValue)
-
-
-async def test_data_needs_a_running_request(node: Node) -> None:
-    await node.start(data_layer=True)
-    _, worker = await node.running()
-    worker.tell(result("r"))
-    await node.frontend.expect(InvocationResult)
-    with pytest.raises(RequestRefused, match="unauthorized"):
-        await worker.ask(KvGet("", "a"), KvValue)
-    assert not node.data_layer.received(KvGet)
-
-
-async def test_without_a_data_layer_data_is_unavailable(node: Node) -> None:
-    await node.start()
-    _, worker = await node.running()
-    with pytest.raises(RequestRefused) as refused:
-        await worker.ask(KvGet("", "a"), KvValue)
-    assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
-
-
-async def test_a_data_layer_that_does_not_answer_is_a_timeout(node: Node, kit: Kit) -> None:
-    kit.configure(ask_timeout_s=0.2)
-    await node.start(data_layer=True)
-    _, worker = await node.running()
-    with pytest.raises(RequestRefused, match="timeout"):
-        await worker.ask(KvGet("", "a"), KvValue, 10.0)
-
-
-async def test_one_worker_may_ask_only_so_much_at_once(node: Node) -> None:
-    await node.start(data_layer=True)
-    _, worker = await node.running()
-    asks = [asyncio.ensure_future(worker.ask(KvGet("", str(i)), KvValue)) for i in range(DATA_ASKS_LIMIT)]
-    pending = [await node.data_layer.expect_ask(KvGet) for _ in asks]
-    with pytest.raises(RequestRefused, match="overloaded"):
-        await worker.ask(KvGet("", "one more"), KvValue)
-    for _, sender in pending:
-        sender.reply(KvValue(1, b"1"))
-    assert {value.version for value in await asyncio.gather(*asks)} == {1}
-    node.data_layer.answer(KvGet, KvValue(2, b"2"))
-    assert (await worker.ask(KvGet("", "again"), KvValue)).version == 2
 
 
 # --- others come and go -----------------------------------------------------------------------------------------------

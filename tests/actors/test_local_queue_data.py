@@ -1,0 +1,102 @@
+"""Functions' data on its way through the LocalQueue: whose it is, when it may be used, what may go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
+from actorfaas.errors import RequestRefused
+from actorfaas.messages import (
+    Done,
+    InvocationResult,
+    KvDelete,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvPut,
+    KvValue,
+    Message,
+    Refused,
+)
+from tests.actors.queue_node import Node, result
+from tests.actors_kit import Kit
+
+
+@pytest.fixture
+def node(kit: Kit) -> Node:
+    return Node(kit)
+
+
+async def test_data_is_asked_for_in_the_name_of_the_workers_application(node: Node) -> None:
+    await node.start(data_layer=True)
+    seen: list[Message] = []
+
+    def answered(asked: Message, reply: Message) -> Message:
+        seen.append(asked)
+        return reply
+
+    node.data_layer.answer(KvGet, lambda asked: answered(asked, KvValue(3, b'"there"')))
+    node.data_layer.answer(KvPut, lambda asked: answered(asked, KvValue(4, b"")))
+    node.data_layer.answer(KvDelete, lambda asked: answered(asked, Done()))
+    node.data_layer.answer(KvList, lambda asked: answered(asked, KvKeys(("a", "b"))))
+    _, worker = await node.running()
+    assert await worker.ask(KvGet("somebody else's", "a"), KvValue) == KvValue(3, b'"there"')
+    assert (await worker.ask(KvPut("", "a", -1, b"1"), KvValue)).version == 4
+    await worker.ask(KvDelete("", "a", 4), Done)
+    assert (await worker.ask(KvList("", "", "", 10), KvKeys)).keys == ("a", "b")
+    assert seen == [
+        KvGet("shop", "a"),
+        KvPut("shop", "a", -1, b"1"),
+        KvDelete("shop", "a", 4),
+        KvList("shop", "", "", 10),
+    ]
+
+
+async def test_a_refusal_of_the_data_layer_reaches_the_worker(node: Node) -> None:
+    await node.start(data_layer=True)
+    node.data_layer.answer(KvPut, Refused("precondition_failed", "it has version 2"))
+    _, worker = await node.running()
+    with pytest.raises(RequestRefused, match="precondition_failed: it has version 2"):
+        await worker.ask(KvPut("", "a", 1, b"1"), KvValue)
+
+
+async def test_data_needs_a_running_request(node: Node) -> None:
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    worker.tell(result("r"))
+    await node.frontend.expect(InvocationResult)
+    with pytest.raises(RequestRefused, match="unauthorized"):
+        await worker.ask(KvGet("", "a"), KvValue)
+    assert not node.data_layer.received(KvGet)
+
+
+async def test_without_a_data_layer_data_is_unavailable(node: Node) -> None:
+    await node.start()
+    _, worker = await node.running()
+    with pytest.raises(RequestRefused) as refused:
+        await worker.ask(KvGet("", "a"), KvValue)
+    assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
+
+
+async def test_a_data_layer_that_does_not_answer_is_a_timeout(node: Node, kit: Kit) -> None:
+    kit.configure(ask_timeout_s=0.2)
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    with pytest.raises(RequestRefused, match="timeout"):
+        await worker.ask(KvGet("", "a"), KvValue, 10.0)
+
+
+async def test_one_worker_may_ask_only_so_much_at_once(node: Node) -> None:
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    asks = [asyncio.ensure_future(worker.ask(KvGet("", str(i)), KvValue)) for i in range(DATA_ASKS_LIMIT)]
+    pending = [await node.data_layer.expect_ask(KvGet) for _ in asks]
+    with pytest.raises(RequestRefused, match="overloaded"):
+        await worker.ask(KvGet("", "one more"), KvValue)
+    for _, sender in pending:
+        sender.reply(KvValue(1, b"1"))
+    assert {value.version for value in await asyncio.gather(*asks)} == {1}
+    node.data_layer.answer(KvGet, KvValue(2, b"2"))
+    assert (await worker.ask(KvGet("", "again"), KvValue)).version == 2
