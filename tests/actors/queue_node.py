@@ -1,4 +1,4 @@
-"""A LocalQueue between scripted actors, for its tests: publishing, workers over real socket pairs, what it describes."""
+"""A LocalQueue between scripted actors, for its tests: publishing, workers over real socket pairs, descriptions."""
 
 from __future__ import annotations
 
