@@ -28,7 +28,6 @@ def _default_data_dir() -> Path:
     return Path(base) / "actorfaas"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a node can be told. Immutable; `load` makes one."""

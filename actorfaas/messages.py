@@ -445,7 +445,7 @@ class QueueDescription(Message):
     workers: tuple[ConnectedWorker, ...]
 
 
-# --- one worker's connection: FunctionWorker ↔ LocalQueue ---------------------------------------------------------------
+# --- one worker's connection: FunctionWorker ↔ LocalQueue -------------------------------------------------------------
 
 
 @message(60)
@@ -490,7 +490,7 @@ class Task(Message):
 
 @message(63)
 class TaskResult(Message):
-    """FunctionWorker → LocalQueue: the handler returned; publish `payload` (JSON) to `topic` (the task's `next_topic`)."""
+    """FunctionWorker → LocalQueue: the handler returned; publish `payload` (JSON) to `topic`, its `next_topic`."""
 
     request_id: str
     topic: str
@@ -538,7 +538,7 @@ class Retire(Message):
     """LocalQueue → FunctionWorker: exit now; nothing is under way."""
 
 
-# --- templates and workers: ExecutionManager ↔ FunctionWorker supervisor -----------------------------------------------
+# --- templates and workers: ExecutionManager ↔ FunctionWorker supervisor ----------------------------------------------
 
 
 @struct
@@ -743,7 +743,7 @@ class SupervisorDescription(Message):
     templates: tuple[TemplateState, ...]
 
 
-# --- deployments: Frontend ↔ ExecutionManager ↔ DataLayer ----------------------------------------------------------------
+# --- deployments: Frontend ↔ ExecutionManager ↔ DataLayer -------------------------------------------------------------
 
 
 @message(100)
@@ -868,7 +868,7 @@ class Deployments(Message):
     deployments: tuple[DeploymentRecord, ...]
 
 
-# --- executions: Frontend ↔ ExecutionManager ↔ DataLayer -----------------------------------------------------------------
+# --- executions: Frontend ↔ ExecutionManager ↔ DataLayer --------------------------------------------------------------
 
 
 @message(120)
@@ -1092,7 +1092,7 @@ class IdempotencyClaim(Message):
     execution_id: str
 
 
-# --- functions' data: FunctionWorker → LocalQueue → DataLayer -----------------------------------------------------------
+# --- functions' data: FunctionWorker → LocalQueue → DataLayer ---------------------------------------------------------
 
 
 @message(140)
@@ -1150,7 +1150,7 @@ class KvKeys(Message):
     keys: tuple[str, ...]
 
 
-# --- function logs: FunctionWorker supervisor → DataLayer ← Frontend ----------------------------------------------------
+# --- function logs: FunctionWorker supervisor → DataLayer ← Frontend --------------------------------------------------
 
 
 @struct
@@ -1201,7 +1201,7 @@ class Logs(Message):
     after_seq: int
 
 
-# --- the pool as seen from outside: Frontend → ExecutionManager -----------------------------------------------------------
+# --- the pool as seen from outside: Frontend → ExecutionManager -------------------------------------------------------
 
 
 @struct
@@ -1234,13 +1234,13 @@ class PoolDescription(Message):
     wrong_guesses: int
 
 
-# --- template control: FunctionWorker supervisor ↔ template process -------------------------------------------------------
+# --- template control: FunctionWorker supervisor ↔ template process ---------------------------------------------------
 # A SOCK_SEQPACKET pair, one frame a packet; file descriptors travel beside the frame (SCM_RIGHTS).
 
 
 @message(180)
 class LoadBundle(Message):
-    """Supervisor → bundle template, first: import the bundle's entry module. `bare`: import nothing (its workers do)."""
+    """Supervisor → bundle template, first: import the bundle's entry module. `bare`: import nothing, its workers do."""
 
     bundle: BundleRef
     bare: bool
