@@ -92,7 +92,7 @@ class ExecutionManager(Actor):
         self._starts: dict[str, Sender] = {}
         self._listeners: list[Connection] = []
         self._told_routes: RoutesChanged | None = None
-        self._idle = asyncio.Event()
+        self._progress = asyncio.Event()
 
     async def set_up(self) -> None:
         """Facts about workers are taken from the first moment; the rest is loaded meanwhile."""
@@ -277,7 +277,7 @@ class ExecutionManager(Actor):
         else:
             self.executions.stored(execution_id, self.clock.monotonic_ns())
         self._flush()
-        self._idle.set()
+        self._progress.set()
 
     def _not_stored(self, execution_id: str, request: Message, code: str, detail: str) -> None:
         again = self.executions.not_stored(execution_id, code, detail, self.clock.monotonic_ns())
@@ -474,8 +474,10 @@ class ExecutionManager(Actor):
     # --- stopping -----------------------------------------------------------------------------------------------------
 
     async def drain(self, deadline_s: float) -> None:
-        """Admit nothing more; executions run on while there is time, and what they did is journalled."""
+        """Admit nothing more; states under way may end, and what happened is journalled."""
         self._accepting = False
-        while self.executions.running() or self.executions.unconfirmed():
-            self._idle.clear()
-            await self._idle.wait()
+        self.executions.pause(self.clock.monotonic_ns())
+        self._flush()
+        while not self.executions.is_settled():
+            self._progress.clear()
+            await self._progress.wait()

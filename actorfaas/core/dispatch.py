@@ -90,14 +90,16 @@ class Dispatch(Recruiting):
             pool.release_asked = 0
 
     def supervisor_lost(self) -> None:
-        """The supervisor has gone: nothing it was starting will come; its workers die with their templates."""
+        """The supervisor has gone: nothing it was starting will come, and its workers die with their templates.
+
+        The LocalQueue may tell of their deaths only after the supervisor is back; so they count as lost at once.
+        """
         self._connected = False
         for pool in self.pools.values():
             pool.ready = False
             pool.starts.clear()
             for worker in list(pool.workers.values()):
-                if worker.phase == lifecycle.REPORTING:
-                    self._remove(pool, worker, platform=True)
+                self._remove(pool, worker, platform=True)
 
     def adopt(self, found: Iterable[ConnectedWorker], now_ns: int) -> None:
         """Workers that the LocalQueue has already, after a restart of this actor.
@@ -274,8 +276,8 @@ class Dispatch(Recruiting):
             return
         pool = self.pools[worker.function_topic]
         self._remove(pool, worker, platform=False)
-        self._settle(pool, now_ns)
         self._serve_starved(now_ns)
+        self._settle(pool, now_ns)
 
     def released(self, worker_topic: str, topic: str, now_ns: int) -> None:
         """A worker is no longer lent to `topic`; with topic "": its armed task was released before it came."""

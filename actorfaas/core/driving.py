@@ -61,6 +61,7 @@ class Driver:
         self._all: dict[str, Execution] = {}
         self._alarms: list[tuple[int, str]] = []
         self._backlog_bytes = 0
+        self._is_pausing = False
         self._given_up: dict[str, str] = {}
 
     def _perform(self, execution: Execution, instructions: Iterable[Instruction], now_ns: int) -> None:
@@ -81,7 +82,7 @@ class Driver:
                     self._finish(execution, error, cause, payload, now_ns)
 
     def _run(self, execution: Execution, task: Task, attempt: int, payload: bytes, now_ns: int) -> None:
-        if execution.history.is_standard and self._backlog_bytes > BACKLOG_BYTES:
+        if self._is_behind(execution):
             execution.parked = (task, attempt, payload)
             return
         ahead = execution.ahead
@@ -165,7 +166,8 @@ class Driver:
         self._arm(execution, known)
 
     def _is_behind(self, execution: Execution) -> bool:
-        return execution.history.is_standard and self._backlog_bytes > BACKLOG_BYTES
+        """Whether no further state may begin now: the journal is too long, or the node stops."""
+        return execution.history.is_standard and (self._is_pausing or self._backlog_bytes > BACKLOG_BYTES)
 
     def _arm(self, execution: Execution, known: int) -> None:
         """Arm the granted reservations from position `known` on, the last first, and tell the one before them."""

@@ -229,6 +229,8 @@ class Executions(Progress):
                 self._store(execution)
 
     def _unpark(self, now_ns: int) -> None:
+        if self._is_pausing:
+            return
         for execution in list(self._all.values()):
             if execution.parked is not None:
                 (task, attempt, payload), execution.parked = execution.parked, None
@@ -274,9 +276,20 @@ class Executions(Progress):
         """Executions that have not ended."""
         return sum(not execution.ended for execution in self._all.values())
 
-    def unconfirmed(self) -> int:
-        """Executions whose history the DataLayer has not confirmed to the end of what is known."""
-        return sum(e.history.is_busy for e in self._all.values())
+    def pause(self, now_ns: int) -> None:
+        """The node stops: standard executions begin no further state; a restart continues them."""
+        self._is_pausing = True
+        for execution in list(self._all.values()):
+            if execution.history.is_standard:
+                self._drop_ahead(execution, 0, now_ns)
+        self.settle(now_ns)
+
+    def is_settled(self) -> bool:
+        """Once paused: whether nothing runs any more and everything that happened is journalled."""
+        return all(
+            execution.current is None and execution.history.is_standard and not execution.history.is_busy
+            for execution in self._all.values()
+        )
 
     def execution(self, execution_id: str) -> Execution | None:
         """A running execution, or one whose result is not stored yet."""

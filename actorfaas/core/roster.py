@@ -69,7 +69,17 @@ class Roster:
                 raise InvariantViolation(f"{pool.topic}: requests wait, there is room, and nothing is started")
 
     def _room(self, pool: Pool) -> int:
-        return min(pool.concurrency - pool.size, self._max_workers - self.total())
+        """How many instances may be added; a starved pool that has none at all comes before one that has some."""
+        free = self._max_workers - self.total()
+        if self._starved and pool.staying() > 0:
+            free -= sum(self._is_destitute(topic) for topic in self._starved if topic != pool.topic)
+        return min(pool.concurrency - pool.size, free)
+
+    def _is_destitute(self, topic: str) -> bool:
+        pool = self.pools.get(topic)
+        if pool is None or not pool.ready or pool.not_before_ns:
+            return False
+        return pool.staying() == 0 and pool.size < pool.concurrency
 
     def _worker(self, worker_topic: str) -> Worker | None:
         pool = self.pools.get(worker_topic.rpartition("_")[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from actorfaas.actors.execution_manager import ExecutionManager
@@ -348,3 +350,27 @@ async def test_an_idle_worker_is_lent_back_to_its_topic(node: Node) -> None:
     worker = await node.report("a@1")
     lent = await node.queue.expect(Subscribe)
     assert (lent.worker_topic, lent.topic) == (worker, "a@1")
+
+
+async def test_stopping_lets_the_state_under_way_end_and_be_journalled(node: Node) -> None:
+    node.store.answer(CreateExecution, Done())
+    await node.deploy()
+    await node.report("a@1")
+    await node.start("ab")
+    task = await node.queue.expect(AssignTask, lambda one: not one.armed)
+    stopping = node.frontend.spawn(node.kit.stop(node.manager, 10.0), "stop")
+    await asyncio.sleep(0)  # its first step
+    with pytest.raises(RequestRefused) as refused:
+        await node.start("ab", "e2")
+    assert refused.value.code == "stopping"
+    node.finished(task, b"2")
+    while "TaskSucceeded" not in [event.type for event in (await _appended(node)).events]:
+        pass
+    await stopping
+    assert node.queue.received(AssignTask) == [], "another state began"
+
+
+async def _appended(node: Node) -> AppendHistory:
+    message, ask = await node.store.expect_ask(AppendHistory)
+    ask.reply(Done())
+    return message

@@ -161,6 +161,7 @@ class World:
         self.store: dict[str, Stored] = {}
         self.store_is_up = True
         self.start_fails = False
+        self.started_at: list[int] = []
         self.instances: dict[str, Instance] = {}
         self.answers: dict[str, Message] = {}
         self.ended: list[Ended] = []
@@ -387,10 +388,12 @@ class World:
                 raise AssertionError(f"{message} is not for the supervisor")
 
     def _fork(self, topic: str, kind: str) -> None:
+        self.started_at.append(self.now)
         if self.start_fails:
             self.queues["from_supervisor"].append(WorkerStartFailed(topic, kind, "no memory"))
             return
         pid = next(self.pids)
+        self.now += 1_000
         name = f"{topic}_{pid}"
         instance = Instance(Peer(name), name, topic, pid)
         self.instances[name] = instance

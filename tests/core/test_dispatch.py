@@ -1,0 +1,246 @@
+"""Pool policy: who gets which worker, when pools grow and shrink. Against the real core of the LocalQueue."""
+
+from __future__ import annotations
+
+import itertools
+
+from actorfaas.messages import (
+    ConnectedWorker,
+    InvocationFailed,
+    InvocationResult,
+    KillWorker,
+    RetireWorker,
+    Subscribe,
+)
+from tests.core.world import World, chain, function, workflow
+
+
+def make(*functions: object, max_workers: int = 64) -> World:
+    world = World(max_workers=max_workers)
+    world.deploy(
+        *functions,  # type: ignore[arg-type]  # FunctionSpecs
+        workflows=(workflow("ab", chain("a", "b")), workflow("b_only", chain("b"))) if len(functions) > 1 else (),
+    )
+    return world
+
+
+def workers_of(world: World, topic: str) -> list[str]:
+    return sorted(name for name, one in world.instances.items() if one.function_topic == topic)
+
+
+def serve(world: World, request: str) -> InvocationResult:
+    world.run()
+    result = world.published[request]
+    assert isinstance(result, InvocationResult), result
+    return result
+
+
+def test_warm_instances_live_from_the_deployment_on_and_are_lent_to_their_topic() -> None:
+    world = make(function("a", warm=2))
+    world.settle()
+    assert len(workers_of(world, "a@1")) == 2
+    world.advance(1.0)
+    world.settle()
+    world.publish("a@1", "r1")
+    assert len(world.busy()) == 1, "a lent worker is given a request without the ExecutionManager"
+    assert serve(world, "r1").payload == b"2"
+
+
+def test_no_more_instances_start_than_requests_wait() -> None:
+    world = make(function("a", warm=0, concurrency=10))
+    for number in range(3):
+        world.publish("a@1", f"r{number}")
+    world.advance(0.006)
+    world.settle()
+    assert len(workers_of(world, "a@1")) == 3
+    assert {serve(world, f"r{n}").start_kind for n in range(3)} == {"fork"}
+
+
+def test_a_pool_grows_to_its_concurrency_and_no_further() -> None:
+    world = make(function("a", concurrency=4))
+    for number in range(20):
+        world.publish("a@1", f"r{number}")
+    for _ in range(5):
+        world.settle()
+        world.advance(0.1)
+    assert len(workers_of(world, "a@1")) == 4
+    world.run()
+    assert all(isinstance(result, InvocationResult) for result in world.published.values())
+
+
+def test_members_unused_for_the_idle_timeout_go_down_to_warm() -> None:
+    world = make(function("a", concurrency=6, warm=1, idle_timeout_s=5.0))
+    for number in range(6):
+        world.publish("a@1", f"r{number}")
+        world.advance(0.006)
+        world.settle()
+    assert len(workers_of(world, "a@1")) == 6
+    world.run()
+    for _ in range(4):
+        world.advance(1.0)
+        world.run()
+    assert len(workers_of(world, "a@1")) == 6
+    for _ in range(8):
+        world.advance(1.0)
+        world.run()
+    assert len(workers_of(world, "a@1")) == 1
+
+
+def test_members_in_use_are_kept() -> None:
+    world = make(function("a", concurrency=6, warm=0, idle_timeout_s=3.0))
+    for second in range(12):
+        for one in range(2):
+            world.publish("a@1", f"r{second}-{one}")
+        world.advance(0.006)
+        world.run()
+        world.advance(1.0)
+        world.run()
+    assert len(workers_of(world, "a@1")) == 2
+
+
+def test_fork_and_cold_get_exactly_one_instance_a_request_which_then_ends() -> None:
+    world = make(function("a", warm=0))
+    for number, kind in enumerate(("fork", "cold", "fork")):
+        world.publish(f"a@1!{kind}", f"r{number}")
+    world.settle()
+    assert len(workers_of(world, "a@1")) == 3
+    world.run()
+    kinds = [serve(world, f"r{number}").start_kind for number in range(3)]
+    assert kinds == ["fork", "cold", "fork"]
+    assert workers_of(world, "a@1") == []
+
+
+def test_a_full_node_takes_idle_workers_of_other_functions() -> None:
+    world = make(function("a", warm=2), function("b", warm=0), max_workers=2)
+    world.settle()
+    world.advance(1.0)
+    world.publish("b@1", "r1")
+    for _ in range(3):
+        world.advance(0.1)
+        world.settle()
+    assert serve(world, "r1").payload == b"2"
+    assert len(world.instances) <= 2
+
+
+def test_a_full_node_lets_a_busy_pool_give_up_a_member() -> None:
+    world = make(function("a", warm=0), function("b", warm=0), max_workers=2)
+    for number in range(2):
+        world.publish("a@1", f"a{number}")
+    world.advance(0.006)
+    world.settle()
+    world.publish("b@1", "b0")
+    for number in range(30):
+        world.publish("a@1", f"more{number}")
+        world.advance(0.2)
+        world.settle()
+        for topic in world.busy()[:1]:
+            world.finish(topic)
+        world.settle()
+    assert isinstance(world.published["b0"], InvocationResult) or any("b@1" in topic for topic in world.busy())
+
+
+def test_requests_fail_when_workers_do_not_start_and_work_again_later() -> None:
+    world = make(function("a", warm=0))
+    world.start_fails = True
+    world.publish("a@1", "r1")
+    for _ in range(20):
+        world.advance(0.2)
+        world.settle()
+    failed = world.published["r1"]
+    assert isinstance(failed, InvocationFailed)
+    assert failed.reason == "unavailable"
+    world.start_fails = False
+    world.publish("a@1", "r2")
+    for _ in range(30):
+        world.advance(0.2)
+        world.settle()
+    assert serve(world, "r2").payload == b"2"
+
+
+def test_failing_starts_are_tried_again_with_growing_pauses() -> None:
+    world = make(function("a", warm=0))
+    world.start_fails = True
+    world.publish("a@1", "r1")
+    for _ in range(150):
+        world.advance(0.02)
+        world.settle()
+    pauses = [after - before for before, after in itertools.pairwise(world.started_at)]
+    assert len(pauses) == 2, "after the third failure nothing waits any more"
+    assert pauses[1] > pauses[0] >= 100_000_000
+
+
+def test_a_state_that_waits_gets_a_worker_that_another_had_reserved() -> None:
+    world = make(function("a"), function("b", concurrency=1))
+    world.settle()
+    world.start("ab", "first")
+    world.settle()
+    assert world.executions.guesses.reservations == 1
+    world.start("b_only", "second")
+    world.settle()
+    assert any("b@1" in topic for topic in world.busy()), "the reservation did not make way"
+    assert world.executions.guesses.wrong == 1
+    world.run()
+    assert world.outcome("first") == ("succeeded", b"2")
+    assert world.outcome("second") == ("succeeded", b"1")
+
+
+def test_a_state_waits_for_a_new_instance_rather_than_taking_the_next_of_another() -> None:
+    world = make(function("a"), function("b", concurrency=2))
+    world.settle()
+    world.start("ab", "first")
+    world.settle()
+    world.start("b_only", "second")
+    world.settle()
+    assert world.executions.guesses.wrong == 0
+    assert len(workers_of(world, "b@1")) == 2
+
+
+def test_executions_take_idle_lent_workers_back() -> None:
+    world = make(function("a"), function("b"))
+    world.settle()
+    world.advance(1.0)
+    world.settle()
+    world.start("ab", "e1")
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+    assert len(world.instances) == 2, "nothing had to be started"
+
+
+def test_plain_calls_and_executions_share_a_single_worker() -> None:
+    world = make(function("a", concurrency=1), function("b"))
+    for number in range(5):
+        world.publish("a@1", f"r{number}")
+        world.start("ab", f"e{number}")
+    for _ in range(60):
+        world.run()
+        world.advance(0.1)
+    assert all(isinstance(result, InvocationResult) for result in world.published.values())
+    assert {world.outcome(f"e{number}")[0] for number in range(5)} == {"succeeded"}
+
+
+def test_adopted_workers_go_on_unless_they_had_a_task_of_the_manager_before() -> None:
+    world = make(function("a"))
+    world.dispatch.effects.clear()
+    found = [
+        ConnectedWorker("a@1_1", "a@1", 1, "fork", "a@1", "busy", "r", "", 1, 0),
+        ConnectedWorker("a@1_2", "a@1", 2, "fork", "", "idle", "", "", 1, 0),
+        ConnectedWorker("a@1_3", "a@1", 3, "fork", "", "armed", "t", "e", 1, 0),
+        ConnectedWorker("old@1_4", "old@1", 4, "fork", "", "idle", "", "", 1, 0),
+    ]
+    world.dispatch.adopt(found, world.now)
+    messages = [effect.message for effect in world.dispatch.effects]  # type: ignore[union-attr]  # all are Tells
+    assert KillWorker("a@1", 3, "stuck") in messages
+    assert RetireWorker("old@1_4") in messages
+    assert not [message for message in messages if isinstance(message, Subscribe)]
+    states = {state.worker_topic: state.held_by for state in world.dispatch.describe(world.now)}
+    assert states == {"a@1_1": "a@1", "a@1_2": "", "a@1_3": ""}
+
+
+def test_workers_that_ended_unheard_are_forgotten() -> None:
+    world = make(function("a", warm=1))
+    world.settle()
+    (worker,) = world.instances
+    del world.instances[worker]
+    world.now += 11_000_000_000
+    world.dispatch.reconcile(set(), world.now, world.now)
+    assert worker not in world.dispatch.pools["a@1"].workers
