@@ -31,6 +31,8 @@ from actorfaas.templates.pipes import PipeReader
 from actorfaas.templates.processes import Process
 from actorfaas.worker.launch import cold_command
 
+_RESULT_BUFFER_BYTES = 1024 * 1024
+
 FORK = "fork"
 COLD = "cold"
 _FORKS_UNDER_WAY = 16
@@ -321,6 +323,8 @@ class Instances:
 def _make_ends() -> tuple[_Ends, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # room for a large result, so that the worker writes it at once instead of waiting for every read
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _RESULT_BUFFER_BYTES)
         return _Ends(ours, OutputPipes()), theirs
     except OSError:
         ours.close()
