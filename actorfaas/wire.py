@@ -25,7 +25,7 @@ from actorfaas.errors import FrameTooLarge, MalformedFrame
 from actorfaas.messages import MESSAGES, Message
 
 PROTOCOL_VERSION = 1
-MAX_HEADER_BYTES = 16 * 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 
 _LENGTHS = _struct.Struct("!II")
