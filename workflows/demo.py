@@ -7,6 +7,7 @@ was wrong.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -20,9 +21,10 @@ from rich.table import Table
 from actorfaas.testing import running_node
 
 EXAMPLES = Path(__file__).resolve().parent
-LONGEST_RESULT = 60
+LONGEST_RESULT = 80
+WIDTH = 96
 
-console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+console = Console(width=None if sys.stdout.isatty() and Console().width < WIDTH else WIDTH, highlight=False)
 
 
 class WrongAnswer(AssertionError):
@@ -46,14 +48,38 @@ def deploy(url: str, name: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     expect(done.returncode == 0, f"deploying {name} failed: {done.stderr}")
     deployed = json.loads(done.stdout)
-    what = ", ".join([*deployed["workflows"], *deployed["functions"]])
-    console.print(f"  [green]deployed[/green] {name} in {time.perf_counter() - started:.1f} s: [dim]{what}[/dim]")
+    what = f"{counted(deployed['functions'], 'function')}, {counted(deployed['workflows'], 'workflow')}"
+    console.print(f"  [green]deployed[/green] {name:<16} {time.perf_counter() - started:4.1f} s   [dim]{what}[/dim]")
+
+
+def counted(names: list[str], noun: str) -> str:
+    """How many there are: `1 workflow`, `5 functions`."""
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
 
 
 def short(value: object) -> str:
     """A result as one line of text."""
     text = json.dumps(value)
-    return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]}… ({len(text):,} bytes)"
+    return text if len(text) <= LONGEST_RESULT else f"{text[: LONGEST_RESULT - 1]}…"
+
+
+def timings(response: httpx.Response) -> list[str]:
+    """`Server-Timing` as a table's cells: the kind of instance, then queue, start and run in milliseconds."""
+    header = response.headers["Server-Timing"]
+    durations = dict(re.findall(r"(\w+);dur=([0-9.]+)", header))
+    kind = re.search(r'start;[^,]*desc="(\w+)"', header)
+    expect(kind is not None and durations.keys() >= {"queue", "start", "run"}, f"Server-Timing: {header}")
+    return [kind[1] if kind else "", *(f"{float(durations[name]):.3f}" for name in ("queue", "start", "run"))]
+
+
+def timed_table(title: str, first: str) -> Table:
+    """A table whose first column is followed by those of `timings`."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, no_wrap=True)
+    table.add_column("instance", no_wrap=True)
+    for column in ("queue ms", "start ms", "run ms"):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def run_workflow(http: httpx.Client, name: str, value: object, rounds: int = 5) -> Any:  # the workflow's own result
@@ -83,30 +109,28 @@ def show_states(name: str, execution: dict[str, Any]) -> None:
 
 
 def call_functions(http: httpx.Client) -> None:
-    """Every function of functionbench once, with the time that Server-Timing reports."""
-    table = Table(title="functions, one warm call each", title_justify="left")
-    for column in ("function", "Server-Timing", "result"):
-        table.add_column(column)
+    """Every function of functionbench, the second call with the time that Server-Timing reports."""
+    table = timed_table("functions, one warm call each", "function")
+    table.add_column("result", no_wrap=True, overflow="ellipsis", max_width=33)
     for path in sorted((EXAMPLES / "functionbench" / "inputs").glob("*-a.json")):
         name = path.stem.removesuffix("-a")
         for _ in range(2):
             response = http.post(f"/v1/invoke/{name}", content=path.read_bytes())
             expect(response.status_code == 200, f"{name}: {response.status_code} {response.text}")
-        table.add_row(name, response.headers["Server-Timing"], short(response.json()))
+        table.add_row(name, *timings(response), short(response.json()))
     console.print(table)
 
 
 def compare_strategies(http: httpx.Client) -> None:
     """The same call with every way to get an instance."""
-    table = Table(title="one call of `hello`, by strategy", title_justify="left")
-    for column in ("strategy", "milliseconds", "Server-Timing"):
-        table.add_column(column)
+    table = timed_table("one call of hello with each strategy", "strategy")
+    table.add_column("seen by the caller ms", justify="right")
     for strategy in ("resident", "fork", "cold"):
         started = time.perf_counter()
         response = http.post("/v1/invoke/hello", json={"name": "Ada"}, headers={"Actorfaas-Strategy": strategy})
         elapsed_ms = (time.perf_counter() - started) * 1000
         expect(response.json() == "Hello, Ada!", f"hello with {strategy}: {response.text}")
-        table.add_row(strategy, f"{elapsed_ms:.2f}", response.headers["Server-Timing"])
+        table.add_row(strategy, *timings(response), f"{elapsed_ms:.2f}")
     console.print(table)
 
 
@@ -118,7 +142,8 @@ def run_asynchronously(http: httpx.Client) -> None:
     location = response.headers["Location"]
     execution = http.get(location, params={"wait": 10}).json()
     expect(execution["status"] == "succeeded", f"asynchronous execution: {execution}")
-    console.print(f"asynchronous: 202, {location} → {execution['status']} {short(execution['output'])}")
+    console.print(f"asynchronous     202 {location}")
+    console.print(f"                 → {execution['status']} {short(execution['output'])}")
 
 
 def show_a_failure(http: httpx.Client) -> None:
@@ -127,14 +152,14 @@ def show_a_failure(http: httpx.Client) -> None:
     problem = response.json()
     expect(response.status_code == 500, f"rejected order: {response.status_code} {response.text}")
     expect(problem["error_type"] == "OrderRejected", f"rejected order: {problem}")
-    console.print(f"a failing state: {response.status_code} {problem['error_type']}: {problem['detail']}")
+    console.print(f"a failing state  {response.status_code} {problem['error_type']}: {problem['detail']}")
 
 
 def show_logs(http: httpx.Client) -> None:
     """What one function logged, with the execution it belongs to."""
     lines = http.get("/v1/logs", params={"function": "charge_card", "wait": 5, "limit": 1}).json()["lines"]
     expect(bool(lines), "charge_card logged nothing")
-    console.print(f"log of charge_card: {lines[0]['text']}  [dim]({lines[0]['execution_id']})[/dim]")
+    console.print(f"a log line       charge_card: {lines[0]['text']}")
 
 
 def tour(url: str) -> None:
@@ -158,7 +183,7 @@ def tour(url: str) -> None:
         show_a_failure(http)
         show_logs(http)
         workers = http.get("/v1/workers").json()["workers"]
-        console.print(f"{len(workers)} live instances on this node")
+        console.print(f"instances        {len(workers)} alive on this node")
 
 
 def main() -> int:
