@@ -111,7 +111,7 @@ def show_states(name: str, execution: dict[str, Any]) -> None:
 def call_functions(http: httpx.Client) -> None:
     """Every function of functionbench, the second call with the time that Server-Timing reports."""
     table = timed_table("functions, one warm call each", "function")
-    table.add_column("result", no_wrap=True, overflow="ellipsis", max_width=33)
+    table.add_column("result", no_wrap=True, overflow="ellipsis", max_width=32)
     for path in sorted((EXAMPLES / "functionbench" / "inputs").glob("*-a.json")):
         name = path.stem.removesuffix("-a")
         for _ in range(2):
