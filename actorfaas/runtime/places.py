@@ -79,7 +79,8 @@ class NodeLock:
     """One node for each data folder, and for each run folder. An async context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        self._paths = (settings.data_dir / "node.lock", settings.run_path / "node.lock")
+        both = (settings.data_dir / "node.lock", settings.run_path / "node.lock")
+        self._paths = tuple(dict.fromkeys(both))  # once, when the sockets are to be in the data folder itself
         self._fds: list[int] = []
 
     @property
