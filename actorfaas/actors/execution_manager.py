@@ -18,8 +18,9 @@ from contextlib import suppress
 from typing import ClassVar
 
 from actorfaas.actors.deploying import Deployer
+from actorfaas.actors.recovering import Away, Recovery
 from actorfaas.config import Settings
-from actorfaas.core.catalogue import Catalogue, Version
+from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Declare, Effect, Ended, Store, TakeBack, Tell
 from actorfaas.core.executions import Executions
@@ -28,14 +29,11 @@ from actorfaas.messages import (
     CancelExecution,
     Deploy,
     DescribePool,
-    DescribeQueue,
     Done,
     GetRoutes,
     LeaseExpired,
-    ListUnfinished,
     Message,
     PoolDescription,
-    QueueDescription,
     Refused,
     RemoveApp,
     Rollback,
@@ -47,8 +45,6 @@ from actorfaas.messages import (
     TemplateRestarted,
     TopicDemand,
     TopicUsage,
-    Unfinished,
-    UnfinishedExecution,
     Unsubscribe,
     WorkerDetached,
     WorkerExited,
@@ -63,11 +59,8 @@ NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 
 TICK_S = 1.0
-RETRY_S = 0.2
 RECONCILE_TICKS = 15
 """Every so many ticks the workers are compared with what the LocalQueue has."""
-
-Away = (PeerUnavailable, AskTimeout, RequestRefused)
 
 
 class ExecutionManager(Actor):
@@ -83,10 +76,9 @@ class ExecutionManager(Actor):
         self.executions = Executions(self.dispatch, look_ahead=settings.look_ahead, boot=os.urandom(3).hex())
         self.catalogue = Catalogue(settings.default_timeout_s)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
-        self._accepting = False
-        self._loaded = asyncio.Event()
+        self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
+        self._draining = False
         self._sooner = asyncio.Event()
-        self._sync = asyncio.Event()
         self._sleeping_until_ns = 0
         self._ticks = 0
         self._starts: dict[str, Sender] = {}
@@ -97,9 +89,9 @@ class ExecutionManager(Actor):
     async def set_up(self) -> None:
         """Facts about workers are taken from the first moment; the rest is loaded meanwhile."""
         self._read_wall_clock()
-        self.spawn(self._load(), "load")
+        self.spawn(self.recovery.load(), "load")
         self.spawn(self._watch_time(), "time")
-        self.spawn(self._keep_in_sync(), "sync")
+        self.spawn(self.recovery.keep_in_sync(), "sync")
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -171,7 +163,7 @@ class ExecutionManager(Actor):
         if connection.actor == "data_layer":
             self.executions.data_layer_connected()
         else:
-            self._sync.set()
+            self.recovery.needed.set()
         self._flush()
 
     def peer_disconnected(self, connection: Connection) -> None:
@@ -204,9 +196,9 @@ class ExecutionManager(Actor):
         self.executions.start(start, plan, now_ns)
 
     def _start_refusal(self, start: StartExecution) -> Refused | None:
-        if self._stopping or (self._loaded.is_set() and not self._accepting):
+        if self._draining:
             return Refused("stopping", "the node is stopping", True, 1.0)
-        if not self._loaded.is_set():
+        if not self.recovery.loaded.is_set():
             return Refused("unavailable", "the ExecutionManager is starting", True, 1.0)
         if start.durability == "standard" and not self.is_connected("data_layer"):
             return Refused("unavailable", "the DataLayer is restarting, nothing can be stored", True, 1.0)
@@ -224,9 +216,8 @@ class ExecutionManager(Actor):
         version = self.catalogue.versions.get((ended.app, ended.version))
         if version is not None:
             version.running -= 1
-        self.log.info(
-            "execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None
-        )
+        log = self.log.info if ended.error else self.log.debug
+        log("execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None)
 
     def _describe(self, now_ns: int) -> PoolDescription:
         guesses = self.executions.guesses
@@ -300,7 +291,7 @@ class ExecutionManager(Actor):
 
     async def _deploy(self, wanted: Deploy | Rollback | RemoveApp, sender: Sender) -> None:
         try:
-            await asyncio.wait_for(self._loaded.wait(), self.settings.ask_timeout_s)
+            await asyncio.wait_for(self.recovery.loaded.wait(), self.settings.ask_timeout_s)
             match wanted:
                 case Deploy():
                     sender.reply(await self.deployer.deploy(wanted))
@@ -316,7 +307,7 @@ class ExecutionManager(Actor):
             sender.refuse("unavailable", detail, retryable=True, retry_after_s=1.0)
 
     async def _send_routes(self, sender: Sender) -> None:
-        await self._loaded.wait()
+        await self.recovery.loaded.wait()
         sender.reply(RoutesChanged(self.catalogue.routes()))
         if sender.connection not in self._listeners:
             self._listeners.append(sender.connection)
@@ -324,100 +315,12 @@ class ExecutionManager(Actor):
     def _changed(self) -> None:
         """Deployments or templates changed: tell the Frontends when routes differ, and act on what pools decided."""
         routes = RoutesChanged(self.catalogue.routes())
-        if self._loaded.is_set() and routes != self._told_routes:
+        if self.recovery.loaded.is_set() and routes != self._told_routes:
             self._told_routes = routes
             for connection in self._listeners:
                 connection.tell(routes)
         self.executions.settle(self.clock.monotonic_ns())
         self._flush()
-
-    # --- after a restart: of this actor, or of another ----------------------------------------------------------------
-
-    async def _load(self) -> None:
-        """Picture what is in service, then continue what was running."""
-        unfinished: list[UnfinishedExecution] = []
-        while True:
-            try:
-                await self.wait_for_peer("data_layer")
-                await self.deployer.load()
-                unfinished = await self._unfinished()
-                for one in unfinished:
-                    await self.deployer.load_version(one.app, one.version)
-                break
-            except Away as error:
-                self.log.warning("deployments cannot be loaded yet", error=str(error))
-                await asyncio.sleep(RETRY_S)
-        for version in self.catalogue.versions.values():
-            for topic, spec in version.topics():
-                self.dispatch.add_pool(topic, spec)
-        for one in unfinished:
-            self._resume(one)
-        self._accepting = True
-        self._loaded.set()
-        self._sync.set()
-        self._changed()
-        self.log.info("deployments loaded", versions=len(self.catalogue.versions), executions=len(unfinished))
-
-    async def _unfinished(self) -> list[UnfinishedExecution]:
-        """What is to be continued; it comes in pages, so that an answer fits into a frame."""
-        page = await self.ask("data_layer", ListUnfinished(), Unfinished)
-        found = list(page.executions)
-        while page.next_after:
-            page = await self.ask("data_layer", ListUnfinished(page.next_after), Unfinished)
-            found += page.executions
-        return found
-
-    def _resume(self, found: UnfinishedExecution) -> None:
-        version = self.catalogue.versions.get((found.app, found.version))
-        plan = None if version is None else version.plans.get(found.name)
-        now_ns = self.clock.monotonic_ns()
-        if version is not None:
-            version.running += 1
-        if plan is None:
-            self.executions.abort_unknown(found)
-            return
-        self.executions.resume(found, plan, now_ns)
-
-    async def _keep_in_sync(self) -> None:
-        """Whenever the LocalQueue or the supervisor is new: declare, start, adopt. Until it has worked."""
-        await self._loaded.wait()
-        while True:
-            await self._sync.wait()
-            self._sync.clear()
-            try:
-                await self.wait_for_peer("local_queue")
-                await self.wait_for_peer("fw_supervisor")
-                await self._synchronise()
-            except Away as error:
-                self.log.warning("not in service yet", error=str(error))
-                await asyncio.sleep(RETRY_S)
-                self._sync.set()
-
-    async def _synchronise(self) -> None:
-        queue = await self.ask("local_queue", DescribeQueue(), QueueDescription)
-        now_ns = self.clock.monotonic_ns()
-        self.dispatch.adopt(queue.workers, now_ns)
-        for topic in queue.topics:
-            self.dispatch.note_waiting(topic.topic, topic.waiting)
-        versions = list(self.catalogue.versions.values())
-        started = [self.spawn(self._start_again(version), "start again") for version in versions]
-        self.dispatch.connected(now_ns)
-        self.executions.settle(now_ns)
-        self._flush()
-        await asyncio.gather(*started)
-
-    async def _start_again(self, version: Version) -> None:
-        """Start one version's templates after a restart. One that fails now has no workers to wait for."""
-        try:
-            await self.deployer.start(version)
-        except RequestRefused as error:
-            self.log.error("a version cannot be started", app=version.app, version=version.version, error=error.detail)
-            for topic, _ in version.topics():
-                if not self.dispatch.pools[topic].ready:
-                    self.dispatch.cannot_start(topic, error.detail)
-            self._changed()
-        except (PeerUnavailable, AskTimeout):
-            self._sync.set()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -441,32 +344,22 @@ class ExecutionManager(Actor):
                 if now_ns >= regular_ns:
                     last_ns = now_ns
                     self._every_second(now_ns)
-                self.dispatch.tick(now_ns)
+                elif (self.dispatch.next_due_ns() or now_ns + 1) <= now_ns:
+                    self.dispatch.tick(now_ns)
                 self.executions.tick(now_ns)
                 self._flush()
 
     def _every_second(self, now_ns: int) -> None:
+        self.dispatch.tick(now_ns)
         self._read_wall_clock()
         self._ticks += 1
         if self.is_connected("data_layer"):
             self.executions.data_layer_connected()
-        if self._loaded.is_set() and not self._stopping:
+        if self.recovery.loaded.is_set() and not self._draining:
             for version in self.deployer.to_stop():
                 self.spawn(self.deployer.stop_when_quiet(version), "stop version")
         if self._ticks % RECONCILE_TICKS == 0 and self.dispatch.is_connected:
-            self.spawn(self._reconcile(), "reconcile")
-
-    async def _reconcile(self) -> None:
-        """Forget workers that ended unheard: correctness must not hang on every message having arrived."""
-        asked_ns = self.clock.monotonic_ns()
-        try:
-            queue = await self.ask("local_queue", DescribeQueue(), QueueDescription)
-        except Away:
-            return
-        now_ns = self.clock.monotonic_ns()
-        self.dispatch.reconcile({one.worker_topic for one in queue.workers}, asked_ns, now_ns)
-        self.executions.settle(now_ns)
-        self._flush()
+            self.spawn(self.recovery.reconcile(), "reconcile")
 
     def _read_wall_clock(self) -> None:
         self.executions.offset_ms = self.clock.wall_ms() - self.clock.monotonic_ns() // NS_PER_MS
@@ -475,7 +368,7 @@ class ExecutionManager(Actor):
 
     async def drain(self, deadline_s: float) -> None:
         """Admit nothing more; states under way may end, and what happened is journalled."""
-        self._accepting = False
+        self._draining = True
         self.executions.pause(self.clock.monotonic_ns())
         self._flush()
         while not self.executions.is_settled():

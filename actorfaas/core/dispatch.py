@@ -70,6 +70,7 @@ class Dispatch(Recruiting):
         if pool is not None:
             pool.ready = ready
             if ready:
+                pool.broken = ""
                 pool.failures = 0
                 pool.not_before_ns = 0
                 self._settle(pool, now_ns)
@@ -352,8 +353,10 @@ class Dispatch(Recruiting):
 
     def cannot_start(self, topic: str, detail: str) -> None:
         """A function's template cannot be made: what waits for it fails, unless workers that are alive serve it."""
-        if topic in self.pools:
-            self._give_up(self.pools[topic], detail)
+        pool = self.pools.get(topic)
+        if pool is not None and not pool.ready:
+            pool.broken = detail
+            self._give_up(pool, detail)
 
     def reconcile(self, known: set[str], asked_ns: int, now_ns: int) -> None:
         """Forget workers that the LocalQueue did not have at `asked_ns` although they had reported before."""

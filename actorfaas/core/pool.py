@@ -77,7 +77,10 @@ class Start:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """One function version's workers and who waits for them."""
+    """One function version's workers and who waits for them.
+
+    `ready`: its template can start workers. `broken`: why the template cannot be made at all, else "".
+    """
 
     topic: str
     concurrency: int
@@ -85,6 +88,7 @@ class Pool:
     warm: int
     idle_timeout_ns: int
     ready: bool = False
+    broken: str = ""
     workers: dict[str, Worker] = field(default_factory=dict)
     idle: dict[str, Worker] = field(default_factory=dict)
     lent: dict[str, Worker] = field(default_factory=dict)

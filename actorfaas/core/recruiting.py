@@ -50,6 +50,9 @@ class Recruiting(Roster):
         self._hand_out(pool, now_ns)
         if not self._connected:
             return
+        if pool.broken:
+            self._give_up(pool, pool.broken)
+            return
         if pool.short() > 0:
             self._recruit(pool, now_ns)
         for kind in pool.fresh_claims:

@@ -19,6 +19,7 @@ STATES_ALL = "States.ALL"
 STATES_TASK_FAILED = "States.TaskFailed"
 STATES_TIMEOUT = "States.Timeout"
 STATES_RUNTIME = "States.Runtime"
+STATES_DATA_LIMIT = "States.DataLimitExceeded"
 
 NS_PER_S = 1_000_000_000
 
@@ -70,7 +71,13 @@ Instruction = RunTask | Sleep | Entered | Exited | Finish
 
 
 def matches(retrier: Retrier, error: str) -> bool:
-    """Whether a retrier applies to an error (specification, "Errors": States.TaskFailed is all but a timeout)."""
+    """Whether a retrier applies to an error.
+
+    As the specification and Step Functions have it: States.TaskFailed is all but a timeout, and neither it nor
+    States.ALL stands for States.DataLimitExceeded or States.Runtime.
+    """
+    if error in (STATES_DATA_LIMIT, STATES_RUNTIME):
+        return error in retrier.error_equals
     for name in retrier.error_equals:
         if name in (error, STATES_ALL) or (name == STATES_TASK_FAILED and error != STATES_TIMEOUT):
             return True

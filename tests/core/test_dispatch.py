@@ -244,3 +244,20 @@ def test_workers_that_ended_unheard_are_forgotten() -> None:
     world.now += 11_000_000_000
     world.dispatch.reconcile(set(), world.now, world.now)
     assert worker not in world.dispatch.pools["a@1"].workers
+
+
+def test_a_function_whose_template_cannot_be_made_fails_what_comes() -> None:
+    world = make(function("a", warm=0))
+    world.dispatch.template_ready("a@1", False, world.now)
+    world.dispatch.cannot_start("a@1", "its folder is gone")
+    world.publish("a@1", "r1")
+    world.start("a", "e1")
+    for _ in range(5):
+        world.advance(0.1)
+        world.run()
+    failed = world.published["r1"]
+    assert isinstance(failed, InvocationFailed)
+    assert failed.reason == "unavailable"
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert "its folder is gone" in finish.error_message

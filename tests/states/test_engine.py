@@ -169,6 +169,8 @@ def test_an_ended_execution_takes_nothing_more() -> None:
         (("States.Timeout",), "States.Timeout", True),
         (("ValueError", "KeyError"), "KeyError", True),
         (("ValueError",), "KeyError", False),
+        (("States.ALL",), "States.DataLimitExceeded", False),
+        (("States.DataLimitExceeded",), "States.DataLimitExceeded", True),
     ],
 )
 def test_which_errors_a_retrier_is_for(names: tuple[str, ...], error: str, applies: bool) -> None:

@@ -1,0 +1,143 @@
+"""What the ExecutionManager does after a restart, its own or another actor's: load, declare, start, adopt, continue.
+
+Owns the order of these steps. The pictures that are brought up to date belong to `core.catalogue`, `core.dispatch`
+and `core.executions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from actorfaas.actors.deploying import Deployer
+from actorfaas.core.catalogue import Catalogue, Version
+from actorfaas.core.dispatch import Dispatch
+from actorfaas.core.executions import Executions
+from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
+from actorfaas.messages import DescribeQueue, ListUnfinished, QueueDescription, Unfinished, UnfinishedExecution
+from actorfaas.runtime.actor import Actor
+
+RETRY_S = 0.2
+
+Away = (PeerUnavailable, AskTimeout, RequestRefused)
+
+
+class Recovery:
+    """`needed` is set when the LocalQueue or the supervisor is new; `loaded` once what is in service is known.
+
+    `changed` is called after every change, to act on what the cores decided.
+    """
+
+    def __init__(
+        self,
+        actor: Actor,
+        catalogue: Catalogue,
+        dispatch: Dispatch,
+        executions: Executions,
+        deployer: Deployer,
+        changed: Callable[[], None],
+    ) -> None:
+        self.loaded = asyncio.Event()
+        self.needed = asyncio.Event()
+        self._actor = actor
+        self._catalogue = catalogue
+        self._dispatch = dispatch
+        self._executions = executions
+        self._deployer = deployer
+        self._changed = changed
+
+    async def load(self) -> None:
+        """Picture what is in service, then continue what was running."""
+        unfinished: list[UnfinishedExecution] = []
+        while True:
+            try:
+                await self._actor.wait_for_peer("data_layer")
+                await self._deployer.load()
+                unfinished = await self._unfinished()
+                for one in unfinished:
+                    await self._deployer.load_version(one.app, one.version)
+                break
+            except Away as error:
+                self._actor.log.warning("deployments cannot be loaded yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+        for version in self._catalogue.versions.values():
+            for topic, spec in version.topics():
+                self._dispatch.add_pool(topic, spec)
+        for one in unfinished:
+            self._resume(one)
+        self.loaded.set()
+        self.needed.set()
+        self._changed()
+        self._actor.log.info("deployments loaded", versions=len(self._catalogue.versions), executions=len(unfinished))
+
+    async def _unfinished(self) -> list[UnfinishedExecution]:
+        """What is to be continued; it comes in pages, so that an answer fits into a frame."""
+        page = await self._actor.ask("data_layer", ListUnfinished(), Unfinished)
+        found = list(page.executions)
+        while page.next_after:
+            page = await self._actor.ask("data_layer", ListUnfinished(page.next_after), Unfinished)
+            found += page.executions
+        return found
+
+    def _resume(self, found: UnfinishedExecution) -> None:
+        version = self._catalogue.versions.get((found.app, found.version))
+        plan = None if version is None else version.plans.get(found.name)
+        now_ns = self._actor.clock.monotonic_ns()
+        if version is not None:
+            version.running += 1
+        if plan is None:
+            self._executions.abort_unknown(found)
+            return
+        self._executions.resume(found, plan, now_ns)
+
+    async def keep_in_sync(self) -> None:
+        """Whenever the LocalQueue or the supervisor is new: declare, start, adopt. Until it has worked."""
+        await self.loaded.wait()
+        while True:
+            await self.needed.wait()
+            self.needed.clear()
+            try:
+                await self._actor.wait_for_peer("local_queue")
+                await self._actor.wait_for_peer("fw_supervisor")
+                await self._synchronise()
+            except Away as error:
+                self._actor.log.warning("not in service yet", error=str(error))
+                await asyncio.sleep(RETRY_S)
+                self.needed.set()
+
+    async def _synchronise(self) -> None:
+        queue = await self._actor.ask("local_queue", DescribeQueue(), QueueDescription)
+        now_ns = self._actor.clock.monotonic_ns()
+        self._dispatch.adopt(queue.workers, now_ns)
+        for topic in queue.topics:
+            self._dispatch.note_waiting(topic.topic, topic.waiting)
+        versions = list(self._catalogue.versions.values())
+        started = [self._actor.spawn(self._start_again(version), "start again") for version in versions]
+        self._dispatch.connected(now_ns)
+        self._changed()
+        await asyncio.gather(*started)
+
+    async def _start_again(self, version: Version) -> None:
+        """Start one version's templates after a restart. One that fails now has no workers to wait for."""
+        try:
+            await self._deployer.start(version)
+        except RequestRefused as error:
+            self._actor.log.error(
+                "a version cannot be started", app=version.app, version=version.version, error=error.detail
+            )
+            for topic, _ in version.topics():
+                self._dispatch.cannot_start(topic, error.detail)
+            self._changed()
+        except (PeerUnavailable, AskTimeout):
+            self.needed.set()
+
+    async def reconcile(self) -> None:
+        """Forget workers that ended unheard: correctness must not hang on every message having arrived."""
+        asked_ns = self._actor.clock.monotonic_ns()
+        try:
+            queue = await self._actor.ask("local_queue", DescribeQueue(), QueueDescription)
+        except Away:
+            return
+        now_ns = self._actor.clock.monotonic_ns()
+        self._dispatch.reconcile({one.worker_topic for one in queue.workers}, asked_ns, now_ns)
+        self._changed()
