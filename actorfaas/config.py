@@ -65,6 +65,9 @@ class Settings:
         default="full", metadata={"doc": "full survives power loss; normal survives any crash of software"}
     )
     commit_interval_ms: float = field(default=0.0, metadata={"doc": "most time to gather writes for one commit"})
+    journal_delay_ms: float = field(
+        default=5.0, metadata={"doc": "how long a running execution's history may wait to be written with what follows"}
+    )
     spill_bytes: int = field(default=256 * 1024, metadata={"doc": "payloads above this are stored as files"})
     log_retention_lines: int = field(default=1_000_000, metadata={"doc": "function log lines kept"})
     log_limit_bytes: int = field(default=1024 * 1024, metadata={"doc": "output kept of one request; more is cut"})

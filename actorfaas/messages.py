@@ -969,6 +969,15 @@ class FinishExecution(Message):
     payload: bytes
 
 
+@message(135)
+class RecordExecution(Message):
+    """ExecutionManager → DataLayer (ask → Done once committed): both of the above in one transaction, for an execution
+    that ended before it was created there. What is there already stays as it is."""
+
+    create: CreateExecution
+    finish: FinishExecution
+
+
 @message(126)
 class WaitExecution(Message):
     """Frontend → DataLayer (ask → ExecutionState): answered when the execution ends, or with its present state at

@@ -35,6 +35,7 @@ from actorfaas.messages import (
     Logs,
     Message,
     ReadLogs,
+    RecordExecution,
     SaveDeployment,
     WaitExecution,
 )
@@ -119,6 +120,10 @@ class DataLayer(Actor):
                 finished = store.finish_execution(message)
                 self._answer(sender, finished)
                 finished.add_done_callback(partial(self._announce, message.execution_id))
+            case RecordExecution():
+                recorded = store.record_execution(message)
+                self._answer(sender, recorded)
+                recorded.add_done_callback(partial(self._announce, message.finish.execution_id))
             case WaitExecution():
                 self._wait(message, sender)
             case GetExecution():

@@ -73,7 +73,12 @@ class ExecutionManager(Actor):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.dispatch = Dispatch(settings.max_workers)
-        self.executions = Executions(self.dispatch, look_ahead=settings.look_ahead, boot=os.urandom(3).hex())
+        self.executions = Executions(
+            self.dispatch,
+            look_ahead=settings.look_ahead,
+            boot=os.urandom(3).hex(),
+            journal_delay_ns=int(settings.journal_delay_ms * NS_PER_MS),
+        )
         self.catalogue = Catalogue(settings.default_timeout_s)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
@@ -161,7 +166,7 @@ class ExecutionManager(Actor):
         if not connection.is_outgoing:
             return
         if connection.actor == "data_layer":
-            self.executions.data_layer_connected()
+            self.executions.data_layer_connected(self.clock.monotonic_ns())
         else:
             self.recovery.needed.set()
         self._flush()
@@ -354,7 +359,7 @@ class ExecutionManager(Actor):
         self._read_wall_clock()
         self._ticks += 1
         if self.is_connected("data_layer"):
-            self.executions.data_layer_connected()
+            self.executions.data_layer_connected(self.clock.monotonic_ns())
         if self.recovery.loaded.is_set() and not self._draining:
             for version in self.deployer.to_stop():
                 self.spawn(self.deployer.stop_when_quiet(version), "stop version")

@@ -86,7 +86,7 @@ class Recovery:
         if version is not None:
             version.running += 1
         if plan is None:
-            self._executions.abort_unknown(found)
+            self._executions.abort_unknown(found, now_ns)
             return
         self._executions.resume(found, plan, now_ns)
 

@@ -50,13 +50,14 @@ GRACE_NS = 2 * NS_PER_S
 class Driver:
     """What all executions share, and one execution's next steps."""
 
-    def __init__(self, dispatch: Dispatch, *, look_ahead: int, boot: str) -> None:
-        """`boot` tells the tasks of this start from those of the one before."""
+    def __init__(self, dispatch: Dispatch, *, look_ahead: int, boot: str, journal_delay_ns: int = 0) -> None:
+        """`boot` tells the tasks of this start from those of the one before. `journal_delay_ns`: see `history`."""
         self.dispatch = dispatch
         self.guesses = GuessCount()
         self.offset_ms = 0
         self._effects = dispatch.effects
         self._look_ahead_depth = look_ahead
+        self._journal_delay_ns = journal_delay_ns
         self._boot = boot
         self._all: dict[str, Execution] = {}
         self._alarms: list[tuple[int, str]] = []
@@ -232,10 +233,12 @@ class Driver:
         plan = execution.plan
         self._effects.append(Ended(execution.execution_id, plan.app, plan.version, status, error))
 
-    def _store(self, execution: Execution) -> None:
-        request = execution.history.next_request()
+    def _store(self, execution: Execution, now_ns: int) -> None:
+        request = execution.history.next_request(now_ns)
         if request is not None:
             self._effects.append(Store(execution.execution_id, request))
+        elif execution.history.due_ns:
+            self._set_alarm(execution)
 
     def _set_alarm(self, execution: Execution) -> None:
         """At most one alarm of an execution counts; an earlier one is set as it becomes due."""

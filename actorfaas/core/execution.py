@@ -115,7 +115,8 @@ class Execution:
     def due_ns(self) -> int:
         """When something must be looked at next; 0: nothing is timed."""
         step_ns = self.current.deadline_ns if self.current is not None and self.current.sent else 0
-        return min((ns for ns in (step_ns, self.wake_ns, self.deadline_ns) if ns), default=0)
+        timed = (step_ns, self.wake_ns, self.deadline_ns, self.history.due_ns)
+        return min((ns for ns in timed if ns), default=0)
 
 
 def error_of(failed: TaskFailed) -> tuple[str, str]:

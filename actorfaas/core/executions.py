@@ -74,7 +74,9 @@ class Executions(Progress):
             execution_id=start.execution_id,
             plan=plan,
             engine=Engine(plan.machine, plan.retriers),
-            history=History(create, created=False),
+            history=History(
+                create, created=False, delay_ns=self._journal_delay_ns, create_at_once=start.wait_for_commit
+            ),
             traceparent=start.traceparent,
             strategy=start.strategy,
             deadline_ns=now_ns + timeout_ns if timeout_ns else 0,
@@ -86,7 +88,7 @@ class Executions(Progress):
         if not execution.held:
             self._answer(execution, ExecutionAccepted(start.execution_id, plan.version))
             self._begin(execution, now_ns)
-        self._store(execution)
+        self._store(execution, now_ns)
         self.settle(now_ns)
 
     def resume(self, found: UnfinishedExecution, plan: Plan, now_ns: int) -> None:
@@ -103,7 +105,7 @@ class Executions(Progress):
             if isinstance(state, Wait) and point.entered_at_ms:
                 done = execution.engine.wait_until(wait_ends_ns(state, point.entered_at_ms, self.offset_ms))
             self._perform(execution, done, now_ns)
-        self._store(execution)
+        self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
 
@@ -124,7 +126,7 @@ class Executions(Progress):
             execution_id=found.execution_id,
             plan=plan,
             engine=Engine(plan.machine, plan.retriers),
-            history=History(create, created=True, last_seq=last_seq),
+            history=History(create, created=True, last_seq=last_seq, delay_ns=self._journal_delay_ns),
             traceparent=found.traceparent,
             strategy="auto",
             deadline_ns=max(1, deadline_ms * NS_PER_MS) if found.deadline_at_ms else 0,
@@ -133,14 +135,14 @@ class Executions(Progress):
         self._all[found.execution_id] = execution
         return execution
 
-    def abort_unknown(self, found: UnfinishedExecution) -> None:
+    def abort_unknown(self, found: UnfinishedExecution, now_ns: int) -> None:
         """An execution whose version is not stored any more cannot be continued: it fails."""
         plan = Plan(found.name, found.kind, found.app, found.version, single_task(found.name), {}, {})
         last_seq = max((event.seq for event in found.events), default=0)
         execution = self._resumed(found, plan, last_seq)
         cause = f"version {found.version} of application {found.app!r} is no longer stored"
         self._close(execution, "failed", STATES_RUNTIME, cause, b"")
-        self._store(execution)
+        self._store(execution, now_ns)
 
     def _begin(self, execution: Execution, now_ns: int) -> None:
         execution.held = False
@@ -157,7 +159,7 @@ class Executions(Progress):
         execution.history.add_error(self._at_ms(now_ns), "ExecutionAborted", "", "", reason)
         self._close(execution, "cancelled", "Cancelled", reason or "cancelled by request", b"")
         self._drop_ahead(execution, 0, now_ns)
-        self._store(execution)
+        self._store(execution, now_ns)
         self.settle(now_ns)
         return True
 
@@ -187,7 +189,7 @@ class Executions(Progress):
             if execution.held and not execution.ended:
                 self._answer(execution, ExecutionAccepted(execution_id, execution.plan.version))
                 self._begin(execution, now_ns)
-            self._store(execution)
+            self._store(execution, now_ns)
         if freed and self._backlog_bytes <= BACKLOG_BYTES:
             self._unpark(now_ns)
         self.settle(now_ns)
@@ -206,7 +208,7 @@ class Executions(Progress):
             self._close(execution, "cancelled", "Cancelled", "it could not be stored and was never accepted", b"")
         if again:
             if not execution.history.is_stalled:
-                self._store(execution)
+                self._store(execution, now_ns)
         else:
             self._forget(execution, now_ns)
         self.settle(now_ns)
@@ -222,11 +224,11 @@ class Executions(Progress):
             self._backlog_bytes -= execution.history.pending_bytes
         del self._all[execution.execution_id]
 
-    def data_layer_connected(self) -> None:
+    def data_layer_connected(self, now_ns: int) -> None:
         """Requests that failed meanwhile are sent again."""
         for execution in self._all.values():
             if execution.history.is_stalled:
-                self._store(execution)
+                self._store(execution, now_ns)
 
     def _unpark(self, now_ns: int) -> None:
         if self._is_pausing:
@@ -251,7 +253,7 @@ class Executions(Progress):
                 continue
             execution.alarm_ns = 0
             self._wake(execution, now_ns)
-            self._store(execution)
+            self._store(execution, now_ns)
             self._set_alarm(execution)
         self.settle(now_ns)
 

@@ -1,8 +1,11 @@
 """The history of one execution and its way to the DataLayer: numbered events, one request under way at a time.
 
-Events that come while a request is under way are gathered for the next one. A request that failed is sent again as
-it was, with what came since; the DataLayer ignores what it has. A standard execution appends as it goes; an express
-one sends everything with its result. When requests are sent again is left to `core.executions`.
+Events that come while a request is under way are gathered for the next one, and the first of them waits a moment for
+more: a state of a few microseconds must not cost a commit of its own, and an execution that ends within that moment is
+recorded as a whole. A crash within it repeats the states concerned, as it does whenever their results are not on disk
+yet. A request that failed is sent again as it was, with what came since; the DataLayer ignores what it has. A
+standard execution appends as it goes; an express one sends everything with its result. When requests are sent again is
+left to `core.executions`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from actorfaas.messages import (
     FinishExecution,
     HistoryEvent,
     Message,
+    RecordExecution,
     TaskFailed,
     TaskFinished,
 )
@@ -24,6 +28,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 BATCH_EVENTS = 500
 
+RECORD_BYTES = 256 * 1024
+"""Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
+
 
 class History:
     """Events of one execution that the DataLayer has not confirmed, and what to send it next."""
@@ -31,22 +38,37 @@ class History:
     __slots__ = (
         "_batch",
         "_create",
+        "_create_at_once",
         "_created",
+        "_delay_ns",
         "_end",
         "_execution_id",
         "_in_flight",
         "_pending",
         "_retried",
         "_seq",
+        "due_ns",
         "is_stalled",
         "is_standard",
         "pending_bytes",
     )
 
-    def __init__(self, create: CreateExecution, *, created: bool, last_seq: int = 0) -> None:
-        """`created`: the DataLayer has it already (an execution continued after a restart)."""
+    def __init__(
+        self,
+        create: CreateExecution,
+        *,
+        created: bool,
+        last_seq: int = 0,
+        delay_ns: int = 0,
+        create_at_once: bool = False,
+    ) -> None:
+        """`created`: the DataLayer has it already (an execution continued after a restart). `delay_ns`: how long the
+        first event of a batch waits for others; `due_ns` says until when, 0 while none waits."""
         self._create = create
         self._created = created
+        self._create_at_once = create_at_once
+        self._delay_ns = delay_ns
+        self.due_ns = 0
         self._execution_id = create.execution_id
         self._seq = last_seq
         self._pending: list[HistoryEvent] = []
@@ -108,22 +130,44 @@ class History:
         self._end = (status, error, cause, payload)
         self.pending_bytes += len(payload)
 
-    def next_request(self) -> Message | None:
-        """What to ask the DataLayer now; None when there is nothing, or a request is under way."""
-        if self._in_flight is not None:
+    def next_request(self, now_ns: int) -> Message | None:
+        """What to ask the DataLayer now; None when there is nothing, a request is under way, or events may wait."""
+        if self._in_flight is not None or self._may_wait(now_ns):
             return None
         request: Message | None = None
         if not self._created:
-            request = self._create
-        elif self.is_standard and self._pending and (self._end is None or len(self._pending) > BATCH_EVENTS):
+            request = self._whole() or self._create
+        elif self.is_standard and self._pending and (self._end is None or self._is_more_than_a_batch()):
             request = AppendHistory(self._execution_id, tuple(self._pending[: self._take_batch()]))
         elif self._end is not None:
-            status, error, cause, payload = self._end
-            self._batch = len(self._pending)
-            request = FinishExecution(self._execution_id, status, error, cause, tuple(self._pending), payload)
+            request = self._finish()
         self._in_flight = request
         self.is_stalled = False
+        self.due_ns = 0
         return request
+
+    def _may_wait(self, now_ns: int) -> bool:
+        """Whether what there is to send can wait for what comes next; sets when it no longer can."""
+        nothing = self._created and not (self.is_standard and self._pending)
+        urgent = self._end is not None or (self._create_at_once and not self._created)
+        if self._delay_ns == 0 or nothing or urgent or self.pending_bytes > RECORD_BYTES:
+            return False
+        if self.due_ns == 0:
+            self.due_ns = now_ns + self._delay_ns
+        return now_ns < self.due_ns
+
+    def _whole(self) -> RecordExecution | None:
+        """The whole of an execution that ended before anything was sent; None if it must go in parts."""
+        size = self.pending_bytes + len(self._create.payload)
+        if self._end is None or size > RECORD_BYTES or len(self._pending) > BATCH_EVENTS:
+            return None
+        return RecordExecution(self._create, self._finish())
+
+    def _finish(self) -> FinishExecution:
+        assert self._end is not None  # asked for only at the end
+        status, error, cause, payload = self._end
+        self._batch = len(self._pending)
+        return FinishExecution(self._execution_id, status, error, cause, tuple(self._pending), payload)
 
     def confirmed(self) -> int:
         """The request under way is done; how many payload bytes need no longer be kept."""
@@ -133,15 +177,19 @@ class History:
             return 0
         freed = sum(len(event.payload) for event in self._pending[: self._batch])
         del self._pending[: self._batch]
+        if isinstance(done, RecordExecution):
+            self._created = True
+            done = done.finish
         if isinstance(done, FinishExecution):
             freed += len(done.payload)
+            self._end = None
         self.pending_bytes -= freed
         return freed
 
     def failed(self, code: str) -> bool:
         """The request under way was not done. True: try again later; False: it never will be."""
         tried, self._in_flight = self._in_flight, None
-        creating = isinstance(tried, CreateExecution)
+        creating = isinstance(tried, CreateExecution | RecordExecution)
         if creating and code == "conflict" and self._retried:
             self._created = True  # the first try had arrived after all
             return True
@@ -157,7 +205,7 @@ class History:
     @property
     def is_finishing(self) -> bool:
         """Whether the request under way is the last one."""
-        return isinstance(self._in_flight, FinishExecution)
+        return isinstance(self._in_flight, FinishExecution | RecordExecution)
 
     @property
     def is_busy(self) -> bool:
@@ -168,6 +216,10 @@ class History:
     def is_creating(self) -> bool:
         """Whether the request under way is the first one."""
         return isinstance(self._in_flight, CreateExecution)
+
+    def _is_more_than_a_batch(self) -> bool:
+        size = sum(len(event.payload) for event in self._pending)
+        return len(self._pending) > BATCH_EVENTS or (size > BATCH_BYTES and len(self._pending) > 1)
 
     def _take_batch(self) -> int:
         size = 0

@@ -19,6 +19,11 @@ from actorfaas.messages import (
     TaskFailed,
     TaskFinished,
 )
+from actorfaas.states.engine import STATES_DATA_LIMIT
+from actorfaas.wire import MAX_HEADER_BYTES
+
+MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
+"""Largest output of a state of a standard execution: it travels to the DataLayer inside a message's header."""
 
 
 class Progress(Driver):
@@ -32,6 +37,9 @@ class Progress(Driver):
             self._finished_late(execution, done, now_ns)
             self.settle(now_ns)
             return
+        if execution.history.is_standard and len(done.payload) > MAX_OUTPUT_BYTES:
+            self._too_large(execution, step, done, now_ns)
+            return
         gap_ns = done.started_ns - execution.last_ended_ns if execution.last_ended_ns else 0
         execution.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
@@ -43,7 +51,19 @@ class Progress(Driver):
             self._handed_on(execution, done, now_ns)
         else:
             self._perform(execution, execution.engine.task_succeeded(done.payload, now_ns, handed_on=False), now_ns)
-        self._store(execution)
+        self._store(execution, now_ns)
+        self._set_alarm(execution)
+        self.settle(now_ns)
+
+    def _too_large(self, execution: Execution, step: Step, done: TaskFinished, now_ns: int) -> None:
+        """An output that cannot be journalled fails its state, also when the next worker has it already."""
+        execution.current = None
+        self._finished_late(execution, done, now_ns)
+        error, name = STATES_DATA_LIMIT, step.task.name
+        cause = f"the output of state {name} has {len(done.payload)} bytes, {MAX_OUTPUT_BYTES} can be journalled"
+        execution.history.add_error(self._at_ms(now_ns), "TaskFailed", name, error, cause)
+        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+        self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
 
@@ -95,7 +115,7 @@ class Progress(Driver):
             step = execution.current
             if step is not None and step.task_id == failed.task_id:
                 self._current_failed(execution, step, failed, now_ns)
-                self._store(execution)
+                self._store(execution, now_ns)
                 self._set_alarm(execution)
                 self.settle(now_ns)
                 return
@@ -172,7 +192,7 @@ class Progress(Driver):
             execution.current = None
             execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_UNAVAILABLE, cause)
             self._perform(execution, execution.engine.task_failed(WORKER_UNAVAILABLE, cause, now_ns), now_ns)
-            self._store(execution)
+            self._store(execution, now_ns)
             self._set_alarm(execution)
             return
         position = self._position(execution, claim)
@@ -210,7 +230,7 @@ class Progress(Driver):
             cause = "the worker was lost because a part of the platform restarted"
             execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_LOST, cause)
             self._perform(execution, execution.engine.task_failed(WORKER_LOST, cause, now_ns), now_ns)
-        self._store(execution)
+        self._store(execution, now_ns)
         self._set_alarm(execution)
 
     @staticmethod

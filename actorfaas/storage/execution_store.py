@@ -24,6 +24,7 @@ from actorfaas.messages import (
     FinishExecution,
     HistoryEvent,
     ListExecutions,
+    RecordExecution,
     Unfinished,
     UnfinishedExecution,
 )
@@ -82,6 +83,8 @@ class ExecutionStore:
         if request.durability == "express":
             self._express.create(request, now_ms)
             return _ready(None)
+        if request.execution_id in self._express:
+            raise RequestRefused("conflict", f"an execution {request.execution_id} exists already")
         bare = replace(request, payload=b"")
         return self._write_in_order(
             request.execution_id,
@@ -111,6 +114,21 @@ class ExecutionStore:
             request.execution_id,
             (*(event.payload for event in request.events), request.payload),
             lambda bodies: lambda transaction: executions.finish(transaction, request, bodies, now_ms),
+        )
+
+    def record_execution(self, request: RecordExecution) -> Future[None]:
+        """Create and finish at once; what is there already stays."""
+        now_ms = self._now_ms()
+        create, finish = request.create, request.finish
+        if create.durability == "express" and create.execution_id not in self._express:
+            self._express.create(create, now_ms)
+        if create.execution_id in self._express:
+            return self.finish_execution(finish)
+        bare = replace(create, payload=b"")
+        return self._write_in_order(
+            create.execution_id,
+            (create.payload, *(event.payload for event in finish.events), finish.payload),
+            lambda bodies: lambda transaction: executions.record(transaction, bare, finish, bodies, now_ms),
         )
 
     def _write_in_order(

@@ -122,6 +122,18 @@ def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body
     _insert_output(transaction, id_, bodies[-1])
 
 
+def record(
+    transaction: Transaction, create_: CreateExecution, finish_: FinishExecution, bodies: list[Body], now_ms: int
+) -> None:
+    """Insert an execution unless it exists and end it unless it has ended; `bodies` as for `insert_ended`."""
+    started_at_ms = finish_.events[0].at_ms if finish_.events else now_ms
+    try:
+        create(transaction, create_, bodies[0], started_at_ms)
+    except RequestRefused:
+        transaction.discarded += [bodies[0].file] if bodies[0].file else []
+    finish(transaction, finish_, bodies[1:], now_ms)
+
+
 def insert_ended(transaction: Transaction, request: CreateExecution, state: ExecutionState, bodies: list[Body]) -> None:
     """Insert an execution that has ended already; `bodies` are its input's, its events' and its output's."""
     cursor = transaction.execute(

@@ -32,6 +32,7 @@ from actorfaas.messages import (
     LogLine,
     Logs,
     ReadLogs,
+    RecordExecution,
     SaveDeployment,
     Unfinished,
 )
@@ -64,6 +65,9 @@ class Store(Protocol):
 
     def finish_execution(self, request: FinishExecution) -> Future[None]:
         """Set the one result; a second one is ignored; "not_found"."""
+
+    def record_execution(self, request: RecordExecution) -> Future[None]:
+        """Create an execution unless it exists, and finish it unless it has ended, in one transaction."""
 
     def get_execution(self, execution_id: str) -> Future[ExecutionState]:
         """One execution as it is now; "not_found"."""

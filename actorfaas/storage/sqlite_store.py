@@ -34,6 +34,7 @@ from actorfaas.messages import (
     LogLine,
     Logs,
     ReadLogs,
+    RecordExecution,
     SaveDeployment,
     Unfinished,
 )
@@ -125,6 +126,10 @@ class SqliteStore:
     def finish_execution(self, request: FinishExecution) -> Future[None]:
         """Set the one result; a second one is ignored; "not_found"."""
         return self._executions.finish_execution(request)
+
+    def record_execution(self, request: RecordExecution) -> Future[None]:
+        """See `Store`."""
+        return self._executions.record_execution(request)
 
     def get_execution(self, execution_id: str) -> Future[ExecutionState]:
         """One execution as it is now; "not_found"."""

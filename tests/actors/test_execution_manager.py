@@ -87,7 +87,8 @@ class Node:
         self._script_queue(self.queue)
         self._script_supervisor(self.supervisor)
         self._script_store()
-        self.manager = await self.kit.start(ExecutionManager(self.kit.settings))
+        settings = self.kit.configure(journal_delay_ms=0)  # every request of the journal is to be seen
+        self.manager = await self.kit.start(ExecutionManager(settings))
         self.manager.deployer.drain_poll_s = 0.01
         self.frontend = await self.kit.fake("frontend", peers=("execution_manager",))
         self.from_queue = await self.queue.expect_caller("execution_manager")

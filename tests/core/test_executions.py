@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from actorfaas.core import driving
+import pytest
+
+from actorfaas.core import driving, progress
 from actorfaas.messages import AppendHistory, CreateExecution, ExecutionAccepted, FinishExecution, Refused
 from tests.core.world import S, World, chain, function, workflow
 
@@ -127,7 +129,7 @@ def test_a_start_that_cannot_be_stored_is_refused_and_leaves_no_running_record()
     assert isinstance(answer, Refused)
     assert (answer.error, answer.retryable) == ("unavailable", True)
     world.store_is_up = True
-    world.executions.data_layer_connected()
+    world.executions.data_layer_connected(world.now)
     world.flush()
     world.run()
     assert world.outcome("e1")[0] == "cancelled"
@@ -317,31 +319,27 @@ def test_while_the_data_layer_is_away_executions_go_on_and_are_journalled_later(
     world.run()
     assert world.store["e1"].finish is None
     world.store_is_up = True
-    world.executions.data_layer_connected()
+    world.executions.data_layer_connected(world.now)
     world.flush()
     world.run()
     assert world.outcome("e1") == ("succeeded", b"3")
     assert world.types("e1").count("TaskSucceeded") == 3
 
 
-def test_states_wait_while_too_much_is_not_journalled() -> None:
-    before = driving.BACKLOG_BYTES
-    driving.BACKLOG_BYTES = 100
-    try:
-        world = make(look_ahead=0)
-        world.start("abc", "e1")
-        world.settle()
-        world.store_is_up = False
-        world.finish(the_busy(world), payload=b"1" * 200)
-        world.settle()
-        assert world.busy() == [], "the next state began although memory is full"
-        world.store_is_up = True
-        world.executions.data_layer_connected()
-        world.flush()
-        world.run()
-        assert world.outcome("e1")[0] == "succeeded"
-    finally:
-        driving.BACKLOG_BYTES = before
+def test_states_wait_while_too_much_is_not_journalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driving, "BACKLOG_BYTES", 100)
+    world = make(look_ahead=0)
+    world.start("abc", "e1")
+    world.settle()
+    world.store_is_up = False
+    world.finish(the_busy(world), payload=b"1" * 200)
+    world.settle()
+    assert world.busy() == [], "the next state began although memory is full"
+    world.store_is_up = True
+    world.executions.data_layer_connected(world.now)
+    world.flush()
+    world.run()
+    assert world.outcome("e1")[0] == "succeeded"
 
 
 def test_a_restart_continues_after_the_last_journalled_state() -> None:
@@ -491,3 +489,19 @@ def test_one_request_at_a_time_is_under_way_to_the_data_layer() -> None:
     world.run()
     assert batches == [11], "what had gathered was not sent together"
     assert world.now < 2_000 * S
+
+
+def test_an_output_too_large_to_journal_fails_the_execution_and_stops_whoever_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "MAX_OUTPUT_BYTES", 100)
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.finish(the_busy(world), payload=b"1" * 101)
+    second = the_busy(world)
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "States.DataLimitExceeded")
+    assert second not in world.instances

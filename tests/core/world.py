@@ -38,6 +38,7 @@ from actorfaas.messages import (
     Message,
     NewFunctionWorker,
     Publish,
+    RecordExecution,
     Refused,
     ReleaseAssignment,
     ReleaseIdle,
@@ -492,6 +493,9 @@ class World:
                 if stored.finish is None:
                     self._keep_events(execution_id, events)
                     stored.finish = request
+            case RecordExecution(create=create, finish=finish):
+                self.store.setdefault(create.execution_id, Stored(create))
+                return self._keep(finish)
             case _:
                 raise AssertionError(f"{request} is not for the DataLayer")
         return ""

@@ -82,12 +82,12 @@ def wind_down(world: World) -> None:
     """Everything works again, and time passes until nothing is left to do."""
     world.store_is_up = True
     world.start_fails = False
-    world.executions.data_layer_connected()
+    world.executions.data_layer_connected(world.now)
     world.flush()
     for _ in range(120):
         world.run()
         world.advance(1.0)
-        world.executions.data_layer_connected()
+        world.executions.data_layer_connected(world.now)
         world.flush()
 
 

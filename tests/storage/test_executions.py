@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from actorfaas.errors import RequestRefused
-from actorfaas.messages import ListExecutions
+from actorfaas.messages import ListExecutions, RecordExecution
 from actorfaas.storage import executions
 from actorfaas.storage.database import Database
 from actorfaas.storage.schema import STATE_APPLICATION_ID, STATE_MIGRATIONS
@@ -81,6 +81,35 @@ async def test_events_of_neighbours_do_not_mix(store: SqliteStore) -> None:
     await store.append_history(append("ex_1", event((1 << 20) - 1)))
     await store.append_history(append("ex_3", event(1)))
     assert [len((await store.get_execution(f"ex_{number}")).events) for number in (1, 2, 3)] == [1, 0, 1]
+
+
+async def test_an_execution_is_recorded_whole(store: SqliteStore) -> None:
+    whole = RecordExecution(create("ex_1", b"in"), finish("ex_1", b"out", event(1, b"a")))
+    await store.record_execution(whole)
+    state = await store.get_execution("ex_1")
+    assert (state.status, state.payload, state.events) == ("succeeded", b"out", (event(1, b"a"),))
+    assert state.started_at_ms == event(1).at_ms
+    assert (await store.list_unfinished("")).executions == ()
+
+
+async def test_recording_again_changes_nothing(store: SqliteStore) -> None:
+    await store.record_execution(RecordExecution(create("ex_1", b"in"), finish("ex_1", b"out")))
+    await store.record_execution(RecordExecution(create("ex_1", b"in"), finish("ex_1", b"other", status="failed")))
+    state = await store.get_execution("ex_1")
+    assert (state.status, state.payload) == ("succeeded", b"out")
+
+
+async def test_recording_ends_an_execution_that_was_created_before(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1", b"in"))
+    await store.record_execution(RecordExecution(create("ex_1", b"x" * 600), finish("ex_1", b"out")))
+    assert (await store.get_execution("ex_1")).payload == b"out"
+
+
+async def test_an_express_execution_is_recorded_in_memory_first(store: SqliteStore) -> None:
+    await store.record_execution(RecordExecution(create("ex_1", b"in", "express"), finish("ex_1", b"out")))
+    assert (await store.get_execution("ex_1")).payload == b"out"
+    with pytest.raises(RequestRefused, match="conflict"):
+        await store.create_execution(create("ex_1", b"in"))
 
 
 async def test_unfinished_executions_can_be_continued(store: SqliteStore) -> None:
