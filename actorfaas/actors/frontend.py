@@ -24,7 +24,6 @@ from actorfaas.http.metrics import Metrics
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
 from actorfaas.messages import (
-    CancelRequest,
     GetRoutes,
     InvocationChunk,
     InvocationFailed,
@@ -106,8 +105,9 @@ class Frontend(Actor):
         if not connection.is_outgoing:
             return
         self.links.disconnected(connection.actor)
-        if connection.actor == LOCAL_QUEUE and len(self.calls):
-            self.log.warning("calls lost with the LocalQueue", calls=len(self.calls))
+        if connection.actor == LOCAL_QUEUE:
+            if len(self.calls):
+                self.log.warning("calls lost with the LocalQueue", calls=len(self.calls))
             detail = "the part that held this request restarted; whether the handler ran is not known"
             self.calls.fail_all("restarting", detail)
 
@@ -155,10 +155,9 @@ class Frontend(Actor):
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_PERIOD_S)
-            for request_id in self.calls.sweep(now_ns(), self._watch):
-                self.log.error("a call got no answer before its deadline", request_id=request_id)
-                if self.is_connected(LOCAL_QUEUE):
-                    self.tell(LOCAL_QUEUE, CancelRequest(request_id=request_id, kill=True))
+            for call in self.calls.sweep(now_ns(), self._watch):
+                self.log.error("a call got no answer before its deadline", request_id=call.request_id)
+                self.invoker.cancel(call, kill=True)
 
     def _watch(self, call: Call) -> asyncio.Task[None]:
         return self.spawn(call.watch(), f"watch the caller of {call.request_id}")

@@ -35,7 +35,7 @@ MAX_PIECES = 4096
 class Call:
     """One request and the future of its last message."""
 
-    __slots__ = ("deadline_ns", "future", "receive", "request_id", "sent_ns", "watcher")
+    __slots__ = ("deadline_ns", "future", "is_answered", "receive", "request_id", "sent_ns", "watcher")
 
     def __init__(self, request_id: str, deadline_ns: int, sent_ns: int, receive: Receive) -> None:
         self.request_id = request_id
@@ -44,16 +44,12 @@ class Call:
         self.receive = receive
         self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.watcher: asyncio.Task[None] | None = None
+        self.is_answered = False  # by the LocalQueue, so that there is nothing left to cancel
 
     def end(self, outcome: Outcome) -> None:
         """Decide the call; only the first decision counts."""
         if not self.future.done():
             self.future.set_result(outcome)
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether the LocalQueue ended it, so that there is nothing left to cancel."""
-        return self.future.done() and isinstance(self.future.result(), InvocationResult | InvocationFailed)
 
     async def watch(self) -> None:
         """End the call when its caller hangs up."""
@@ -90,19 +86,30 @@ class StreamCall(Call):
 
 
 class Calls:
-    """All calls under way, by request id."""
+    """All calls under way, by request id, and the ids of those given up whose last message is still to come."""
 
     def __init__(self) -> None:
         self.table: dict[str, Call] = {}
+        self._given_up: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.table)
 
     def finished(self, message: InvocationResult | InvocationFailed) -> None:
         """The last message of a request came; one for a call that is over already is dropped."""
+        self._given_up.discard(message.request_id)
         call = self.table.get(message.request_id)
         if call is not None:
+            call.is_answered = True
             call.end(message)
+
+    def is_taken(self, request_id: str) -> bool:
+        """Whether an answer under this id may still come: it would be taken for that of a new call."""
+        return request_id in self.table or request_id in self._given_up
+
+    def give_up(self, call: Call) -> None:
+        """Nobody waits for the call any more, but the LocalQueue has not answered it yet."""
+        self._given_up.add(call.request_id)
 
     def chunk(self, message: InvocationChunk) -> None:
         """A piece of a streamed response came."""
@@ -111,16 +118,17 @@ class Calls:
             call.add(message)
 
     def fail_all(self, code: str, detail: str) -> None:
-        """End every call under way with the same problem."""
+        """End every call under way with the same problem; no answers will come."""
+        self._given_up.clear()
         for call in list(self.table.values()):
             call.end(Problem(code, detail))
 
-    def sweep(self, now_ns: int, spawn: Callable[[Call], asyncio.Task[None]]) -> list[str]:
-        """End overdue calls and return their request ids; watch the callers of those that take longer."""
+    def sweep(self, now_ns: int, spawn: Callable[[Call], asyncio.Task[None]]) -> list[Call]:
+        """End overdue calls and return them; watch the callers of those that take longer."""
         overdue = []
         for call in list(self.table.values()):
             if now_ns > call.deadline_ns + GRACE_NS:
-                overdue.append(call.request_id)
+                overdue.append(call)
                 call.end(Problem("timeout", "no answer came before the deadline"))
             elif call.watcher is None and now_ns - call.sent_ns > WATCH_AFTER_NS:
                 call.watcher = spawn(call)

@@ -91,10 +91,7 @@ class Invoker:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: HeaderMap = dict(scope["headers"])
-        request_id = request_headers.request_id(headers)
-        if request_id in self._calls.table:
-            request_id = new_id("req")  # another request under way has the caller's id
-        request = _Request(request_id, headers, receive, send, now_ns())
+        request = _Request(request_headers.request_id(headers), headers, receive, send, now_ns())
         if self.in_flight == 0:
             self.idle.clear()
         self.in_flight += 1
@@ -102,7 +99,7 @@ class Invoker:
             await self._answer(scope, request)
         except Problem as problem:
             request.status = problem.status
-            await respond_problem(problem, request_id, headers, receive, send)
+            await respond_problem(problem, request.request_id, headers, receive, send)
         except CallerGone:
             self._caller_lost(request)
         except streams.Broken as broken:
@@ -174,6 +171,8 @@ class Invoker:
         deadline_ns = request.began_ns + limit_ns
         delays = iter(NO_TOPIC_DELAYS_S)
         while True:
+            if self._calls.is_taken(request.request_id):
+                request.request_id = new_id("req")  # the caller's id belongs to another call under way
             publish = Publish(
                 topic=target.topics[strategy],
                 request_id=request.request_id,
@@ -217,7 +216,10 @@ class Invoker:
         table[call.request_id] = call
         try:
             await self._links.send(LOCAL_QUEUE, publish)
-            return await call.future
+            outcome = await call.future
+            if outcome is None:
+                self.cancel(call, kill=False)
+            return outcome
         finally:
             del table[call.request_id]
             if call.watcher is not None:
@@ -229,7 +231,6 @@ class Invoker:
             request.start_kind = outcome.start_kind
             return outcome
         if outcome is None:
-            self._cancel(request.request_id, kill=False)
             raise CallerGone
         if isinstance(outcome, Problem):
             raise outcome
@@ -242,9 +243,11 @@ class Invoker:
             problem.headers.append((b"actorfaas-worker", outcome.worker_topic.encode("utf-8")))
         raise problem
 
-    def _cancel(self, request_id: str, *, kill: bool) -> None:
-        if self._office.is_connected(LOCAL_QUEUE):
-            self._office.tell(LOCAL_QUEUE, CancelRequest(request_id=request_id, kill=kill))
+    def cancel(self, call: Call, *, kill: bool) -> None:
+        """Nobody waits for the call any more. `kill`: nor may its handler go on."""
+        if not call.is_answered and self._office.is_connected(LOCAL_QUEUE):
+            self._calls.give_up(call)
+            self._office.tell(LOCAL_QUEUE, CancelRequest(request_id=call.request_id, kill=kill))
 
     # --- a call whose result comes in pieces ---------------------------------------------------------------------
 
@@ -259,7 +262,7 @@ class Invoker:
             async with asyncio.timeout(limit_s):
                 await self._pass_on(request, call)
         except TimeoutError:  # the caller reads too slowly, or not at all
-            self._cancel(call.request_id, kill=True)
+            self.cancel(call, kill=True)
             raise streams.Broken(Problem("timeout", "the caller did not take the response in time")) from None
         finally:
             del table[call.request_id]
@@ -278,8 +281,7 @@ class Invoker:
             result = await streams.forward(call, own, request.send, lambda count: self._credit(call, count))
             request.start_kind = result.start_kind
         except (CallerGone, streams.Broken, asyncio.CancelledError):
-            if not call.is_answered:
-                self._cancel(call.request_id, kill=True)
+            self.cancel(call, kill=True)
             raise
 
     def _credit(self, call: StreamCall, count: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -179,6 +181,50 @@ async def test_the_same_request_id_twice_at_once_does_not_mix_up_the_calls(kit: 
         assert (await first).content == b"11"
         assert (await second).content == b"22"
         assert (await second).headers["x-request-id"] == two.message.request_id
+
+
+async def test_the_same_request_id_is_told_apart_although_the_bodies_come_later(kit: Kit) -> None:
+    complete = asyncio.Event()
+
+    async def body(last: bytes) -> AsyncIterator[bytes]:
+        yield b" "
+        await complete.wait()
+        yield last
+
+    async with frontend(kit) as node:
+        headers = {"X-Request-Id": "same"}
+        calls = [
+            asyncio.create_task(node.client.post("/v1/invoke/hello", content=body(last), headers=headers))
+            for last in (b"1", b"2")
+        ]
+        async with asyncio.timeout(10):
+            while node.frontend.invoker.in_flight < 2:  # noqa: ASYNC110  # it has no event; it runs in this very loop
+                await asyncio.sleep(0)
+        complete.set()
+        published = [await node.published(), await node.published()]
+        assert published[0].message.request_id != published[1].message.request_id
+        for one in published:
+            one.answer(one.message.payload * 2)
+        assert [(await call).content for call in calls] == [b" 1 1", b" 2 2"]
+
+
+async def test_the_id_of_a_call_whose_caller_left_is_free_again_only_when_the_handler_has_ended(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        left = node.post("/v1/invoke/hello", b"1", X_Request_Id="same")
+        first = await node.published()
+        left.cancel()
+        await node.queue.expect(CancelRequest)
+        call = node.post("/v1/invoke/hello", b"2", X_Request_Id="same")
+        second = await node.published()
+        assert second.message.request_id != "same"
+        first.answer(b"11")
+        second.answer(b"22")
+        assert (await call).content == b"22"
+        call = node.post("/v1/invoke/hello", b"3", X_Request_Id="same")
+        third = await node.published()
+        assert third.message.request_id == "same"
+        third.answer(b"33")
+        assert (await call).content == b"33"
 
 
 async def test_answer_for_a_call_that_is_over_is_dropped(kit: Kit) -> None:
