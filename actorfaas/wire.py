@@ -209,13 +209,14 @@ class Decoder:
     The pieces of a large frame are kept as they came and joined once, into its payload.
     """
 
-    __slots__ = ("_max_payload", "_needed", "_pieces", "_size")
+    __slots__ = ("_max_header", "_max_payload", "_needed", "_pieces", "_size")
 
-    def __init__(self, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+    def __init__(self, max_payload_bytes: int = MAX_PAYLOAD_BYTES, max_header_bytes: int = MAX_HEADER_BYTES) -> None:
         self._pieces: list[bytes] = []  # the frame that is not complete yet
         self._size = 0
         self._needed = _PREFIX_BYTES
         self._max_payload = max_payload_bytes
+        self._max_header = max_header_bytes
 
     @property
     def pending_bytes(self) -> int:
@@ -239,7 +240,7 @@ class Decoder:
                 yield large
             while size - position >= _PREFIX_BYTES:
                 header_bytes, payload_bytes = _LENGTHS.unpack_from(data, position)
-                if header_bytes > MAX_HEADER_BYTES or payload_bytes > self._max_payload:
+                if header_bytes > self._max_header or payload_bytes > self._max_payload:
                     raise FrameTooLarge(f"a frame of {header_bytes} + {payload_bytes} bytes exceeds the limit")
                 start = position + _PREFIX_BYTES
                 middle = start + header_bytes

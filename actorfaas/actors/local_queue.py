@@ -50,6 +50,10 @@ TICK_S = 0.005
 DATA_ASKS_LIMIT = 64
 """Asks for functions' data that one worker may have under way; more are refused as overloaded."""
 
+WORKER_HEADER_BYTES = 1024 * 1024
+"""What a worker may say besides payloads. What it says is said to other actors in turn, with something added: it must
+not get so long that they break off the connection on which everybody's calls travel."""
+
 _DATA_ANSWERS: dict[type[Message], type[Message]] = {
     KvGet: KvValue,
     KvPut: KvValue,
@@ -116,7 +120,7 @@ class LocalQueue(Actor):
             sock.close()
             self.log.warning("a socket without a worker was handed over", message=type(message).__name__)
             return
-        connection = self.adopt(sock, message.worker_topic)
+        connection = self.adopt(sock, message.worker_topic, WORKER_HEADER_BYTES)
         self._adopted.add(connection)
         self._core.attach(connection, message, time.monotonic_ns())
         self._flush()

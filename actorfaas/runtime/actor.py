@@ -27,6 +27,7 @@ from actorfaas.runtime.listener import Listener
 from actorfaas.runtime.mailbox import Mailbox, Overflow
 from actorfaas.runtime.peers import PeerLink
 from actorfaas.runtime.tasks import Tasks
+from actorfaas.wire import MAX_HEADER_BYTES
 
 __all__ = ["Actor", "Connection", "Overflow", "Sender"]
 
@@ -160,12 +161,14 @@ class Actor:
         """Run long work as a task of this actor. Its failure crashes the actor; at tear-down it is cancelled."""
         return self._tasks.spawn(coroutine, name)
 
-    def adopt(self, sock: socket.socket, name: str) -> Connection:
+    def adopt(self, sock: socket.socket, name: str, max_header_bytes: int = MAX_HEADER_BYTES) -> Connection:
         """A connection from a connected socket, which it owns; usable at once, its messages come from `name`.
 
         No introduction and no `peer_connected`: whoever adopts knows. `peer_disconnected` follows at its end.
         """
-        connection = Connection(name, self, self.log, ask_timeout_s=self.settings.ask_timeout_s)
+        connection = Connection(
+            name, self, self.log, ask_timeout_s=self.settings.ask_timeout_s, max_header_bytes=max_header_bytes
+        )
         self._connections.add(connection)
         self._tasks.spawn(self._attach(connection, sock), f"adopt {name}")
         return connection

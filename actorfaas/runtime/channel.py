@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
         is_outgoing: bool = False,
         credentials: Credentials | None = None,
         write_limit_bytes: int = WRITE_LIMIT_BYTES,
+        max_header_bytes: int = wire.MAX_HEADER_BYTES,
     ) -> None:
         self.actor = actor
         self.credentials = credentials or UNKNOWN
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._log = log
         self._timeout_s = ask_timeout_s
         self._write_limit = write_limit_bytes
-        self._decoder = wire.Decoder()
+        self._decoder = wire.Decoder(max_header_bytes=max_header_bytes)
         self._transport: Transport | None = None
         self._early: list[bytes] = []
         self._asks: dict[int, asyncio.Future[Message]] = {}

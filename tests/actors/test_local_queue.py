@@ -65,6 +65,25 @@ async def test_an_invocation_from_publisher_to_worker_and_back(node: Node) -> No
     assert answer.run_ns >= 0
 
 
+async def test_what_a_worker_says_at_great_length_is_not_passed_on(node: Node) -> None:
+    await node.start()
+    name, worker = await node.running()
+    worker.tell(result("r", topic="x" * 2 * 1024 * 1024))
+    failed = await node.frontend.expect(InvocationFailed)
+    assert failed.reason == "worker_lost"
+    assert len(failed.error_message) < 1000
+    assert (await node.manager.expect(WorkerDetached)).worker_topic == name
+
+
+async def test_a_result_for_a_long_topic_is_refused_in_few_words(node: Node) -> None:
+    await node.start()
+    _, worker = await node.running()
+    worker.tell(result("r", topic="x" * 100_000))
+    failed = await node.frontend.expect(InvocationFailed)
+    assert failed.reason == "worker_lost"
+    assert len(failed.error_message) < 1000
+
+
 async def test_a_hand_off_reaches_the_next_worker_and_the_execution_manager(node: Node) -> None:
     await node.start()
     first, worker1 = await node.worker()

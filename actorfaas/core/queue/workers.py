@@ -189,7 +189,7 @@ class Workers:
     def _result(self, worker: Worker, result: TaskResult, now: int) -> None:
         lease = worker.lease
         if lease is None or lease.request_id != result.request_id or lease.next_topic != result.topic:
-            self._unexpected(worker, result.request_id, f"a result for {result.topic!r}", now)
+            self._unexpected(worker, result.request_id, f"a result for {result.topic[:60]!r}", now)
             return
         worker.lease = None
         if isinstance(lease, Request):
