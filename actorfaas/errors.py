@@ -12,6 +12,11 @@
     ├── StorageError
     │   ├── StorageUnavailable      a write or read did not work now (disk full, input/output error)
     │   └── StorageUnusable         the database cannot be opened (damaged, of a newer version, in use)
+    ├── SwapError                   memory of idle instances
+    │   ├── ProcessGone             the process to be paged has exited
+    │   ├── PagingRefused           the kernel does not let this process page another one
+    │   ├── SwapUnavailable         a swap file or device cannot be made, used or given up
+    │   └── CgroupError             a control group cannot be made, read, changed or removed
     ├── IllegalTransition           a state machine was asked for a step its table does not have
     ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
     ├── ClientError                 a call over HTTP did not succeed (raised by `actorfaas.client`)
@@ -87,6 +92,30 @@ class StorageUnavailable(StorageError):
 
 class StorageUnusable(StorageError):
     """The database cannot be opened: damaged, written by a newer version, or in use by another node."""
+
+
+class SwapError(ActorFaasError):
+    """Memory could not be moved, measured or limited."""
+
+
+class ProcessGone(SwapError):
+    """The process has exited; whatever has its id now is another one."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"process {pid} has exited")
+        self.pid = pid
+
+
+class PagingRefused(SwapError):
+    """The kernel refuses; the message names the missing privilege."""
+
+
+class SwapUnavailable(SwapError):
+    """A swap file or device cannot be made, turned on or turned off; the message says why and what to do."""
+
+
+class CgroupError(SwapError):
+    """A control group cannot be made, read, changed or removed."""
 
 
 class IllegalTransition(ActorFaasError):
