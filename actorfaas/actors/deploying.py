@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from actorfaas.config import Settings
@@ -69,6 +70,8 @@ class Deployer:
         self._catalogue = catalogue
         self._dispatch = dispatch
         self._changed = changed
+        # The supervisor gives up each step (environment, import, init) by itself and then says which it was.
+        self._patience_s = 3 * peers.settings.deploy_timeout_s + peers.settings.ask_timeout_s
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._stopping: set[Version] = set()
 
@@ -84,7 +87,7 @@ class Deployer:
                 "fw_supervisor",
                 PrepareBundle(wanted.app, wanted.archive, wanted.sha256, wanted.entry),
                 BundlePrepared,
-                self._peers.settings.deploy_timeout_s,
+                self._patience_s,
             )
             self._catalogue.claim_names(wanted.app, prepared.functions, prepared.workflows)
             try:
@@ -173,9 +176,8 @@ class Deployer:
         for declaration in declarations(topic, spec.queue_limit):
             await self._peers.ask("local_queue", declaration, Done)
         start = StartFunction(topic, made.bundle, spec)
-        timeout_s = self._peers.settings.deploy_timeout_s
         try:
-            started = await self._peers.ask("fw_supervisor", start, FunctionStarted, timeout_s)
+            started = await self._peers.ask("fw_supervisor", start, FunctionStarted, self._patience_s)
         except RequestRefused as error:
             raise RequestRefused(error.code, f"function {spec.name!r}: {error.detail}") from error
         self._dispatch.template_ready(topic, True, self._peers.clock.monotonic_ns())
@@ -250,17 +252,21 @@ class Deployer:
     async def _stop(self, made: Version) -> None:
         """End a version's templates and workers. What an absent actor misses, its restart makes good."""
         self._catalogue.discard(made)
-        deadline_s = self._peers.settings.stop_timeout_s
         for topic, spec in made.topics():
             self._dispatch.remove_pool(topic, self._peers.clock.monotonic_ns())
-            try:
-                for declaration in declarations(topic, spec.queue_limit):
+            for declaration in declarations(topic, spec.queue_limit):
+                with suppress(PeerUnavailable):
                     self._peers.tell("local_queue", DropTopic(declaration.topic, "no_topic"))
-                await self._peers.ask("fw_supervisor", StopFunction(topic, deadline_s), Done, deadline_s + 5.0)
-            except (PeerUnavailable, AskTimeout, RequestRefused) as error:
-                self._peers.log.warning("a function could not be stopped", topic=topic, error=str(error))
-        self._peers.log.info("version stopped", app=made.app, version=made.version)
         self._changed()
+        await asyncio.gather(*(self._stop_function(topic) for topic, _ in made.topics()))
+        self._peers.log.info("version stopped", app=made.app, version=made.version)
+
+    async def _stop_function(self, topic: str) -> None:
+        deadline_s = self._peers.settings.stop_timeout_s
+        try:
+            await self._peers.ask("fw_supervisor", StopFunction(topic, deadline_s), Done, deadline_s + 5.0)
+        except (PeerUnavailable, AskTimeout, RequestRefused) as error:
+            self._peers.log.warning("a function could not be stopped", topic=topic, error=str(error))
 
 
 def _is_same(active: Version, wanted: Deploy) -> bool:

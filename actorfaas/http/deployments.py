@@ -35,8 +35,9 @@ class DeploymentEndpoints:
         self._directory = directory
         self._archives = archives
         self._max_bundle_bytes = office.settings.max_bundle_bytes
-        # The ExecutionManager and the supervisor each give up after deploy_timeout_s; this wait outlasts both.
-        self._timeout_s = office.settings.deploy_timeout_s + 2 * office.settings.ask_timeout_s
+        # Preparing a bundle and starting its functions each take at most a few times deploy_timeout_s; whoever gives
+        # up then says what took so long, so this wait outlasts both.
+        self._timeout_s = 6 * office.settings.deploy_timeout_s + 3 * office.settings.ask_timeout_s
 
     async def deploy(self, request: Request) -> Response:
         """Store the body and have it deployed."""
