@@ -53,7 +53,7 @@ class Dispatch(Recruiting):
         self._settle(self.pools[topic], now_ns)
 
     def remove_pool(self, topic: str, now_ns: int) -> None:
-        """A function version is stopped with all its workers; what waits for it is denied."""
+        """A function version is stopped: its workers are to finish what they have and exit; what waits is denied."""
         pool = self.pools.pop(topic, None)
         if pool is None:
             return
@@ -62,6 +62,8 @@ class Dispatch(Recruiting):
         for worker in pool.workers.values():
             if worker.claim is not None:
                 self.outcomes.append(Lost(worker.claim, worker.topic, platform=True))
+            if not worker.leaving:
+                self._retire(pool, worker)
         self._serve_starved(now_ns)
 
     def template_ready(self, topic: str, ready: bool, now_ns: int) -> None:

@@ -261,3 +261,20 @@ def test_a_function_whose_template_cannot_be_made_fails_what_comes() -> None:
     finish = world.store["e1"].finish
     assert finish is not None
     assert "its folder is gone" in finish.error_message
+
+
+def test_the_workers_of_a_removed_pool_are_told_to_exit_once_they_have_finished() -> None:
+    world = make(function("a", warm=2))
+    world.settle()
+    world.advance(1.0)
+    world.settle()
+    world.publish("a@1", "r1")
+    busy = world.busy()
+    assert len(busy) == 1
+    world.dispatch.remove_pool("a@1", world.now)
+    world.flush()
+    world.settle()
+    assert workers_of(world, "a@1") == busy, "the idle one has left"
+    assert serve(world, "r1").payload == b"2"
+    world.settle()
+    assert workers_of(world, "a@1") == []
