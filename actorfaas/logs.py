@@ -8,7 +8,14 @@ from __future__ import annotations
 import logging
 import sys
 
-import structlog
+_rich = sys.modules.get("rich")
+if _rich is None:
+    # structlog imports rich wherever it is installed, for prettier tracebacks: 7 MB in every actor's process.
+    sys.modules["rich"] = None  # type: ignore[assignment]  # how an import is made to fail
+import structlog  # noqa: E402
+
+if _rich is None:
+    del sys.modules["rich"]
 
 Logger = structlog.typing.FilteringBoundLogger
 
