@@ -1,0 +1,1 @@
+"""Applications that the system tests deploy to a real node."""
