@@ -87,10 +87,10 @@ def _after(ranges: Ranges, position: int, advised: int) -> int:
 def _raise_unless_passed_over(error: OSError, target: Target) -> None:
     if error.errno == errno.ESRCH:
         raise ProcessGone(target.pid) from None
-    if error.errno == errno.EPERM:
+    if error.errno in (errno.EPERM, errno.EACCES):
         raise PagingRefused(
             f"process_madvise on process {target.pid}: not permitted; it needs CAP_SYS_NICE and, for a process of"
-            " another user, CAP_SYS_PTRACE. Run the node as root, or let workers page themselves"
+            " another user, CAP_SYS_PTRACE; run the node as root, or let workers page themselves"
         ) from None
     if error.errno == errno.ENOSYS:
         raise PagingRefused("the kernel has no process_madvise (Linux 5.10 does)") from None

@@ -87,7 +87,7 @@ def find(target: Target, having: Page, lacking: Page = NOTHING, within: Range | 
     """The pages that have all kinds in `having` and none in `lacking`, as a normal list of ranges."""
     if has_scan():
         found = _scan(target, within, having | lacking, lacking, NOTHING, having)
-        return [(start, end - start) for start, end, _ in found]
+        return normalise((start, end - start) for start, end, _ in found)  # runs end where mappings do
     wanted = (r for r in _read(target, within) if r.kind & having == having and not r.kind & lacking)
     return normalise((r.start, r.length) for r in wanted)
 
