@@ -98,6 +98,9 @@ class Environments:
         # lets uv link files instead of copying them.
         environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH")}
         environment.setdefault("UV_CACHE_DIR", str(self._folder / ".cache"))
+        # Trust what the machine trusts, as pip does: a company's registry, a proxy. The name depends on uv's version.
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+        environment.setdefault("UV_NATIVE_TLS", "1")
         environment.update(UV_NO_PROGRESS="1", NO_COLOR="1", UV_PYTHON_DOWNLOADS="never")
         return environment
 

@@ -63,3 +63,21 @@ async def test_deploys_with_the_same_requirements_share_one_build(
         pythons[0], "-c", "import sys; sys.exit(sys.prefix == sys.base_prefix)"
     )
     assert await version.wait() == 0
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
+async def test_uv_trusts_the_certificates_of_the_machine_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    for name in ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS"):
+        if given is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, given)
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "system=$UV_SYSTEM_CERTS native=$UV_NATIVE_TLS"\nexit 1\n', "utf-8")
+    uv.chmod(0o755)
+    monkeypatch.setattr("actorfaas.bundles.environment.find_uv_bin", lambda: str(uv))
+    with pytest.raises(DeployError, match=f"system={expected} native={expected}"):
+        await Environments(tmp_path / "venvs", 60).python_for(b"six\n")
