@@ -22,7 +22,7 @@ from actorfaas.messages import (
     WorkerReleased,
     WorkerReported,
 )
-from tests.core.queueing_rig import Rig, S
+from tests.core.queueing_rig import MS, Rig, S
 
 
 def test_a_worker_reports_itself_and_its_end() -> None:
@@ -198,6 +198,25 @@ def test_an_idle_worker_retires_at_once_a_busy_one_when_it_is_done() -> None:
         "busy": "retiring",
         "idle": "retiring",
     }
+
+
+@pytest.mark.parametrize("way", ["told to", "said so"])
+def test_a_worker_that_does_not_exit_loses_its_connection(way: str) -> None:
+    rig = Rig()
+    rig.declare()
+    connection = rig.worker("w", "f@1")
+    if way == "told to":
+        rig.retire("w")
+    else:
+        rig.publish("r")
+        rig.raises("w", "r", exiting=True)
+    rig.passes(900 * MS)
+    assert rig.none(WorkerDetached)
+    rig.passes(200 * MS)
+    rig.one(Close, connection)
+    assert rig.one(WorkerDetached).worker_topic == "w"
+    rig.passes(2 * S)
+    assert rig.none(WorkerDetached)
 
 
 def test_a_worker_that_ends_itself_gets_no_more_requests() -> None:

@@ -33,6 +33,9 @@ MESSAGE_LIMIT = 16 * 1024
 TRACEBACK_LIMIT = 64 * 1024
 """Characters kept of what a worker says about a failure."""
 
+LOSS_WAIT_NS = 1_000_000_000
+"""How long the reason of a worker's end is awaited, and the end of its connection after the reason or `Retire`."""
+
 
 class Board:
     """The tables of the LocalQueue. `manager` stands for the ExecutionManager, connected or not."""
@@ -181,6 +184,12 @@ class Board:
                 failure.traceback,
             )
         )
+
+    def await_end(self, worker: Worker, now: int) -> None:
+        """The end of a worker, or the rest of it, is due: `losses` tells when it has not come in time."""
+        self.losses.discard(worker.loss_due_ns, worker)
+        worker.loss_due_ns = now + LOSS_WAIT_NS
+        self.losses.add(worker.loss_due_ns, worker)
 
     def end(self, work: Work) -> None:
         """Forget a request or task everywhere but in the hands of its worker."""

@@ -73,6 +73,7 @@ class Members:
         topic = worker.topic
         if worker.retiring:
             self.leave(worker)
+            self._board.await_end(worker, now)
             if not worker.leaving:
                 self._board.outbox.append((worker.peer, Retire()))
         elif topic is None:

@@ -38,9 +38,6 @@ from actorfaas.messages import (
     WorkerReported,
 )
 
-LOSS_WAIT_NS = 1_000_000_000
-"""How long the reason of a worker's end is awaited, and the end of its connection after the reason."""
-
 _TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory"})
 
 
@@ -123,7 +120,7 @@ class Workers:
         if worker.exit_detail:
             self.settle_loss(worker, now)
         else:
-            self._await_the_rest(worker, now)
+            board.await_end(worker, now)
 
     def exited(self, exited: WorkerExited, now: int) -> None:
         """The supervisor reaped a worker's process and says how it ended."""
@@ -136,14 +133,14 @@ class Workers:
             self.settle_loss(worker, now)
         else:  # what it sent last may still be on its way
             self._members.leave(worker)
-            self._await_the_rest(worker, now)
+            board.await_end(worker, now)
 
     def settle_loss(self, worker: Worker, now: int) -> None:
         """Nothing more about a worker's end is awaited."""
         board = self._board
         board.losses.discard(worker.loss_due_ns, worker)
-        if worker.worker_topic in board.workers:  # its process is gone, but something keeps the connection open
-            board.outbox.append((worker.peer, Close(worker.exit_detail)))
+        if worker.worker_topic in board.workers:  # something keeps the connection open: a child, or it will not exit
+            board.outbox.append((worker.peer, Close(worker.exit_detail or "it did not exit when it was told to")))
             self.detached(worker, now)
             return
         del board.lost[worker.worker_topic]
@@ -172,10 +169,6 @@ class Workers:
         for worker in self._board.workers.values():
             if worker.condemned:
                 self._board.tell_manager(LeaseExpired(worker.worker_topic, worker.condemned))
-
-    def _await_the_rest(self, worker: Worker, now: int) -> None:
-        worker.loss_due_ns = now + LOSS_WAIT_NS
-        self._board.losses.add(worker.loss_due_ns, worker)
 
     def _new(self, worker: Worker, message: NewFunctionWorker, now: int) -> None:
         if worker.reported or message.pid != worker.pid:
