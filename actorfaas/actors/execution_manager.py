@@ -131,7 +131,11 @@ class ExecutionManager(Actor):
                 dispatch.reported(worker, topic, pid, kind, now_ns)
             case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
                 dispatch.process_started(worker, topic, pid, kind, now_ns)
-            case WorkerDetached(worker_topic=worker) | WorkerExited(worker_topic=worker):
+            case WorkerDetached(worker_topic=worker):
+                dispatch.detached(worker, now_ns)
+                dispatch.gone(worker, now_ns)
+            case WorkerExited(worker_topic=worker):
+                dispatch.reaped(worker)
                 dispatch.gone(worker, now_ns)
             case WorkerReleased(worker_topic=worker, topic=topic):
                 if not topic:
@@ -178,7 +182,7 @@ class ExecutionManager(Actor):
             return
         now_ns = self.clock.monotonic_ns()
         if connection.actor == "local_queue":
-            self.dispatch.queue_lost()
+            self.dispatch.queue_lost(now_ns)
         elif connection.actor == "fw_supervisor":
             self.dispatch.supervisor_lost()
         self.executions.settle(now_ns)

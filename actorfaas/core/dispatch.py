@@ -23,15 +23,8 @@ from collections.abc import Iterable
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Lost
 from actorfaas.core.pool import Claim, Pool
-from actorfaas.core.recruiting import (
-    STUCK_NS,
-    Recruiting,
-)
-from actorfaas.messages import (
-    ConnectedWorker,
-    FunctionSpec,
-    RetireWorker,
-)
+from actorfaas.core.recruiting import STUCK_NS, Recruiting
+from actorfaas.messages import ConnectedWorker, FunctionSpec, RetireWorker
 
 
 class Dispatch(Recruiting):
@@ -83,11 +76,12 @@ class Dispatch(Recruiting):
         for pool in list(self.pools.values()):
             self._settle(pool, now_ns)
 
-    def queue_lost(self) -> None:
+    def queue_lost(self, now_ns: int) -> None:
         """The LocalQueue has gone, and every worker with it. What the supervisor is asked to start may still come."""
         self._connected = False
         for pool in self.pools.values():
             for worker in list(pool.workers.values()):
+                self.detached(worker.topic, now_ns)
                 self._remove(pool, worker, platform=True)
             pool.waiting = dict.fromkeys(pool.waiting, 0)
             pool.release_asked = 0
@@ -98,6 +92,7 @@ class Dispatch(Recruiting):
         The LocalQueue may tell of their deaths only after the supervisor is back; so they count as lost at once.
         """
         self._connected = False
+        self._unreaped.clear()
         for pool in self.pools.values():
             pool.ready = False
             pool.starts.clear()
@@ -384,6 +379,7 @@ class Dispatch(Recruiting):
             self._check_stuck(pool, now_ns)
             self._settle(pool, now_ns)
         self._serve_starved(now_ns)
+        self._end_unreaped(now_ns)
 
     def kill(self, worker_topic: str, reason: str) -> None:
         """End a worker now, whatever it does."""

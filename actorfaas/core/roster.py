@@ -9,7 +9,7 @@ from collections import deque
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Effect, Lost, Outcome, Tell
-from actorfaas.core.pool import Pool, Worker
+from actorfaas.core.pool import NS_PER_S, Pool, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     KillWorker,
@@ -23,6 +23,10 @@ ENDED_REMEMBERED = 256
 """Workers that ended last: what the other of supervisor and LocalQueue says late about their start is ignored."""
 
 
+UNREAPED_NS = 3 * NS_PER_S
+"""A process whose connection ended exits by itself; one that has not by then is killed."""
+
+
 class Roster:
     """The pools, what is to be done (`effects`), and the answers to claims (`outcomes`)."""
 
@@ -34,10 +38,28 @@ class Roster:
         self._connected = False
         self._starved: dict[str, int] = {}
         self._ended: deque[str] = deque(maxlen=ENDED_REMEMBERED)
+        self._unreaped: dict[str, tuple[KillWorker, int]] = {}  # what ends those, and since when
 
     def total(self) -> int:
         """Instances on the node, with those asked for."""
         return sum(pool.size for pool in self.pools.values())
+
+    def detached(self, worker_topic: str, now_ns: int) -> None:
+        """A worker's connection ended. Its process should end, too: nobody else would notice one that goes on."""
+        worker = self._worker(worker_topic)
+        if worker is not None:
+            kill = KillWorker(worker.function_topic, worker.pid, "its connection had ended and it went on")
+            self._unreaped[worker_topic] = (kill, now_ns)
+
+    def reaped(self, worker_topic: str) -> None:
+        """A worker's process ended."""
+        self._unreaped.pop(worker_topic, None)
+
+    def _end_unreaped(self, now_ns: int) -> None:
+        for worker_topic, (kill, since_ns) in list(self._unreaped.items()):
+            if now_ns - since_ns >= UNREAPED_NS:
+                del self._unreaped[worker_topic]
+                self.effects.append(Tell("fw_supervisor", kill))
 
     def describe(self, now_ns: int) -> list[WorkerState]:
         """Every worker there is."""

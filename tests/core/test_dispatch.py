@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from actorfaas.core.effects import Tell
+from actorfaas.core.pool import NS_PER_S
 from actorfaas.messages import (
     ConnectedWorker,
     InvocationFailed,
@@ -234,6 +236,49 @@ def test_adopted_workers_go_on_unless_they_had_a_task_of_the_manager_before() ->
     assert not [message for message in messages if isinstance(message, Subscribe)]
     states = {state.worker_topic: state.held_by for state in world.dispatch.describe(world.now)}
     assert states == {"a@1_1": "a@1", "a@1_2": "", "a@1_3": ""}
+
+
+def lose_connection(world: World) -> None:
+    world.dispatch.effects.clear()
+    world.dispatch.detached("a@1_1", world.now)
+    world.dispatch.gone("a@1_1", world.now)
+
+
+def killed(world: World, after_s: float) -> list[int]:
+    world.dispatch.tick(world.now + int(after_s * NS_PER_S))
+    messages = [effect.message for effect in world.dispatch.effects if isinstance(effect, Tell)]
+    return [message.pid for message in messages if isinstance(message, KillWorker)]
+
+
+def world_with_one_worker() -> World:
+    world = make(function("a"))
+    world.dispatch.reported("a@1_1", "a@1", 1, "fork", world.now)
+    return world
+
+
+def test_a_process_that_goes_on_without_its_connection_is_killed_once() -> None:
+    world = world_with_one_worker()
+    lose_connection(world)
+    assert killed(world, 2.9) == []
+    assert killed(world, 3.0) == [1]
+    assert killed(world, 9.0) == [1]
+
+
+def test_a_process_that_ends_with_its_connection_is_not_killed() -> None:
+    world = world_with_one_worker()
+    lose_connection(world)
+    world.dispatch.reaped("a@1_1")
+    assert killed(world, 9.0) == []
+    world.dispatch.reported("a@1_2", "a@1", 2, "fork", world.now)
+    world.dispatch.supervisor_lost()  # its workers die with it
+    assert killed(world, 9.0) == []
+
+
+def test_the_processes_that_a_lost_local_queue_leaves_are_killed() -> None:
+    world = world_with_one_worker()
+    world.dispatch.effects.clear()
+    world.dispatch.queue_lost(world.now)
+    assert killed(world, 3.0) == [1]
 
 
 def test_workers_that_ended_unheard_are_forgotten() -> None:

@@ -463,7 +463,11 @@ class World:
                 dispatch.process_started(worker, topic, pid, kind, now)
             case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
                 dispatch.start_failed(topic, kind, detail, now)
-            case WorkerDetached(worker_topic=worker) | WorkerExited(worker_topic=worker):
+            case WorkerDetached(worker_topic=worker):
+                dispatch.detached(worker, now)
+                dispatch.gone(worker, now)
+            case WorkerExited(worker_topic=worker):
+                dispatch.reaped(worker)
                 dispatch.gone(worker, now)
             case _:
                 raise AssertionError(f"{message} is not for the ExecutionManager")
@@ -514,7 +518,7 @@ class World:
             self.queues[name].clear()
         gone, self.instances = list(self.instances.values()), {}
         self._new_queue()
-        self.dispatch.queue_lost()
+        self.dispatch.queue_lost(self.now)
         self.executions.settle(self.now)
         self.flush()
         self.queues["to_queue"].clear()
