@@ -167,7 +167,7 @@ def _read(target: Target, within: Range | None) -> Iterator[Region]:
     """The same from the file: 8 bytes a page, mapping by mapping."""
     fd = target.pagemap_fd()
     for mapping in target.mappings():
-        if mapping.is_kernel:
+        if mapping.path == "[vsyscall]":  # beyond every process's addresses
             continue
         start, end = mapping.start, mapping.end
         if within is not None:
