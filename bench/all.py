@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("handoff", "throughput", "forks", "node_at_rest", "soak")
+BENCHMARKS = ("handoff", "throughput", "forks", "node_at_rest", "soak", "faults")
 
 
 def main() -> int:
