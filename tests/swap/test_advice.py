@@ -1,0 +1,144 @@
+"""Batches, partial results and errors of page-out and populate, against a system call that is told what to answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+from array import array
+from collections.abc import Iterator
+
+import pytest
+
+from actorfaas.errors import PagingRefused, ProcessGone
+from actorfaas.swap import madvise, populate, syscalls
+from actorfaas.swap.madvise import Advice, Advised, advise, vectors
+from actorfaas.swap.populate import Populated, byte_vectors
+from actorfaas.swap.ranges import PAGE_SIZE, Range
+from actorfaas.swap.target import Target
+
+
+@pytest.fixture
+def me() -> Iterator[Target]:
+    with Target(os.getpid()) as target:
+        yield target
+
+
+class Kernel:
+    """Takes batches as the kernel does: up to the first bad range, with an error if that is the first of all."""
+
+    def __init__(
+        self, ranges: list[Range], bad: set[int], number: int = errno.ENOMEM, most_a_call: int = 10**9
+    ) -> None:
+        self.ranges, self.bad, self.number, self.most_a_call = ranges, bad, number, most_a_call
+        self.base = 0
+        self.seen: list[int] = []
+        self.calls: list[int] = []
+
+    def process_madvise(self, pidfd: int, address: int, count: int, advice: int) -> int:
+        self.base = self.base or address
+        first = (address - self.base) // 16
+        self.calls.append(count)
+        done = 0
+        for index in range(first, first + min(count, self.most_a_call)):
+            if index in self.bad:
+                if not done:
+                    raise OSError(self.number, "made up")
+                break
+            self.seen.append(index)
+            done += self.ranges[index][1]
+        return done
+
+
+def ranges_of(count: int) -> list[Range]:
+    return [(0x10000000 + i * 8 * PAGE_SIZE, (1 + i % 3) * PAGE_SIZE) for i in range(count)]
+
+
+def test_ranges_are_iovecs() -> None:
+    assert vectors([(1, 2), (3, 4)]) == array("Q", [1, 2, 3, 4])
+
+
+def test_pages_are_iovecs_of_a_byte() -> None:
+    iovecs, count = byte_vectors([(0x1000, 2 * PAGE_SIZE), (0x9000, PAGE_SIZE)])
+    assert count == 3
+    assert iovecs.tolist() == [0x1000, 1, 0x1000 + PAGE_SIZE, 1, 0x9000, 1]
+
+
+@pytest.mark.parametrize("bad", [set(), {0}, {5, 6, 7}, {1023, 1024, 2999}, {0, 2999}])
+@pytest.mark.parametrize("most_a_call", [10**9, 100])
+def test_what_the_kernel_refuses_is_passed_over(
+    me: Target, bad: set[int], most_a_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = ranges_of(3000)
+    kernel = Kernel(ranges, bad, most_a_call=most_a_call)
+    monkeypatch.setattr(syscalls, "process_madvise", kernel.process_madvise)
+    result = advise(me, ranges, Advice.PAGE_OUT)
+    good = [index for index in range(3000) if index not in bad]
+    assert kernel.seen == good
+    assert result == Advised(sum(ranges[index][1] for index in good), len(bad))
+    assert max(kernel.calls) <= madvise.MOST_VECTORS
+
+
+def test_a_kernel_that_takes_nothing_does_not_stop_us_for_ever(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syscalls, "process_madvise", lambda *_: 0)
+    assert advise(me, ranges_of(10), Advice.PAGE_OUT) == Advised(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "text"),
+    [
+        (errno.EPERM, PagingRefused, "CAP_SYS_NICE"),
+        (errno.EACCES, PagingRefused, "CAP_SYS_PTRACE"),
+        (errno.ENOSYS, PagingRefused, "5.10"),
+        (errno.ESRCH, ProcessGone, "exited"),
+        (errno.EMFILE, OSError, "made up"),
+    ],
+)
+def test_errors_in_words(
+    me: Target, number: int, error: type[Exception], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Kernel(ranges_of(3), {0}, number)
+    monkeypatch.setattr(syscalls, "process_madvise", kernel.process_madvise)
+    with pytest.raises(error, match=text):
+        advise(me, kernel.ranges, Advice.COLD)
+
+
+def test_nothing_to_do(me: Target) -> None:
+    assert advise(me, [], Advice.WILL_NEED) == Advised(0, 0)
+    assert populate.populate(me, []) == Populated(0, 0)
+
+
+def test_pages_that_vanished_are_counted(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {0, 7, 1030}
+    base: list[int] = []
+    seen: list[int] = []
+
+    def process_vm_readv(pid: int, local: int, local_count: int, address: int, count: int) -> int:
+        base.append(address)
+        first = (address - base[0]) // 16
+        done = 0
+        for index in range(first, first + count):
+            if index in bad:
+                if not done:
+                    raise OSError(errno.EFAULT, "made up")
+                break
+            seen.append(index)
+            done += 1
+        return done
+
+    monkeypatch.setattr(syscalls, "process_vm_readv", process_vm_readv)
+    result = populate.populate(me, [(0x10000000, 2000 * PAGE_SIZE)])
+    assert seen == [index for index in range(2000) if index not in bad]
+    assert result == Populated(2000 - len(bad), len(bad))
+
+
+def test_populate_names_the_missing_privilege(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EPERM, "made up")
+
+    monkeypatch.setattr(syscalls, "process_vm_readv", refuse)
+    with pytest.raises(PagingRefused, match="CAP_SYS_PTRACE"):
+        populate.populate(me, [(0x10000000, PAGE_SIZE)])
+
+
+def test_self_advice_needs_no_privilege() -> None:
+    assert madvise.advise_self([(PAGE_SIZE, PAGE_SIZE)], Advice.COLD) == Advised(0, 1)  # nothing is mapped there
