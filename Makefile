@@ -11,7 +11,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 SLOW := system or swap or vm or browser
-BENCHES := handoff throughput
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: help setup demo test test-fast test-system check bench clean
@@ -73,7 +72,7 @@ check: setup  ## format, lint, type-check, check import contracts, run the fast 
 	$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
 
 bench: setup  ## the benchmarks in their quick form (a minute each)
-	@for name in $(BENCHES); do $(BIN)/python -m bench.$$name --quick; done
+	@$(BIN)/python -m bench.all --quick
 
 clean:  ## remove .venv, caches and build results
 	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .actorfaas
