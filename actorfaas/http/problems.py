@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "body_too_large": Kind(413, "The request body is too large"),
     "deploy_failed": Kind(422, "The deployment failed"),
     "idempotency_key_reused": Kind(422, "The Idempotency-Key was used for another request"),
+    "head_too_large": Kind(431, "The request's headers are too large"),
     "queue_full": Kind(429, "Too many requests wait for this function", True, 1.0),
     "handler_error": Kind(500, "The handler raised"),
     "memory": Kind(500, "The handler ran out of memory"),

@@ -17,6 +17,7 @@ import uvicorn
 
 from actorfaas.config import Settings
 from actorfaas.http.app import App
+from actorfaas.http.connection import BoundedProtocol
 
 FD_VARIABLE = "ACTORFAAS_HTTP_FD"
 """Environment variable with the number of the listening socket that the node holds."""
@@ -72,7 +73,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
