@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actorfaas.cli.executions import states_table, took
-from actorfaas.cli.output import ago, write_json, write_table
+from actorfaas.cli.output import ago, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
-from actorfaas.errors import ApiProblem
+from actorfaas.errors import ApiProblem, ClientError
 
 if TYPE_CHECKING:
     from actorfaas.client import Client
@@ -34,6 +34,9 @@ def list_command(options: Options) -> None:
         for kind, found in (("workflow", workflows), ("function", functions))
         for one in found
     ]
+    if not rows:
+        note("nothing is deployed yet; see: actorfaas deploy --help")
+        return
     write_table(("name", "kind", "app", "version", "how", "description"), rows)
 
 
@@ -68,13 +71,20 @@ def how(one: Json) -> str:
 
 
 def _find(node: Client, name: str) -> Json:
-    """The function or workflow called `name`. Raises ApiProblem (404) when there is neither."""
+    """The function or workflow called `name`. Raises ClientError when there is neither."""
     try:
         return node.function(name)
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-    return node.workflow(name)
+    try:
+        return node.workflow(name)
+    except ApiProblem as problem:
+        if problem.status == 404:
+            raise ClientError(
+                f"no function, workflow or execution is called {name!r}; see: actorfaas list"
+            ) from problem
+        raise
 
 
 def _show_execution(options: Options, execution: Json) -> None:
@@ -89,13 +99,13 @@ def _show_execution(options: Options, execution: Json) -> None:
         ("took", took(execution)),
     ]
     if execution.get("error"):
-        facts.append(("error", _compact(execution["error"])))
+        facts.append(("error", "{error_type}: {error_message}".format_map(execution["error"])))
     if execution.get("status") == "succeeded":
         facts.append(("output", _compact(execution.get("output"))))
     _write_facts(facts)
     if execution.get("states"):
         click.echo()
-        states_table(execution, err=False)
+        states_table(execution, title="", err=False)
 
 
 def _show_settings(found: Json) -> None:
@@ -112,4 +122,6 @@ def _write_facts(facts: list[tuple[str, str]]) -> None:
 
 
 def _compact(value: Json) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

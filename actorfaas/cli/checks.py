@@ -140,7 +140,7 @@ def check_cores(_: Machine) -> Check:
 def check_open_files(_: Machine) -> Check:
     """The limit on file descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    found = f"{_limit(soft)} (could be raised to {_limit(hard)})"
+    found = _limit(soft) if soft == hard else f"{_limit(soft)} (could be raised to {_limit(hard)})"
     if soft != resource.RLIM_INFINITY and soft < _GOOD_FILES:
         return Check("open files", "warn", found, f"ulimit -n {_GOOD_FILES}: each instance and connection needs some")
     return Check("open files", "ok", found)
@@ -188,7 +188,7 @@ def check_privileges(machine: Machine) -> Check:
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     if missing:
         return Check(
-            "privileges", "warn", f"{who} without {', '.join(missing)}", "everything works; as root more of it"
+            "privileges", "warn", f"{who} without {', '.join(missing)}", "functions and workflows need none of these"
         )
     return Check("privileges", "ok", f"{who} with CAP_SYS_NICE, CAP_SYS_PTRACE and CAP_SYS_ADMIN")
 

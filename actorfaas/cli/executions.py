@@ -35,7 +35,7 @@ def executions_command(options: Options, name: str, status: str | None, limit: i
                 one["name"],
                 str(one.get("version", "")),
                 one["status"],
-                ago(one.get("started_at_ms", 0)),
+                f"{ago(one.get('started_at_ms', 0))} ago",
                 took(one),
             )
             for one in reply["executions"]
@@ -68,10 +68,10 @@ def took(execution: Json) -> str:
 
 def show_states(execution: Json) -> None:
     """One line for each state on standard error: who ran it, and where the time went."""
-    states_table(execution, err=True)
+    states_table(execution, title=f"execution {execution.get('execution_id', '')}", err=True)
 
 
-def states_table(execution: Json, *, err: bool) -> None:
+def states_table(execution: Json, *, title: str, err: bool) -> None:
     """The states of an execution as a table."""
     rows = [
         (
@@ -87,7 +87,7 @@ def states_table(execution: Json, *, err: bool) -> None:
         for number, state in enumerate(execution["states"])
     ]
     columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "start ms", "run ms")
-    write_table(columns, rows, title=f"execution {execution.get('execution_id', '')}", err=err)
+    write_table(columns, rows, title=title, err=err)
 
 
 def _ms(state: Json, name: str) -> str:

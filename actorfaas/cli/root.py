@@ -101,8 +101,8 @@ def _report_problem(problem: ApiProblem) -> int:
     if problem.traceback:
         click.echo(problem.traceback.rstrip(), err=True)
     what = f"{problem.error_type}: {problem.detail}" if problem.error_type else problem.detail
-    where = f" (in {problem.function})" if problem.function and problem.function not in what else ""
-    click.echo(f"actorfaas: {problem.status} {problem.code}: {what}{where}", err=True)
+    where = f" in {problem.function}" if problem.function else ""
+    click.echo(f"actorfaas: {problem.status} {problem.code}{where}: {what}", err=True)
     if problem.status == 401:
         click.echo("Give the node's token with --token or in ACTORFAAS_TOKEN.", err=True)
     if problem.retry_after_s:

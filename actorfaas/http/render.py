@@ -308,7 +308,7 @@ def _worker(worker: WorkerState, connected: ConnectedWorker | None) -> Document:
         "execution_id": connected.execution_id if connected is not None else "",
         "age_ms": _ms(worker.age_ns),
         "idle_ms": _ms(connected.idle_ns) if connected is not None else 0.0,
-        "tasks": worker.tasks,
+        "tasks": connected.deliveries if connected is not None else worker.tasks,
         "connected": connected is not None,
     }
 

@@ -117,7 +117,7 @@ async def _locked(path: Path) -> int:
             owner, lives = _owner(fd)
             if lives:
                 raise ConfigError(
-                    f"a node already runs on {path.parent} (process {owner}); stop it, or choose another data_dir"
+                    f"a node already runs on {path.parent} (process {owner}); stop it, or choose another --data-dir"
                 )
             if time.monotonic() > deadline:
                 raise ConfigError(
@@ -164,7 +164,7 @@ def listening_http_socket(host: str, port: int) -> socket.socket:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"port {port} on {host} is in use; choose another with port (0 picks a free one)"
+                f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from error
         raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
     return sock

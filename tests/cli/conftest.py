@@ -27,6 +27,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     for name in ("ACTORFAAS_URL", "ACTORFAAS_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ACTORFAAS_DATA_DIR", str(tmp_path / "data"))
+    # nothing ever listens on port 1; on the default one a person's own node may
+    monkeypatch.setattr("actorfaas.discovery.DEFAULT_URL", "http://127.0.0.1:1")
     monkeypatch.chdir(tmp_path)
     return run
 

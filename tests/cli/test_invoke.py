@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actorfaas.cli.invoke import timing_in_words
 from tests.cli.conftest import Cli
 from tests.fake_node import JSON, FakeNode, Reply, document
 
@@ -85,8 +86,20 @@ def test_options(cli: Cli, hello: FakeNode) -> None:
 def test_timing_goes_to_standard_error(cli: Cli, hello: FakeNode) -> None:
     result = cli("invoke", "hello", "--timing")
     assert result.stdout_bytes == b'{"a":  1.50}'
-    assert "queue;dur=0.1; worker hello@1_7" in result.stderr
-    assert "request req_1" in result.stderr
+    assert "ms in all, queue 0.10 ms" in result.stderr
+    assert "request req_1 by hello@1_7" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ('queue;dur=0.031, start;dur=0.2;desc="fork", run;dur=12', "queue 0.03 ms, start 0.20 ms (fork), run 12.00 ms"),
+        ('run;dur=1.5, gap;dur=0.1, states;desc="2"', "run 1.50 ms, gap 0.10 ms, 2 states"),
+        ("", "the node sent no Server-Timing"),
+    ],
+)
+def test_timing_is_told_in_words(header: str, words: str) -> None:
+    assert timing_in_words(header) == words
 
 
 def test_timing_of_a_workflow_shows_its_states(cli: Cli, fake: FakeNode) -> None:
@@ -131,7 +144,7 @@ class TestAsynchronous:
         ended = execution("succeeded", output={"ü": 1})
         fake.on("GET", "/v1/executions/exe_1", document(execution("running")), document(ended))
         result = cli("invoke", "flow", "--wait")
-        assert (result.exit_code, result.stdout) == (0, '{"ü": 1}')
+        assert (result.exit_code, result.stdout) == (0, '{"ü":1}')
         assert [asked.query for asked in fake.asked[1:]] == [{"wait": "30"}, {"wait": "30"}]
 
     @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("cancelled", 1), ("timed_out", 124)])

@@ -99,6 +99,14 @@ def test_a_wrong_setting(alone: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "port must be a whole number, not 'many'" in result.stderr
 
 
+def test_a_problem_names_its_function_even_when_the_text_holds_that_word(cli: Cli, fake: FakeNode) -> None:
+    reply = problem(504, "timeout", "the handler ran longer than its time limit", function="longer")
+    fake.on("POST", "/v1/invoke/longer", reply)
+    result = cli("invoke", "longer")
+    assert result.exit_code == 124
+    assert "504 timeout in longer: the handler" in result.stderr
+
+
 def test_a_problem_is_shown_with_its_ids_and_traceback(cli: Cli, fake: FakeNode) -> None:
     reply = problem(
         500,
@@ -114,7 +122,7 @@ def test_a_problem_is_shown_with_its_ids_and_traceback(cli: Cli, fake: FakeNode)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert 'File "app.py", line 3' in result.stderr
-    assert "actorfaas: 500 handler_error: KeyError: no such item (in price)" in result.stderr
+    assert "actorfaas: 500 handler_error in price: KeyError: no such item" in result.stderr
     assert "request req_1" in result.stderr
 
 

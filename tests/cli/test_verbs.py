@@ -128,7 +128,19 @@ class TestListAndShow:
     def test_an_unknown_name(self, cli: Cli) -> None:
         result = cli("show", "nothing")
         assert result.exit_code == 1
-        assert "404 not_found" in result.stderr
+        assert "no function, workflow or execution is called 'nothing'" in result.stderr
+
+    def test_an_empty_list_says_what_to_do(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/functions", document({"functions": []}))
+        fake.on("GET", "/v1/workflows", document({"workflows": []}))
+        result = cli("list")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "actorfaas deploy" in result.stderr
+
+    def test_a_failed_execution_says_why_in_one_line(self, cli: Cli, fake: FakeNode) -> None:
+        error = {"error_type": "ValueError", "error_message": "no stock"}
+        fake.on("GET", "/v1/executions/exe_2", document(EXECUTION | {"status": "failed", "error": error}))
+        assert "error      ValueError: no stock" in cli("show", "exe_2").stdout
 
 
 class TestExecutions:

@@ -301,7 +301,7 @@ async def test_logs(node: Node) -> None:
 
 
 async def test_workers_are_what_both_sides_know(node: Node) -> None:
-    pool = PoolDescription((WorkerState("hello@1_7", "hello", 1, 7, "busy", "fork", "hello@1", 5_000_000, 3),), 1, 2, 0)
+    pool = PoolDescription((WorkerState("hello@1_7", "hello", 1, 7, "busy", "fork", "hello@1", 5_000_000, 1),), 1, 2, 0)
     seven = ConnectedWorker("hello@1_7", "hello@1", 7, "fork", "hello@1", "busy", "req_1", "", 3, 0)
     eight = replace(seven, worker_topic="hello@1_8", pid=8, activity="idle", request_id="")
     queue = QueueDescription((TopicState("hello@1", 0, 1000, 2, 1),), (seven, eight))
@@ -316,6 +316,7 @@ async def test_workers_are_what_both_sides_know(node: Node) -> None:
         "req_1",
         True,
     )
+    assert known["tasks"] == 3, "plain calls are counted too, and only the LocalQueue sees them"
     assert (stranger["worker"], stranger["function"], stranger["version"], stranger["state"]) == (
         "hello@1_8",
         "hello",

@@ -130,7 +130,7 @@ def test_start_then_look(node: RunningNode) -> None:
 def test_a_failing_handler(node: RunningNode) -> None:
     done = actorfaas(node.url, "invoke", "fail")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "500 handler_error: KeyError: 'no such item' (in fail)" in done.stderr
+    assert "500 handler_error in fail: KeyError: 'no such item'" in done.stderr
 
 
 def test_a_handler_that_takes_too_long(node: RunningNode) -> None:
