@@ -27,7 +27,6 @@
     └── UserCodeError               the person's code, not the platform's
         ├── DeployError             a bundle cannot be imported, or its definition is wrong
         │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
-        ├── HandlerError            a handler raised
         └── VersionConflict         a key-value write expected another version
 
 This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
@@ -186,16 +185,6 @@ class DeployError(UserCodeError):
 
 class DeclarationError(DeployError, ValueError):
     """A function or workflow is declared with a name or a setting that cannot be."""
-
-
-class HandlerError(UserCodeError):
-    """A handler raised; `error_type` is the class name of what it raised."""
-
-    def __init__(self, error_type: str, message: str, traceback: str = "") -> None:
-        super().__init__(f"{error_type}: {message}")
-        self.error_type = error_type
-        self.message = message
-        self.traceback = traceback
 
 
 class VersionConflict(UserCodeError):
