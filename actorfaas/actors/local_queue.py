@@ -54,6 +54,9 @@ WORKER_HEADER_BYTES = 1024 * 1024
 """What a worker may say besides payloads. What it says is said to other actors in turn, with something added: it must
 not get so long that they break off the connection on which everybody's calls travel."""
 
+DATA_PATIENCE_S = 5.0
+"""How long functions' data waits for a DataLayer that is restarting."""
+
 _DATA_ANSWERS: dict[type[Message], type[Message]] = {
     KvGet: KvValue,
     KvPut: KvValue,
@@ -224,7 +227,7 @@ class LocalQueue(Actor):
 
     async def _relay(self, message: Message, sender: Sender) -> None:
         try:
-            sender.reply(await self.ask("data_layer", message, _DATA_ANSWERS[type(message)]))
+            sender.reply(await self._ask_data(message))
         except RequestRefused as refused:
             sender.refuse(
                 refused.code, refused.detail, retryable=refused.retryable, retry_after_s=refused.retry_after_s
@@ -236,6 +239,22 @@ class LocalQueue(Actor):
         finally:
             if sender.connection in self._data_asks:
                 self._data_asks[sender.connection] -= 1
+
+    async def _ask_data(self, message: Message) -> Message:
+        """What the DataLayer answers; while it restarts it is waited for. Raises PeerUnavailable, AskTimeout,
+        RequestRefused.
+
+        What was under way when it went is asked again, but not a write that depends on a version: that may have
+        happened, and would then be refused.
+        """
+        deadline_s = time.monotonic() + min(DATA_PATIENCE_S, self.settings.ask_timeout_s)
+        while True:
+            await self.wait_for_peer("data_layer", max(0.0, deadline_s - time.monotonic()))
+            try:
+                return await self.ask("data_layer", message, _DATA_ANSWERS[type(message)])
+            except PeerUnavailable:
+                if _depends_on_a_version(message) or time.monotonic() > deadline_s:
+                    raise
 
     # --- effects and time ------------------------------------------------------------------------------------------
 
@@ -266,3 +285,7 @@ class LocalQueue(Actor):
                 self._core.tick(time.monotonic_ns())
                 self._flush()
             self._time_matters.clear()
+
+
+def _depends_on_a_version(message: Message) -> bool:
+    return isinstance(message, KvPut | KvDelete) and message.expected_version >= 0

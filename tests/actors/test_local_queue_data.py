@@ -72,11 +72,41 @@ async def test_data_needs_a_running_request(node: Node) -> None:
     assert not node.data_layer.received(KvGet)
 
 
-async def test_without_a_data_layer_data_is_unavailable(node: Node) -> None:
+async def test_a_data_layer_that_restarts_is_waited_for(node: Node) -> None:
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    asks = [
+        asyncio.ensure_future(worker.ask(KvPut("", "a", -1, b"1"), KvValue)),
+        asyncio.ensure_future(worker.ask(KvPut("", "b", 0, b"1"), KvValue)),
+    ]
+    for _ in asks:
+        await node.data_layer.expect(KvPut)
+    (await node.data_layer.expect_caller("local_queue")).close()
+    with pytest.raises(RequestRefused) as refused:
+        await asks[1]  # it may have been written: asked again, its own version would refuse it
+    assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
+    again, sender = await node.data_layer.expect_ask(KvPut)
+    sender.reply(KvValue(1, b""))
+    assert again.key == "a"
+    assert (await asks[0]).version == 1
+
+
+async def test_data_asked_for_while_the_data_layer_is_away_waits(node: Node, kit: Kit) -> None:
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    await kit.stop(node.data_layer)
+    ask = asyncio.ensure_future(worker.ask(KvPut("", "a", 0, b"1"), KvValue))
+    again = await kit.fake("data_layer")
+    again.answer(KvPut, KvValue(1, b""))
+    assert (await ask).version == 1
+
+
+async def test_without_a_data_layer_data_is_unavailable(node: Node, kit: Kit) -> None:
+    kit.configure(ask_timeout_s=0.2)
     await node.start()
     _, worker = await node.running()
     with pytest.raises(RequestRefused) as refused:
-        await worker.ask(KvGet("", "a"), KvValue)
+        await worker.ask(KvGet("", "a"), KvValue, 10.0)
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
 
 
