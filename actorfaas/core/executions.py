@@ -95,6 +95,8 @@ class Executions(Progress):
         """Continue an execution of a node that stopped, after its last journalled state."""
         point = resume_point(plan.machine, found.events, found.input)
         execution = self._resumed(found, plan, point.last_seq)
+        if not point.last_seq:  # it was stored, and then the node stopped before the first event was
+            execution.history.add(self._at_ms(now_ns), "ExecutionStarted")
         if point.outcome is not None:
             self._close(execution, point.outcome[0], point.outcome[1], point.outcome[2], point.output)
         elif not point.state:

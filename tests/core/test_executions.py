@@ -355,6 +355,19 @@ def test_a_restart_continues_after_the_last_journalled_state() -> None:
     assert world.types("e1").count("TaskSucceeded") == 3, "a finished state was run again"
 
 
+def test_an_execution_that_was_only_created_before_a_restart_has_a_whole_history() -> None:
+    world = make()
+    world.start("abc", "e1", wait_for_commit=True)
+    world.deliver("to_store")
+    world.queues["to_store"].clear()  # the answer is lost with the manager
+    assert world.types("e1") == []
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+    assert world.types("e1")[0] == "ExecutionStarted"
+    assert world.types("e1").count("ExecutionStarted") == 1
+
+
 def test_a_wait_goes_on_through_a_restart() -> None:
     world = make()
     world.start("waiting", "e1")
