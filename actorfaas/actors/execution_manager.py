@@ -282,7 +282,11 @@ class ExecutionManager(Actor):
     def _not_stored(self, execution_id: str, request: Message, code: str, detail: str) -> None:
         again = self.executions.not_stored(execution_id, code, detail, self.clock.monotonic_ns())
         kind = type(request).__name__
-        if not again:
+        if again:
+            return
+        if code == "conflict":  # the Frontend asked again because this actor restarted; the first one was kept
+            self.log.info("an execution was asked for twice", execution_id=execution_id)
+        else:
             self.log.error("history given up", execution_id=execution_id, request=kind, code=code, detail=detail)
 
     async def _take_back(self, worker_topic: str) -> None:
