@@ -35,7 +35,8 @@ def deploy_command(options: Options, path: Path, app: str, entry: str) -> None:
         write_json(deployed)
         return
     click.echo(f"{deployed['app']} version {deployed['version']}: {what(deployed)}")
-    note(f"{len(bundle.files)} files, {len(bundle.archive):,} bytes, {time.perf_counter() - started:.2f} s")
+    files = "1 file" if len(bundle.files) == 1 else f"{len(bundle.files)} files"
+    note(f"{files}, {len(bundle.archive):,} bytes, {time.perf_counter() - started:.2f} s")
     warn_unforkable(deployed)
 
 
