@@ -14,7 +14,7 @@ from actorfaas.errors import RequestRefused
 from actorfaas.ids import FRESH_STRATEGIES, STRATEGIES, function_topic
 from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
 from actorfaas.states.model import StateMachine, Task, Wait, parse, single_task
-from actorfaas.states.validate import validate
+from actorfaas.states.validate import MAX_SECONDS, validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _DURABILITIES = ("standard", "express")
@@ -240,5 +240,8 @@ def _function_problems(spec: FunctionSpec) -> Iterator[str]:
     if spec.concurrency < 1:
         yield f"function {spec.name!r}: concurrency must be at least 1"
     for setting in ("queue_limit", "retries", "retry_delay_s", "timeout_s", "warm", "idle_timeout_s"):
-        if getattr(spec, setting) < 0:
+        value = getattr(spec, setting)
+        if value < 0:
             yield f"function {spec.name!r}: {setting} must not be negative"
+        elif not value <= MAX_SECONDS:  # what comes later is no instant that a message can hold; nor is NaN
+            yield f"function {spec.name!r}: {setting} must be at most {MAX_SECONDS}"

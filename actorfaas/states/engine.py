@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actorfaas.states.model import Fail, Pass, Retrier, State, StateMachine, Succeed, Task, Wait
+from actorfaas.states.validate import MAX_SECONDS
 
 STATES_ALL = "States.ALL"
 STATES_TASK_FAILED = "States.TaskFailed"
@@ -84,6 +85,16 @@ def matches(retrier: Retrier, error: str) -> bool:
     return False
 
 
+def _delay_s(retrier: Retrier, tries: int) -> float:
+    """How long to wait before the next try; growth that leaves what a float can hold ends at `MAX_SECONDS`."""
+    if not retrier.interval_s:
+        return 0.0
+    try:
+        return min(retrier.interval_s * retrier.backoff_rate**tries, MAX_SECONDS)
+    except OverflowError:
+        return MAX_SECONDS
+
+
 class Engine:
     """Where one execution stands. Every method returns what to do now, in order."""
 
@@ -141,8 +152,7 @@ class Engine:
                 break
             self._tries[position] = tries + 1
             self.attempt += 1
-            delay_s = retrier.interval_s * retrier.backoff_rate**tries
-            return [Sleep(task.name, now_ns + int(delay_s * NS_PER_S))]
+            return [Sleep(task.name, now_ns + int(_delay_s(retrier, tries) * NS_PER_S))]
         return [self._finish(error, cause, b"")]
 
     def run_again(self) -> list[Instruction]:

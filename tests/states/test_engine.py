@@ -110,6 +110,16 @@ def test_retries_back_off_and_then_the_execution_fails() -> None:
     assert engine.task_failed("ValueError", "x", 0) == [Finish("ValueError", "x", b"")]
 
 
+@pytest.mark.parametrize(("interval_s", "rate", "waits_s"), [(0.0, 2.0, 0.0), (1.0, 1e300, 99_999_999.0)])
+def test_a_back_off_beyond_all_numbers_has_a_longest_wait(interval_s: float, rate: float, waits_s: float) -> None:
+    engine = Engine(single_task("f"), {"f": (Retrier(("States.ALL",), interval_s, 2000, rate),)})
+    engine.begin(b"1", 0)
+    for _ in range(1100):
+        slept = sleep_of(engine.task_failed("ValueError", "no", 0))
+        engine.timer_fired(0)
+    assert slept.until_ns == waits_s * S
+
+
 def test_each_retrier_counts_for_itself() -> None:
     retry = [
         {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1},
