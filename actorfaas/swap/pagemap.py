@@ -80,7 +80,7 @@ def regions(target: Target, within: Range | None = None) -> list[Region]:
     if has_scan():
         found = _scan(target, within, NOTHING, NOTHING, Page.PRESENT | Page.SWAPPED, _CATEGORIES)
         return [Region(start, end - start, _KINDS[kind]) for start, end, kind in found]
-    return list(_read(target, within))
+    return list(read_regions(target, within))
 
 
 def find(target: Target, having: Page, lacking: Page = NOTHING, within: Range | None = None) -> list[Range]:
@@ -88,7 +88,7 @@ def find(target: Target, having: Page, lacking: Page = NOTHING, within: Range | 
     if has_scan():
         found = _scan(target, within, having | lacking, lacking, NOTHING, having)
         return normalise((start, end - start) for start, end, _ in found)  # runs end where mappings do
-    wanted = (r for r in _read(target, within) if r.kind & having == having and not r.kind & lacking)
+    wanted = (r for r in read_regions(target, within) if r.kind & having == having and not r.kind & lacking)
     return normalise((r.start, r.length) for r in wanted)
 
 
@@ -163,8 +163,8 @@ def _address_of(buffer: bytearray) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 
 
-def _read(target: Target, within: Range | None) -> Iterator[Region]:
-    """The same from the file: 8 bytes a page, mapping by mapping."""
+def read_regions(target: Target, within: Range | None) -> Iterator[Region]:
+    """The same as `regions` without PAGEMAP_SCAN, from the file: 8 bytes a page, mapping by mapping."""
     fd = target.pagemap_fd()
     for mapping in target.mappings():
         if mapping.path == "[vsyscall]":  # beyond every process's addresses

@@ -1,22 +1,22 @@
-"""Mapping another process's pages for it: one byte of each is read from outside, so that its page faults happen here.
+"""Mapping another process's pages for it: they are read from outside, so that its page faults happen here.
 
 After `MADV_WILLNEED` the pages are in memory but not mapped, and every first touch would still be a minor fault in the
-middle of a call. process_vm_readv(2) takes these faults, off the call's path; it also waits for pages still being read.
+middle of a call. Reading /proc/PID/mem takes these faults, off the call's path; it also waits for pages still being
+read. process_vm_readv(2) would too, but it *pins* what it reads, and the kernel gives a process a copy of its own of
+each page that it shares with another (its template) before pinning it: the worker would grow by all it shares.
 """
 
 from __future__ import annotations
 
 import errno
-from array import array
+import os
 from dataclasses import dataclass
 
 from actorfaas.errors import PagingRefused, ProcessGone
-from actorfaas.swap import syscalls
-from actorfaas.swap.madvise import MOST_VECTORS
-from actorfaas.swap.ranges import Ranges, page_addresses
-from actorfaas.swap.target import Target
+from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, pieces
+from actorfaas.swap.target import GONE, Target
 
-_VECTOR_BYTES = 16
+_MOST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +32,49 @@ def populate(target: Target, ranges: Ranges) -> Populated:
 
     Pages that were unmapped meanwhile are passed over. Raises ProcessGone, or PagingRefused without the privilege.
     """
-    iovecs, pages = byte_vectors(ranges)
-    address, _ = iovecs.buffer_info()
-    sink = array("B", bytes(MOST_VECTORS))
-    local = array("Q", sink.buffer_info())
-    local_address, _ = local.buffer_info()
-    position = vanished = 0
-    while position < pages:
-        count = min(MOST_VECTORS, pages - position)
-        target.check()  # the call takes a number; the pidfd knows whether it is still the same process
-        try:
-            position += syscalls.process_vm_readv(
-                target.pid, local_address, 1, address + position * _VECTOR_BYTES, count
-            )
-        except OSError as error:
-            _raise_unless_vanished(error, target)
-            position += 1
-            vanished += 1
-    return Populated(pages - vanished, vanished)
-
-
-def byte_vectors(ranges: Ranges) -> tuple[array[int], int]:
-    """An iovec of one byte for every page, and how many there are. Built without a loop over pages in Python."""
-    addresses = array("Q", page_addresses(ranges))
-    count = len(addresses)
-    iovecs = array("Q", bytes(_VECTOR_BYTES * count))
-    iovecs[0::2] = addresses
-    iovecs[1::2] = array("Q", (1,)) * count
-    return iovecs, count
-
-
-def _raise_unless_vanished(error: OSError, target: Target) -> None:
-    if error.errno == errno.ESRCH:
-        raise ProcessGone(target.pid) from None
-    if error.errno == errno.EPERM:
+    try:
+        fd = target.open("mem")
+    except PermissionError:
         raise PagingRefused(
-            f"process_vm_readv on process {target.pid}: not permitted; it needs the same user, or CAP_SYS_PTRACE"
+            f"/proc/{target.pid}/mem: not permitted; it needs the same user, or CAP_SYS_PTRACE"
         ) from None
-    if error.errno != errno.EFAULT:
-        raise error
+    try:
+        return _read(target, fd, ranges)
+    finally:
+        os.close(fd)
+
+
+def _read(target: Target, fd: int, ranges: Ranges) -> Populated:
+    sink = memoryview(bytearray(_MOST_BYTES))
+    pages = vanished = 0
+    for start, length in pieces(ranges, _MOST_BYTES):
+        done = _read_once(target, fd, sink[:length], start)
+        pages += done // PAGE_SIZE
+        if done < length:
+            more, missing = _read_by_page(target, fd, (start + done, length - done), sink)
+            pages += more
+            vanished += missing
+    return Populated(pages, vanished)
+
+
+def _read_by_page(target: Target, fd: int, part: Range, sink: memoryview) -> tuple[int, int]:
+    """A range with holes, page by page: how many pages are there, and how many are not."""
+    start, length = part
+    page = sink[:PAGE_SIZE]
+    there = sum(_read_once(target, fd, page, at) == PAGE_SIZE for at in range(start, start + length, PAGE_SIZE))
+    return there, length // PAGE_SIZE - there
+
+
+def _read_once(target: Target, fd: int, into: memoryview, address: int) -> int:
+    """Bytes read; 0 where nothing is mapped or it cannot be read."""
+    try:
+        done = os.preadv(fd, [into], address)
+    except OSError as error:
+        if error.errno in GONE:
+            raise ProcessGone(target.pid) from None
+        if error.errno not in (errno.EIO, errno.EFAULT):
+            raise
+        done = 0
+    if done == 0:
+        target.check()  # of a process that has exited, nothing is mapped
+    return done // PAGE_SIZE * PAGE_SIZE

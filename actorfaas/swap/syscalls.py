@@ -14,23 +14,12 @@ MADV_COLD: Final = 20
 MADV_PAGEOUT: Final = 21
 
 SWAP_FLAG_PREFER: Final = 0x8000
-SWAP_FLAG_PRIO_MASK: Final = 0x7FFF
-SWAP_FLAG_DISCARD: Final = 0x10000
 
 _SYS_PROCESS_MADVISE = 440
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-_libc.process_vm_readv.restype = ctypes.c_ssize_t
-_libc.process_vm_readv.argtypes = (
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_ulong,
-    ctypes.c_void_p,
-    ctypes.c_ulong,
-    ctypes.c_ulong,
-)
 _libc.swapon.argtypes = (ctypes.c_char_p, ctypes.c_int)
 _libc.swapoff.argtypes = (ctypes.c_char_p,)
 
@@ -59,14 +48,6 @@ def madvise(start: int, length: int, advice: int) -> None:
     """madvise(2) on memory of this process."""
     if _libc.madvise(start, length, advice) < 0:
         raise _error("madvise")
-
-
-def process_vm_readv(pid: int, local: int, local_count: int, remote: int, remote_count: int) -> int:
-    """process_vm_readv(2) with iovecs at these two addresses: how many bytes were read."""
-    done: int = _libc.process_vm_readv(pid, local, local_count, remote, remote_count, 0)
-    if done < 0:
-        raise _error("process_vm_readv")
-    return done
 
 
 def swapon(path: bytes, flags: int) -> None:

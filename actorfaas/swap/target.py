@@ -32,7 +32,7 @@ class Faults:
 class Target:
     """One process. Close it, or use it as a context manager; it holds two or three descriptors."""
 
-    __slots__ = ("_pagemap_fd", "_poll", "_proc_fd", "pid", "pidfd", "start_time")
+    __slots__ = ("_pagemap_fd", "_proc_fd", "pid", "pidfd", "start_time")
 
     def __init__(self, pid: int, start_time: int | None = None) -> None:
         """Open process `pid`; with `start_time` (of a Target before, clock ticks), only if it is still that one.
@@ -45,8 +45,6 @@ class Target:
         try:
             self.pidfd = os.pidfd_open(pid)
             self._proc_fd = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._poll = select.poll()
-            self._poll.register(self.pidfd, select.POLLIN)
             self.check()  # alive after both were opened: both mean the same process
             self.start_time = int(self._stat()[_START_TIME])
         except OSError as error:
@@ -78,11 +76,13 @@ class Target:
 
     def is_alive(self) -> bool:
         """Whether it has not exited (a zombie has)."""
-        return not self._poll.poll(0)
+        poll = select.poll()  # one of its own for every call: several threads may ask at once
+        poll.register(self.pidfd, select.POLLIN)
+        return not poll.poll(0)
 
     def check(self) -> None:
         """Raise ProcessGone if it has exited."""
-        if self._poll.poll(0):
+        if not self.is_alive():
             raise ProcessGone(self.pid)
 
     def kill(self) -> None:
@@ -95,7 +95,7 @@ class Target:
     def pagemap_fd(self) -> int:
         """/proc/PID/pagemap, opened once."""
         if self._pagemap_fd < 0:
-            self._pagemap_fd = self._open("pagemap")
+            self._pagemap_fd = self.open("pagemap")
         return self._pagemap_fd
 
     def mappings(self) -> list[Mapping]:
@@ -126,13 +126,14 @@ class Target:
 
     def read(self, name: str) -> bytes:
         """The whole of /proc/PID/NAME."""
-        with open(self._open(name), "rb") as file:
+        with os.fdopen(self.open(name), "rb") as file:
             try:
                 return file.read()
             except ProcessLookupError:
                 raise ProcessGone(self.pid) from None
 
-    def _open(self, name: str) -> int:
+    def open(self, name: str) -> int:
+        """A descriptor of /proc/PID/NAME, the caller's to close. Raises ProcessGone and PermissionError."""
         try:
             return os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc_fd)
         except OSError as error:

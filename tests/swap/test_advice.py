@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 from array import array
 from collections.abc import Iterator
@@ -10,10 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 from actorfaas.errors import PagingRefused, ProcessGone
-from actorfaas.swap import madvise, populate, syscalls
+from actorfaas.swap import madvise, syscalls
 from actorfaas.swap.madvise import Advice, Advised, advise, vectors
-from actorfaas.swap.populate import Populated, byte_vectors
-from actorfaas.swap.ranges import PAGE_SIZE, Range
+from actorfaas.swap.pagemap import Page, find
+from actorfaas.swap.populate import Populated, populate
+from actorfaas.swap.ranges import PAGE_SIZE, Range, normalise
 from actorfaas.swap.target import Target
 
 
@@ -57,12 +60,6 @@ def test_ranges_are_iovecs() -> None:
     assert vectors([(1, 2), (3, 4)]) == array("Q", [1, 2, 3, 4])
 
 
-def test_pages_are_iovecs_of_a_byte() -> None:
-    iovecs, count = byte_vectors([(0x1000, 2 * PAGE_SIZE), (0x9000, PAGE_SIZE)])
-    assert count == 3
-    assert iovecs.tolist() == [0x1000, 1, 0x1000 + PAGE_SIZE, 1, 0x9000, 1]
-
-
 @pytest.mark.parametrize("bad", [set(), {0}, {5, 6, 7}, {1023, 1024, 2999}, {0, 2999}])
 @pytest.mark.parametrize("most_a_call", [10**9, 100])
 def test_what_the_kernel_refuses_is_passed_over(
@@ -104,40 +101,43 @@ def test_errors_in_words(
 
 def test_nothing_to_do(me: Target) -> None:
     assert advise(me, [], Advice.WILL_NEED) == Advised(0, 0)
-    assert populate.populate(me, []) == Populated(0, 0)
+    assert populate(me, []) == Populated(0, 0)
 
 
-def test_pages_that_vanished_are_counted(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = {0, 7, 1030}
-    base: list[int] = []
-    seen: list[int] = []
+PAGES = 200
 
-    def process_vm_readv(pid: int, local: int, local_count: int, address: int, count: int) -> int:
-        base.append(address)
-        first = (address - base[0]) // 16
-        done = 0
-        for index in range(first, first + count):
-            if index in bad:
-                if not done:
-                    raise OSError(errno.EFAULT, "made up")
-                break
-            seen.append(index)
-            done += 1
-        return done
 
-    monkeypatch.setattr(syscalls, "process_vm_readv", process_vm_readv)
-    result = populate.populate(me, [(0x10000000, 2000 * PAGE_SIZE)])
-    assert seen == [index for index in range(2000) if index not in bad]
-    assert result == Populated(2000 - len(bad), len(bad))
+@pytest.fixture
+def memory() -> Iterator[int]:
+    """The address of some untouched pages of this process."""
+    with mmap.mmap(-1, PAGES * PAGE_SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as pages:
+        view = ctypes.c_char.from_buffer(pages)
+        address = ctypes.addressof(view)
+        del view
+        yield address
+
+
+def test_populating_maps_every_page(me: Target, memory: int) -> None:
+    ranges = [(memory + page * PAGE_SIZE, count * PAGE_SIZE) for page, count in ((10, 3), (0, 5), (100, 90))]
+    span = (memory, PAGES * PAGE_SIZE)
+    assert find(me, Page.PRESENT, within=span) == []
+    assert populate(me, ranges) == Populated(98, 0)
+    assert find(me, Page.PRESENT, within=span) == normalise(ranges)
+
+
+def test_pages_that_vanished_are_counted(me: Target, memory: int) -> None:
+    nowhere = (PAGE_SIZE, 3 * PAGE_SIZE)  # below the lowest address that can be mapped
+    assert populate(me, [nowhere, (memory, 2 * PAGE_SIZE), nowhere]) == Populated(2, 6)
+    assert populate(me, [(memory, 2 * PAGE_SIZE)]) == Populated(2, 0)
 
 
 def test_populate_names_the_missing_privilege(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: int) -> int:
-        raise OSError(errno.EPERM, "made up")
+    def refuse(_: Target, name: str) -> int:
+        raise PermissionError(errno.EACCES, name)
 
-    monkeypatch.setattr(syscalls, "process_vm_readv", refuse)
+    monkeypatch.setattr(Target, "open", refuse)
     with pytest.raises(PagingRefused, match="CAP_SYS_PTRACE"):
-        populate.populate(me, [(0x10000000, PAGE_SIZE)])
+        populate(me, [(0x10000000, PAGE_SIZE)])
 
 
 def test_self_advice_needs_no_privilege() -> None:

@@ -1,0 +1,455 @@
+"""What the kernel really does with a process that is paged out and in; the facts `docs/swap.md` builds on.
+
+`python -m bench.kernel_facts [--quick] [--json FILE]` needs root, control groups and some GB free on the disk of the
+temporary folder. It makes a swap file there (and removes it at the end, whatever happens), forks workers with a heap of
+80 MB from a template, each into a control group of its own, and prints each figure beside the one the design was made
+with. No part of the platform runs but its kernel interfaces.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import median
+
+from actorfaas.errors import SwapError
+from actorfaas.swap import capabilities, cgroup, pagemap, swapfile
+from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.madvise import Advice, advise
+from actorfaas.swap.pagemap import Page
+from actorfaas.swap.populate import populate
+from actorfaas.swap.ranges import (
+    PAGE_SIZE,
+    Range,
+    intersect,
+    normalise,
+    page_addresses,
+    page_count,
+    subtract,
+    total_bytes,
+)
+from actorfaas.swap.target import Target
+from bench.paged_child import Child
+from bench.report import Report, options
+
+MIB = 1 << 20
+HEAP_BYTES = 80 * MIB
+TOUCHED_PAGES = 8 * MIB // PAGE_SIZE
+SWAP_BYTES = 1536 * MIB
+PAGE_CLUSTER = Path("/proc/sys/vm/page-cluster")
+SEED_OF_LAYOUT = 11
+
+
+def timed(work: Callable[[], object]) -> float:
+    """How long it took, in ms."""
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
+
+
+@dataclass
+class Bench:
+    """The report, and how often each thing is measured."""
+
+    report: Report
+    rounds: int
+
+    def fact(self, what: str, measured: float, unit: str, design: str) -> None:
+        """One line: a figure beside the design's."""
+        self.report.rows.append({"fact": what, "measured": measured, "unit": unit, "design": design})
+
+
+@dataclass
+class Worker:
+    """A worker that was born in a control group, with a heap that is all its own."""
+
+    child: Child
+    leaf: Group
+    target: Target
+
+    def page_out(self, ranges: list[Range] | None = None, *, first: list[Range] | None = None) -> None:
+        """All private memory out, `first` before the rest, and freed."""
+        everything = ranges or pagemap.find(self.target, Page.PRESENT, Page.FILE | Page.ZERO)
+        for part in (first or [], everything):
+            advise(self.target, part, Advice.PAGE_OUT)
+        self.leaf.reclaim()
+
+    def call(self) -> float:
+        """One request: touches its pages and writes to each, as reference counts do; how long it took, in ms."""
+        return self.child.touch(write=True) * 1000
+
+    def record(self) -> list[Range]:
+        """Page out, have one request run, and tell which pages it touched (faults in the heap and around it)."""
+        self.page_out()
+        self.call()
+        return pagemap.working_set(self.target)
+
+
+@contextmanager
+def born(tree: Tree, template: Child, key: str) -> Iterator[Worker]:
+    """Fork a worker into its leaf and have it write every page of the heap."""
+    leaf = tree.worker("facts@1", key)
+    with leaf.hosting(template.pid, tree.template("facts@1")):
+        child, _ = template.fork()
+    try:
+        with Target(child.pid) as target:
+            child.choose(HEAP_BYTES // PAGE_SIZE, 0)
+            child.touch(write=True)
+            child.choose(TOUCHED_PAGES, SEED_OF_LAYOUT)
+            child.touch()
+            yield Worker(child, leaf, target)
+    finally:
+        child.kill()
+        leaf.remove(5)
+
+
+# --- the facts ----------------------------------------------------------------------------------------------------
+
+
+def measure_page_out(bench: Bench, worker: Worker) -> None:
+    """MADV_PAGEOUT alone against the group's usage, then reclaim."""
+    before = worker.leaf.usage_bytes()
+    resident = worker.target.resident_bytes()
+    out_ms = timed(lambda: advise(worker.target, [worker.child.heap], Advice.PAGE_OUT))
+    bench.fact("PAGEOUT of 80 MB: time", out_ms, "ms", "")
+    rss_part = (resident - worker.target.resident_bytes()) / HEAP_BYTES
+    bench.fact("PAGEOUT alone: RSS falls by, of the heap", rss_part, "×", "all")
+    freed_part = (before - worker.leaf.usage_bytes()) / HEAP_BYTES
+    bench.fact("PAGEOUT alone: group usage falls by, of the heap", freed_part, "×", "none")
+    bench.fact("then reclaim: time", timed(worker.leaf.reclaim), "ms", "")
+    freed_part = (before - worker.leaf.usage_bytes()) / HEAP_BYTES
+    bench.fact("then reclaim: group usage has fallen by, of the heap", freed_part, "×", "all")
+    stat = worker.leaf.stat()
+    bench.fact("left charged to the worker when out", worker.leaf.usage_bytes() / MIB, "MiB", "≤ 0.3 (goal)")
+    bench.fact("  of it kernel memory (page tables and others)", (stat.kernel_bytes or 0) / MIB, "MiB", "")
+    tables = worker.target.status_bytes("VmPTE").get("VmPTE", 0)
+    bench.fact("  page tables of the process (VmPTE)", tables / MIB, "MiB", "")
+    worker.child.touch()
+
+
+Way = Callable[[Worker, list[Range]], None]
+
+
+def nothing(_: Worker, __: list[Range]) -> None:
+    """Demand paging."""
+
+
+def whole_heap(worker: Worker, _: list[Range]) -> None:
+    """WILLNEED over everything."""
+    advise(worker.target, [worker.child.heap], Advice.WILL_NEED)
+
+
+def recorded(worker: Worker, ranges: list[Range]) -> None:
+    """WILLNEED over the recorded pages."""
+    advise(worker.target, ranges, Advice.WILL_NEED)
+
+
+def recorded_and_populated(worker: Worker, ranges: list[Range]) -> None:
+    """WILLNEED, then mapped from outside."""
+    advise(worker.target, ranges, Advice.WILL_NEED)
+    populate(worker.target, subtract(ranges, pagemap.find(worker.target, Page.PRESENT)))
+
+
+def populated(worker: Worker, ranges: list[Range]) -> None:
+    """Mapped from outside without reading ahead."""
+    populate(worker.target, subtract(ranges, pagemap.find(worker.target, Page.PRESENT)))
+
+
+WAYS: list[tuple[str, Way, bool, str, str]] = [
+    ("demand faults", nothing, False, "0", "92"),
+    ("demand faults, working set laid out first", nothing, True, "0", ""),
+    ("WILLNEED whole heap", whole_heap, False, "45", ""),
+    ("WILLNEED recorded", recorded, False, "7", "13"),
+    ("WILLNEED recorded, laid out first", recorded, True, "", ""),
+    ("populate recorded alone, laid out first", populated, True, "", ""),
+    ("WILLNEED + populate", recorded_and_populated, False, "15 in all", "0.70"),
+    ("WILLNEED + populate, laid out first", recorded_and_populated, True, "15 in all", "0.70"),
+]
+
+
+def measure_wake(bench: Bench, worker: Worker) -> None:
+    """Bringing back a worker whose request touches 8 MB, each way in every round."""
+    ranges = worker.record()
+    worker.page_out(first=ranges)
+    swapped = total_bytes(intersect(pagemap.find(worker.target, Page.SWAPPED), ranges))
+    in_heap = page_count(intersect(ranges, [worker.child.heap]))
+    bench.report.notes.append(
+        f"the working set recorded: {page_count(ranges)} pages in {len(ranges)} ranges; of these {in_heap} in the heap"
+        f" (touched: {TOUCHED_PAGES}); {swapped // PAGE_SIZE} are in swap after a page-out, the others stay in memory:"
+        " files, and pages shared with the template"
+    )
+    samples: dict[str, list[tuple[float, float, int, int]]] = {name: [] for name, *_ in WAYS}
+    resident: list[float] = []
+    for _ in range(bench.rounds):
+        for name, way, laid_out, *_ in WAYS:
+            worker.page_out(first=ranges if laid_out else shuffled_heap(worker))
+            prefetch_ms = timed(lambda way=way: way(worker, ranges))  # type: ignore[misc]  # bound now
+            before = worker.target.faults()
+            call_ms = worker.call()
+            after = worker.target.faults()
+            samples[name].append((prefetch_ms, call_ms, after.major - before.major, after.minor - before.minor))
+            resident.append(worker.call())
+    for name, _, _, design_prefetch, design_call in WAYS:
+        prefetch_ms, call_ms, major, minor = (median(series) for series in zip(*samples[name], strict=True))
+        bench.report.rows.append(
+            {
+                "wake an 80 MB worker, 8 MB touched": name,
+                "prefetch ms": prefetch_ms,
+                "design": design_prefetch,
+                "call ms": call_ms,
+                "the design's": design_call,
+                "major": round(major),
+                "minor": round(minor),
+            }
+        )
+    demand = median(s[1] for s in samples["demand faults"])
+    bench.fact("the same request, resident", median(resident), "ms", "0.50")
+    bench.fact("demand paging per touched page", demand * 1000 / TOUCHED_PAGES, "µs", "45–80")
+    best = samples["WILLNEED + populate, laid out first"]
+    bench.fact("prefetch rate, laid out first", swapped / 1000 / median(s[0] for s in best), "MB/s", "1,000–1,500")
+    bench.fact("prefetch beats demand paging by", demand / median(s[0] + s[1] for s in best), "×", "≥ 3.7 (goal)")
+
+
+def shuffled_heap(worker: Worker) -> list[Range]:
+    """The heap in pieces of 64 pages in random order: swap slots as they are after a while, not as on the first day."""
+    start, length = worker.child.heap
+    pieces = [(start + offset, 64 * PAGE_SIZE) for offset in range(0, length, 64 * PAGE_SIZE)]
+    random.shuffle(pieces)
+    return pieces
+
+
+def measure_readahead(bench: Bench, worker: Worker) -> None:
+    """Demand paging with other sizes of swap readahead; the setting is put back."""
+    before = PAGE_CLUSTER.read_text()
+    try:
+        for setting in (0, 3, 5):
+            PAGE_CLUSTER.write_text(str(setting))
+            took = []
+            for _ in range(bench.rounds):
+                worker.page_out(first=shuffled_heap(worker))
+                took.append(worker.call())
+            bench.fact(f"demand faults with page-cluster {setting} ({1 << setting} pages)", median(took), "ms", "")
+    finally:
+        PAGE_CLUSTER.write_text(before)
+
+
+def measure_scan(bench: Bench, worker: Worker) -> None:
+    """PAGEMAP_SCAN against reading the file."""
+    span = (worker.child.heap_start, 64 * MIB)
+    if pagemap.has_scan():
+        took = [timed(lambda: pagemap.find(worker.target, Page.PRESENT, within=span)) for _ in range(20)]
+        bench.fact("PAGEMAP_SCAN of 64 MB", median(took), "ms", "0.2")
+        took = [timed(lambda: pagemap.working_set(worker.target)) for _ in range(20)]
+        bench.fact("PAGEMAP_SCAN of the whole process", median(took), "ms", "")
+    took = [timed(lambda: list(pagemap.read_regions(worker.target, span))) for _ in range(20)]
+    bench.fact("reading the page map of 64 MB instead", median(took), "ms", "")
+
+
+def measure_populate(bench: Bench, worker: Worker) -> None:
+    """What mapping a page from outside costs when nothing needs to be read."""
+    worker.call()
+    ranges = normalise(intersect(pagemap.working_set(worker.target), [worker.child.heap]))
+    took = [timed(lambda: populate(worker.target, ranges)) for _ in range(10)]
+    bench.fact("populate, pages mapped already", median(took) * 1000 / page_count(ranges), "µs/page", "")
+    advise(worker.target, ranges, Advice.PAGE_OUT)  # they were written to, so they stay in the swap cache
+    took_ms = timed(lambda: populate(worker.target, ranges))
+    bench.fact("populate, pages in the swap cache", took_ms * 1000 / page_count(ranges), "µs/page", "")
+
+
+def measure_sharing(bench: Bench, tree: Tree, template: Child) -> None:
+    """What mapping pages from outside does to those that a fresh worker shares with its template."""
+    for name, way in (("/proc/PID/mem", populate), ("process_vm_readv", _read_pinned)):
+        leaf = tree.worker("facts@1", "shared")
+        with leaf.hosting(template.pid, tree.template("facts@1")):
+            child, _ = template.fork()
+        try:
+            with Target(child.pid) as target:
+                before = leaf.usage_bytes()
+                way(target, [child.heap])
+                grown = (leaf.usage_bytes() - before) / MIB
+            bench.fact(f"80 MB shared with the template, populated by {name}: worker grows by", grown, "MiB", "")
+        finally:
+            child.kill()
+            leaf.remove(5)
+
+
+def _read_pinned(target: Target, ranges: list[Range]) -> None:
+    """process_vm_readv(2) of a byte of each page, 1,024 pages a call."""
+    libc = ctypes.CDLL(None)
+    sink = array("B", bytes(1024))
+    local = array("Q", sink.buffer_info())
+    pages = list(page_addresses(ranges))
+    for first in range(0, len(pages), 1024):
+        remote = array("Q", chain.from_iterable((page, 1) for page in pages[first : first + 1024]))
+        here, there = (ctypes.c_void_p(vectors.buffer_info()[0]) for vectors in (local, remote))
+        done = libc.process_vm_readv(target.pid, here, 1, there, len(remote) // 2, 0)
+        if done != len(remote) // 2:
+            raise SwapError(f"process_vm_readv read {done} of {len(remote) // 2} pages")
+
+
+def measure_second_page_out(bench: Bench, worker: Worker) -> None:
+    """Pages that were only read since they came from swap still have their copy there."""
+    for name, write in (("written to", True), ("only read", False)):
+        worker.page_out()
+        worker.child.touch(write=write)
+        written = -_vmstat("pswpout")
+        worker.page_out()
+        written += _vmstat("pswpout")
+        bench.fact(f"page-out after a request whose pages were {name}: pages written", written, "", "")
+
+
+def measure_shared(bench: Bench, tree: Tree, template: Child) -> None:
+    """A worker fresh from the fork: who is charged for what, and what paging it out does to the template's pages."""
+    home, leaf = tree.template("facts@1"), tree.worker("facts@1", "fresh")
+    home_before = home.usage_bytes()
+    with leaf.hosting(template.pid, home):
+        child, _ = template.fork()
+    try:
+        bench.fact("fresh fork of an 80 MB template: charged to the worker", leaf.usage_bytes() / MIB, "MiB", "")
+        bench.fact("  of it kernel memory", (leaf.stat().kernel_bytes or 0) / MIB, "MiB", "")
+        bench.fact("  charged to the template more than before", (home.usage_bytes() - home_before) / MIB, "MiB", "")
+        with Target(child.pid) as target:
+            present = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [child.heap]))
+            advise(target, [child.heap], Advice.PAGE_OUT)
+            left = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [child.heap]))
+        bench.fact("  shared pages that PAGEOUT of the worker takes", (present - left) / MIB, "MiB", "none")
+        home.reclaim()
+        with Target(template.pid) as target:
+            left = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [template.heap]))
+        bench.fact(
+            "  shared pages that reclaim of the template's group takes", (HEAP_BYTES - left) / MIB, "MiB", "most"
+        )
+        bench.fact("  template's group usage after that", home.usage_bytes() / MIB, "MiB", "")
+        template.choose(HEAP_BYTES // PAGE_SIZE, 0)
+        template.touch()
+    finally:
+        child.kill()
+        leaf.remove(5)
+
+
+def measure_move(bench: Bench, tree: Tree, template: Child) -> None:
+    """The template's way into a worker's group and back; and a worker that is moved only after the fork."""
+    home, leaf = tree.template("facts@1"), tree.worker("facts@1", "late")
+
+    def there_and_back() -> None:
+        with leaf.hosting(template.pid, home):
+            pass
+
+    took = [timed(there_and_back) for _ in range(50)]
+    bench.fact("into a group and back, one after the other", median(took), "ms", "0.03 (v1)")
+    took = []
+    for _ in range(10):
+        time.sleep(0.3)  # the kernel's lock falls back to its slow state
+        took.append(timed(there_and_back))
+    bench.fact("into a group and back, once in a while", median(took), "ms", "")
+    child, _ = template.fork()
+    try:
+        child.choose(HEAP_BYTES // PAGE_SIZE, 0)
+        child.touch(write=True)
+        leaf.attach(child.pid)
+        bench.fact("80 MB worker moved after it has run: charged there", leaf.usage_bytes() / MIB, "MiB", "hardly")
+    finally:
+        child.kill()
+        leaf.remove(5)
+
+
+def measure_fork(bench: Bench) -> None:
+    """How long fork takes by the size of the parent."""
+    for size in (100 * MIB, 500 * MIB):
+        took = []
+        with Child.start(size) as parent:
+            for _ in range(bench.rounds + 2):
+                child, seconds = parent.fork()
+                took.append(seconds * 1000)
+                child.kill()
+        design = {100 * MIB: "2", 500 * MIB: "10"}[size]
+        bench.fact(f"fork() of a parent of {size // MIB} MB", median(took), "ms", design)
+
+
+def measure_contiguity(bench: Bench, worker: Worker) -> None:
+    """How much is read from swap to bring the working set back: read-ahead helps only if neighbours belong together."""
+    ranges = worker.record()
+    rest = subtract([worker.child.heap], intersect(ranges, [worker.child.heap]))
+    for laid_out in (False, True):
+        worker.page_out(first=ranges if laid_out else shuffled_heap(worker))
+        swapped_in = -_vmstat("pswpin")
+        worker.call()
+        swapped_in += _vmstat("pswpin")
+        name = "working set out first" if laid_out else "heap out in any order"
+        bench.fact(f"read from swap by one request, {name}", swapped_in / TOUCHED_PAGES, "× touched", "")
+    assert rest, "a working set that is the whole heap would say nothing"
+
+
+def _vmstat(name: str) -> int:
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[1])
+    raise SwapError(f"/proc/vmstat does not count {name}")
+
+
+# --- the run ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def swap_in_use() -> Iterator[None]:
+    """A swap file before all others, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="afaas-facts-", dir=os.environ.get("ACTORFAAS_TEST_SWAP_DIR")) as folder:
+        path = Path(folder) / "swap"
+        try:
+            swapfile.ensure(path, SWAP_BYTES, priority=1000)
+            yield
+        finally:
+            swapfile.turn_off(path, timeout_s=120)
+            swapfile.remove(path)
+
+
+@contextmanager
+def tree_of_groups() -> Iterator[Tree]:
+    """Control groups of this process, gone at the end."""
+    tree = cgroup.open_tree(cgroup.owner_of(os.getpid()))
+    try:
+        yield tree
+    finally:
+        tree.close()
+
+
+def main() -> None:
+    """Run, print, write."""
+    chosen = options(__doc__)
+    random.seed(chosen.seed)
+    bench = Bench(Report("kernel_facts", chosen.seed), 5 if chosen.quick else 15)
+    can = capabilities.find_out()
+    bench.report.notes.extend(f"{name}: {answer.sentence}" for name, answer in can.answers().items())
+    bench.report.notes.append(f"vm.page-cluster {PAGE_CLUSTER.read_text().strip()}")
+    with swap_in_use(), tree_of_groups() as tree:
+        with Child.start(HEAP_BYTES, tree.template("facts@1").path) as template:
+            with born(tree, template, "1") as worker:
+                measure_page_out(bench, worker)
+                measure_wake(bench, worker)
+                measure_readahead(bench, worker)
+                measure_contiguity(bench, worker)
+                measure_scan(bench, worker)
+                measure_populate(bench, worker)
+                measure_second_page_out(bench, worker)
+            measure_sharing(bench, tree, template)
+            measure_shared(bench, tree, template)
+            measure_move(bench, tree, template)
+        measure_fork(bench)
+    bench.report.finish(chosen)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SwapError as error:
+        sys.exit(f"kernel_facts: {error}")

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs inside the virtual machine as root: puts a file system on the empty disk, for the swap file, and runs the tests.
+set -euo pipefail
+checkout=$1
+python=$2
+
+mkfs.ext4 -q -F /dev/vda
+mkdir -p /run/swap
+mount /dev/vda /run/swap
+export ACTORFAAS_TEST_SWAP_DIR=/run/swap PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/run/hypothesis TMPDIR=/run
+
+cd "$checkout"
+echo "guest: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), started after $(cut -d' ' -f1 /proc/uptime) s"
+status=0
+"$python" -m pytest -v -m swap tests/system/test_swap_kernel.py -p no:cacheprovider -p no:xdist --durations=5 || status=$?
+umount -l /run/swap
+echo "guest: tests ended with status $status after $(cut -d' ' -f1 /proc/uptime) s"
+exit "$status"

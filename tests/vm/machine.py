@@ -1,0 +1,117 @@
+"""Boots Debian's kernel in a virtual machine over this machine's live files, to run something under control groups v2.
+
+virtme-ng does the booting (qemu without KVM, so that it works anywhere); the guest sees all files, may write to none of
+them that outlive it, and has an empty disk of its own. What is needed: `tests/vm/install.sh`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GUEST = Path(__file__).with_name("guest.sh")
+INSTALL = "run tests/vm/install.sh as root"
+
+_ENDED = re.compile(r"^guest: tests ended with status (\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the guest's tests ended (None: not at all), what it printed, and how long all of it took."""
+
+    status: int | None
+    output: str
+    took_s: float
+
+
+def newest_kernel() -> Path | None:
+    """The newest of Debian's kernels whose modules are installed too."""
+    kernels = [path for path in Path("/boot").glob("vmlinuz-*") if modules_of(path).is_dir()]
+    return max(kernels, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)], default=None)
+
+
+def modules_of(kernel: Path) -> Path:
+    """Where a kernel's modules are."""
+    return Path("/lib/modules") / kernel.name.removeprefix("vmlinuz-")
+
+
+def tool(name: str) -> str | None:
+    """A program beside this Python (virtme-ng is installed there) or on PATH."""
+    return shutil.which(name, path=search_path())
+
+
+def search_path() -> str:
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+
+
+def why_not() -> str:
+    """In words, why no virtual machine can be booted here; empty if one can."""
+    if os.geteuid() != 0:
+        return "only root can read all of this machine's files for the guest"
+    for name, package in (
+        ("vng", "virtme-ng"),
+        ("virtme-run", "virtme-ng"),
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("busybox", "busybox-static"),
+        ("mkfs.ext4", "e2fsprogs"),
+    ):
+        if tool(name) is None:
+            return f"{name} is not installed (package {package}); {INSTALL}"
+    if newest_kernel() is None:
+        return f"no kernel with modules in /boot (package linux-image-amd64); {INSTALL}"
+    return ""
+
+
+def boot(timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) -> Outcome:
+    """Boot, run the guest's tests, power off. The disk is sparse and gone afterwards, and so is every process."""
+    kernel = newest_kernel()
+    assert kernel is not None, why_not()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="afaas-vm-") as folder:
+        disk = Path(folder) / "disk.img"
+        with disk.open("wb") as file:
+            file.truncate(disk_bytes)
+        log = Path(folder) / "log"
+        with log.open("ab") as output:  # appending: qemu and vng write to it by turns
+            process = subprocess.Popen(
+                command(kernel, disk, memory_mb),
+                cwd=CHECKOUT,
+                env={**os.environ, "PATH": search_path()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):  # told by the missing status
+                    process.wait(timeout=timeout_s)
+            finally:
+                end_group(process)
+        text = log.read_text("utf-8", "replace")
+    ended = _ENDED.search(text)
+    return Outcome(int(ended[1]) if ended else None, text, time.monotonic() - started)
+
+
+def command(kernel: Path, disk: Path, memory_mb: int) -> list[str]:
+    """The command line that boots the guest."""
+    cpus = str(min(2, os.cpu_count() or 1))
+    run = f"bash {GUEST} {CHECKOUT} {sys.executable}"
+    virtme = [tool("vng") or "vng", "--run", str(kernel), "--disable-kvm", "--cpus", cpus, "--memory", f"{memory_mb}M"]
+    return [*virtme, "--disk", str(disk), "--rodir", str(CHECKOUT), "--", run]
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the process group that was started here."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
