@@ -264,14 +264,18 @@ class LocalQueue(Actor):
         if self._flushing:
             return  # the loop below reaches what was added
         self._flushing = True
-        for peer, message in core.outbox:
-            if not isinstance(message, Close):
-                peer.tell(message)
-            elif isinstance(peer, Connection):
-                self.log.warning("worker disconnected", worker=peer.actor, reason=message.reason)
-                peer.close()
-        core.outbox.clear()
-        self._flushing = False
+        sent = 0
+        try:
+            for peer, message in core.outbox:
+                sent += 1
+                if not isinstance(message, Close):
+                    peer.tell(message)
+                elif isinstance(peer, Connection):
+                    self.log.warning("worker disconnected", worker=peer.actor, reason=message.reason)
+                    peer.close()
+        finally:  # one message that cannot be sent must not silence the queue
+            del core.outbox[:sent]
+            self._flushing = False
         if self._all_answered is not None and not core.has_requests:
             self._all_answered.set()
         if not self._time_matters.is_set() and core.needs_tick:

@@ -40,6 +40,7 @@ from actorfaas.messages import (
     WorkerReleased,
     WorkerReported,
 )
+from actorfaas.runtime.channel import Connection
 from tests.actors.queue_node import TO_QUEUE, Node, S, result
 from tests.actors_kit import Kit
 
@@ -294,3 +295,20 @@ async def test_stopping_answers_what_does_not_end_in_time(node: Node) -> None:
     await node.kit.stop(node.queue, deadline_s=0.05)
     failed = await node.frontend.expect(InvocationFailed)
     assert (failed.request_id, failed.reason) == ("r", "stopping")
+
+
+async def test_a_message_that_cannot_be_sent_does_not_silence_the_queue(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.start()
+    tell = Connection.tell
+
+    def tell_or_fail(connection: Connection, message: Message) -> None:
+        if isinstance(message, InvocationFailed) and message.request_id == "unsendable":
+            raise ValueError("it cannot be encoded")
+        tell(connection, message)
+
+    monkeypatch.setattr(Connection, "tell", tell_or_fail)
+    node.publish("unsendable")  # no topic is declared: each is answered with a failure
+    node.publish("next")
+    assert (await node.frontend.expect(InvocationFailed)).request_id == "next"
