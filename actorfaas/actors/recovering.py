@@ -18,6 +18,10 @@ from actorfaas.messages import DescribeQueue, ListUnfinished, QueueDescription, 
 from actorfaas.runtime.actor import Actor
 
 RETRY_S = 0.2
+LONGEST_RETRY_S = 30.0
+
+PATIENT_STARTS = 2
+"""A version may fail to start so many times in a row before what waits for its functions is told so."""
 
 Away = (PeerUnavailable, AskTimeout, RequestRefused)
 
@@ -39,6 +43,7 @@ class Recovery:
     ) -> None:
         self.loaded = asyncio.Event()
         self.needed = asyncio.Event()
+        self._round = 0
         self._actor = actor
         self._catalogue = catalogue
         self._dispatch = dispatch
@@ -106,6 +111,7 @@ class Recovery:
                 self.needed.set()
 
     async def _synchronise(self) -> None:
+        self._round += 1
         queue = await self._actor.ask("local_queue", DescribeQueue(), QueueDescription)
         now_ns = self._actor.clock.monotonic_ns()
         self._dispatch.adopt(queue.workers, now_ns)
@@ -117,19 +123,28 @@ class Recovery:
         self._changed()
         await asyncio.gather(*started)
 
-    async def _start_again(self, version: Version) -> None:
-        """Start one version's templates after a restart. One that fails now has no workers to wait for."""
+    async def _start_again(self, version: Version, failures: int = 0) -> None:
+        """Start one version's templates after a restart. It has worked before, so what hinders it now may pass: it is
+        tried until it works, or until the next restart begins anew."""
         try:
             await self._deployer.start(version)
         except RequestRefused as error:
             self._actor.log.error(
                 "a version cannot be started", app=version.app, version=version.version, error=error.detail
             )
-            for topic, _ in version.topics():
-                self._dispatch.cannot_start(topic, error.detail)
-            self._changed()
+            if failures >= PATIENT_STARTS:
+                for topic, _ in version.topics():
+                    self._dispatch.cannot_start(topic, error.detail)
+                self._changed()
+            self._actor.spawn(self._start_later(version, failures + 1, self._round), "start later")
         except (PeerUnavailable, AskTimeout):
             self.needed.set()
+
+    async def _start_later(self, version: Version, failures: int, round_: int) -> None:
+        await asyncio.sleep(min(RETRY_S * 2 ** min(failures - 1, 10), LONGEST_RETRY_S))
+        is_served = self._catalogue.versions.get((version.app, version.version)) is version
+        if is_served and self._round == round_:
+            await self._start_again(version, failures)
 
     async def reconcile(self) -> None:
         """Forget workers that ended unheard: correctness must not hang on every message having arrived."""

@@ -346,6 +346,21 @@ async def test_a_restarted_supervisor_gets_every_function_again(node: Node) -> N
     assert started == {"a@1", "b@1"}
 
 
+async def test_a_version_that_cannot_be_started_after_a_restart_is_tried_again(node: Node) -> None:
+    await node.deploy()
+    await node.kit.stop(node.supervisor)
+    again = await node.kit.fake("fw_supervisor")
+    for _ in range(3):
+        for topic in ("a@1", "b@1"):
+            _, sender = await again.expect_ask(StartFunction, lambda one, topic=topic: one.function_topic == topic)  # type: ignore[misc]  # a default binds the loop's variable
+            if topic == "b@1":
+                sender.refuse("deploy_failed", "it was killed by signal 9 (SIGKILL)")
+            else:
+                sender.reply(FunctionStarted(topic, 50, True, 1, 0, 0))
+    node._script_supervisor(again)
+    await again.expect(StartWorkers, lambda one: one.function_topic == "b@1")
+
+
 async def test_an_idle_worker_is_lent_back_to_its_topic(node: Node) -> None:
     await node.deploy()
     worker = await node.report("a@1")
