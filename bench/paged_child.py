@@ -72,6 +72,8 @@ def _serve(heap: _Heap, commands: IO[str], answers: IO[str]) -> None:
             pages = touched_pages(heap.pages, int(arguments[0]), int(arguments[1]))
         elif verb == "touch":
             answer = " ".join(map(str, heap.touch(pages, arguments[0] == "write")))
+        elif verb == "enter":
+            Path(arguments[0]).write_text("0")
         elif verb == "unmap":
             answer = _libc("munmap", heap.address + int(arguments[0]) * PAGE, int(arguments[1]) * PAGE)
         elif verb == "page_out_self":

@@ -20,6 +20,11 @@ class GroupV1(Group):
 
     __slots__ = ()
 
+    @property
+    def entrance(self) -> Path:
+        """See Group."""
+        return self.path / "tasks"
+
     def usage_bytes(self) -> int:
         """See Group."""
         return self.read_number("memory.usage_in_bytes")

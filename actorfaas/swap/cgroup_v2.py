@@ -23,6 +23,11 @@ class GroupV2(Group):
 
     __slots__ = ()
 
+    @property
+    def entrance(self) -> Path:
+        """See Group."""
+        return self.path / "cgroup.procs"
+
     def usage_bytes(self) -> int:
         """See Group."""
         return self.read_number("memory.current")

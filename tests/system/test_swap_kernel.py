@@ -342,6 +342,34 @@ def test_a_worker_is_charged_where_it_was_born(swap: SwapArea, tree: Tree, born:
     assert len(home.pids()) == 1
 
 
+def test_a_template_that_moves_itself_forks_into_the_group(tree: Tree, template: Child) -> None:
+    home, leaf = tree.template("f@1"), tree.worker("f@1", "1")
+    template.ask("enter", leaf.entrance)
+    worker, _ = template.fork()
+    try:
+        template.ask("enter", home.entrance)
+        assert leaf.pids() == [worker.pid]
+        assert home.pids() == [template.pid]
+        worker.choose(HEAP // PAGE_SIZE, 0)
+        worker.touch(write=True)
+        assert HEAP <= leaf.usage_bytes() <= 1.2 * HEAP
+    finally:
+        worker.kill()
+
+
+def test_mapping_from_outside_copies_nothing_shared(tree: Tree, template: Child) -> None:
+    leaf = tree.worker("f@1", "1")
+    with leaf.hosting(template.pid, tree.template("f@1")):
+        worker, _ = template.fork()
+    try:
+        with Target(worker.pid) as target:
+            before = leaf.usage_bytes()
+            assert populate(target, [worker.heap]).pages == HEAP // PAGE_SIZE
+            assert leaf.usage_bytes() - before <= 0.1 * HEAP
+    finally:
+        worker.kill()
+
+
 def test_swap_is_charged_to_the_worker(swap: SwapArea, born: Born) -> None:
     worker, leaf = born("1")
     if leaf.swap_bytes() is None:
@@ -409,7 +437,7 @@ def test_what_a_dead_node_left_is_cleaned_up_and_nothing_else(tree: Tree, born: 
             assert not left.top().exists()
             assert tree.group(stranger).pids() == [other.pid]
             assert tree.top().exists()
-            assert tree.abandoned() == []
+            assert owner not in tree.abandoned()
             assert orphan.kill() == -9
         finally:
             other.kill()
