@@ -134,7 +134,7 @@ def _process_madvise() -> Answer:
     try:
         with Target(os.getpid()) as me:
             advised = madvise.advise(me, [(_address_of(page), PAGE_SIZE)], Advice.WILL_NEED)
-    except SwapError as error:
+    except (SwapError, OSError) as error:
         return Answer(False, str(error))
     finally:
         page.close()

@@ -62,8 +62,10 @@ def _judge(mount: Mount, folder: Path) -> Detected:
         needed.append(folder / "cgroup.subtree_control")
     refused = next((path for path in needed if not os.access(path, os.W_OK)), None)
     if refused is not None:
-        advice = "start the node with: systemd-run --user --scope -p Delegate=yes actorfaas serve"
-        sentence = f"{name}: {refused} is not writable for this user; {advice}, or as root"
+        advice = "start the node as root"
+        if mount.version == 2:
+            advice += ", or with: systemd-run --user --scope -p Delegate=yes actorfaas serve"
+        sentence = f"{name}: {refused} is not writable for this user; {advice}"
         return Detected(mount.version, folder, False, sentence)
     strangers = _strangers(folder) if mount.version == 2 and not _is_root_group(folder) else []
     if strangers:

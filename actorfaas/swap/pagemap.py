@@ -117,12 +117,12 @@ def residency(target: Target) -> Residency:
 @cache
 def has_scan() -> bool:
     """Whether the kernel has PAGEMAP_SCAN; asked once, about this process."""
-    with open("/proc/self/pagemap", "rb") as file:
-        argument = bytearray(_SCAN.pack(_SCAN.size, 0, 0, PAGE_SIZE, 0, 0, 0, 0, 0, 0, Page.PRESENT, 0))
-        try:
+    argument = bytearray(_SCAN.pack(_SCAN.size, 0, 0, PAGE_SIZE, 0, 0, 0, 0, 0, 0, Page.PRESENT, 0))
+    try:
+        with open("/proc/self/pagemap", "rb") as file:
             fcntl.ioctl(file, _PAGEMAP_SCAN, argument)
-        except OSError:
-            return False
+    except OSError:  # an old kernel, or a process that changed its user and may not look at itself any more
+        return False
     return True
 
 

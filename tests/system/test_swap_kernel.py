@@ -328,6 +328,20 @@ def test_without_the_privilege_the_refusal_names_it(born: Born) -> None:
     assert "CAP_SYS_PTRACE" in second
 
 
+def test_a_process_that_changed_its_user_still_finds_out_what_it_may() -> None:
+    program = textwrap.dedent(
+        """
+        import os
+        from actorfaas.swap.capabilities import find_out
+        os.setresuid(65534, 65534, 65534)
+        found = find_out()
+        print(bool(found.sys_nice), found.can_page_others, bool(found.page_out_self))
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == ["False", "False", "True"], done.stderr
+
+
 # --- control groups -----------------------------------------------------------------------------------------------
 
 
