@@ -236,6 +236,8 @@ def _until_closed(run: Callable[[], int]) -> int:
     """The exit status of `run`; a control connection that breaks ends the template as a closed one does."""
     try:
         return run()
+    except (BrokenPipeError, ConnectionResetError):  # closed while the template was saying something
+        return EXIT_OK
     except (OSError, WireError) as error:
         report_failure(f"actorfaas: a template's control connection broke: {error}")
         return EXIT_CONNECTION_LOST
