@@ -316,6 +316,7 @@ def test_a_workflow_over_unknown_functions(node: Node, deployed: None) -> None:
 
 
 def test_failed_deployments_leave_no_process(node: Node, deployed: None) -> None:
+    eventually(lambda: node.workers("mine"), "the warm instance of what was deployed before")
     before = node.processes()
     for _ in range(3):
         node.upload("mine", archive_of({"app.py": BAD_CODE["a failing init"][0] + f"# {os.urandom(4).hex()}\n"}))
