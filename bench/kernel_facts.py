@@ -157,12 +157,12 @@ def recorded(worker: Worker, ranges: list[Range]) -> None:
 def recorded_and_populated(worker: Worker, ranges: list[Range]) -> None:
     """WILLNEED, then mapped from outside."""
     advise(worker.target, ranges, Advice.WILL_NEED)
-    populate(worker.target, subtract(ranges, pagemap.find(worker.target, Page.PRESENT)))
+    populate(worker.target, ranges)
 
 
 def populated(worker: Worker, ranges: list[Range]) -> None:
     """Mapped from outside without reading ahead."""
-    populate(worker.target, subtract(ranges, pagemap.find(worker.target, Page.PRESENT)))
+    populate(worker.target, ranges)
 
 
 WAYS: list[tuple[str, Way, bool, str, str]] = [
@@ -268,7 +268,7 @@ def measure_populate(bench: Bench, worker: Worker) -> None:
 
 def measure_sharing(bench: Bench, tree: Tree, template: Child) -> None:
     """What mapping pages from outside does to those that a fresh worker shares with its template."""
-    for name, way in (("/proc/PID/mem", populate), ("process_vm_readv", _read_pinned)):
+    for name, way in (("/proc/PID/mem", _read_all), ("process_vm_readv", _read_pinned)):
         leaf = tree.worker("facts@1", "shared")
         with leaf.hosting(template.pid, tree.template("facts@1")):
             child, _ = template.fork()
@@ -277,10 +277,22 @@ def measure_sharing(bench: Bench, tree: Tree, template: Child) -> None:
                 before = leaf.usage_bytes()
                 way(target, [child.heap])
                 grown = (leaf.usage_bytes() - before) / MIB
-            bench.fact(f"80 MB shared with the template, populated by {name}: worker grows by", grown, "MiB", "")
+            bench.fact(f"80 MB shared with the template, read by {name}: worker grows by", grown, "MiB", "")
+            if way is _read_all:
+                home = tree.template("facts@1")
+                home.reclaim()
+                bench.fact("  and reclaim of the template's group then leaves", home.usage_bytes() / MIB, "MiB", "")
         finally:
             child.kill()
             leaf.remove(5)
+
+
+def _read_all(target: Target, ranges: list[Range]) -> None:
+    """Every page through /proc/PID/mem, also those that are mapped."""
+    with os.fdopen(target.open("mem"), "rb", buffering=0) as memory:
+        for start, length in ranges:
+            if len(os.pread(memory.fileno(), length, start)) != length:
+                raise SwapError(f"process {target.pid} has no {length} bytes at {start:#x}")
 
 
 def _read_pinned(target: Target, ranges: list[Range]) -> None:
@@ -447,8 +459,8 @@ def main() -> None:
                 measure_scan(bench, worker)
                 measure_populate(bench, worker)
                 measure_second_page_out(bench, worker)
-            measure_sharing(bench, tree, template)
             measure_shared(bench, tree, template)
+            measure_sharing(bench, tree, template)
             measure_move(bench, tree, template)
         measure_fork(bench)
     bench.report.finish(chosen)

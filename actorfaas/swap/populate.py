@@ -4,6 +4,9 @@ After `MADV_WILLNEED` the pages are in memory but not mapped, and every first to
 middle of a call. Reading /proc/PID/mem takes these faults, off the call's path; it also waits for pages still being
 read. process_vm_readv(2) would too, but it *pins* what it reads, and the kernel gives a process a copy of its own of
 each page that it shares with another (its template) before pinning it: the worker would grow by all it shares.
+
+Pages that are mapped already are left alone: to read them would make them look busy to the kernel, which then keeps
+shared ones in memory even when their group is reclaimed.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import os
 from dataclasses import dataclass
 
 from actorfaas.errors import PagingRefused, ProcessGone
-from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, pieces
+from actorfaas.swap import pagemap
+from actorfaas.swap.pagemap import Page
+from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, page_count, pieces, subtract_in_order
 from actorfaas.swap.target import GONE, Target
 
 _MOST_BYTES = 256 * 1024
@@ -21,7 +26,7 @@ _MOST_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Populated:
-    """How many pages were mapped, and how many are not there any more."""
+    """How many pages are mapped now (some may have been before), and how many are not there any more."""
 
     pages: int
     pages_vanished: int
@@ -39,7 +44,9 @@ def populate(target: Target, ranges: Ranges) -> Populated:
             f"/proc/{target.pid}/mem: not permitted; it needs the same user, or CAP_SYS_PTRACE"
         ) from None
     try:
-        return _read(target, fd, ranges)
+        absent = subtract_in_order(ranges, pagemap.find(target, Page.PRESENT))
+        found = _read(target, fd, absent)
+        return Populated(found.pages + page_count(ranges) - page_count(absent), found.pages_vanished)
     finally:
         os.close(fd)
 

@@ -8,6 +8,7 @@ ranges; `normalise` makes one. Lists in access order are not normal, and stay as
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -87,6 +88,16 @@ def subtract(left: Ranges, right: Ranges) -> list[Range]:
             k += 1
         if start < end:
             found.append((start, end - start))
+    return found
+
+
+def subtract_in_order(left: Iterable[Range], right: Ranges) -> list[Range]:
+    """What `left` covers and `right` does not, in the order of `left`. Only `right` must be normal."""
+    starts = [start for start, _ in right]
+    found: list[Range] = []
+    for start, length in left:
+        first = max(0, bisect_right(starts, start) - 1)
+        found.extend(subtract([(start, length)], right[first : bisect_left(starts, start + length)]))
     return found
 
 

@@ -19,6 +19,7 @@ from actorfaas.swap.ranges import (
     page_count,
     pieces,
     subtract,
+    subtract_in_order,
     total_bytes,
 )
 
@@ -61,6 +62,13 @@ def test_intersection_and_difference_are_those_of_sets(left: list[Range], right:
     assert as_set(both) == as_set(left) & as_set(right)
     assert as_set(only_left) == as_set(left) - as_set(right)
     assert total_bytes(both) + total_bytes(only_left) == total_bytes(left)
+
+
+@given(any_ranges, normal)
+def test_the_difference_in_order_leaves_out_what_is_there(left: list[Range], right: list[Range]) -> None:
+    there = as_set(right)
+    expected = [address for address in page_addresses(left) if address not in there]
+    assert list(page_addresses(subtract_in_order(left, right))) == expected
 
 
 @given(st.sets(pages))
