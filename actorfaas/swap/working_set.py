@@ -9,7 +9,7 @@ Sources: REAP (Ustiugov et al., ASPLOS 2021, section 5: record and prefetch); Fa
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -86,7 +86,11 @@ class WorkingSet:
     def page_out_order(self, private: Ranges) -> list[Range]:
         """A worker's private ranges (normal) in the order to page them out: the working set as it will be read, then
         the rest. What is written together lies together in the swapfile."""
-        first = [part for one in self.memory for part in intersect([one], private)]
+        starts = [start for start, _ in private]
+        first: list[Range] = []
+        for one in self.memory:
+            near = private[max(0, bisect_right(starts, one[0]) - 1) : bisect_left(starts, sum(one))]
+            first += intersect([one], near)
         return first + subtract(private, normalise(first))
 
 
