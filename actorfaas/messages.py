@@ -501,7 +501,8 @@ class TaskResult(Message):
 
 @message(64)
 class TaskError(Message):
-    """FunctionWorker → LocalQueue: the handler failed. `reason`: handler_error, bad_payload, bad_result, memory.
+    """FunctionWorker → LocalQueue: the handler failed. `reason`: handler_error, bad_payload, bad_result, memory,
+    unavailable (a part of the platform that the handler needed was away, which the handler did not catch).
 
     `exiting`: the worker ends itself after this message (the handler called `sys.exit`, memory ran out)."""
 

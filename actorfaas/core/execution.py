@@ -127,7 +127,7 @@ def error_of(failed: TaskFailed) -> tuple[str, str]:
         case "worker_lost":
             return WORKER_LOST, failed.error_message or "the worker ended before it returned"
         case "unavailable" | "no_topic" | "stopping" | "cancelled":
-            return WORKER_UNAVAILABLE, failed.error_message or failed.reason
+            return failed.error_type or WORKER_UNAVAILABLE, failed.error_message or failed.reason
         case _:
             return failed.error_type or STATES_TASK_FAILED, failed.error_message
 

@@ -129,8 +129,9 @@ class Progress(Driver):
         execution.current = None
         self._worker_after(failed, now_ns)
         undelivered = failed.delivered_ns == 0 and failed.reason in ("unavailable", "worker_lost", "no_topic")
-        lost = failed.reason == "worker_lost" and not self.dispatch.is_connected and execution.history.is_standard
-        if (undelivered or lost) and self._may_run_again(execution):
+        lost = failed.reason == "worker_lost" and not self.dispatch.is_connected
+        hindered = (lost or failed.reason == "unavailable") and execution.history.is_standard
+        if (undelivered or hindered) and self._may_run_again(execution):
             self._perform(execution, execution.engine.run_again(), now_ns)
             return
         error, cause = error_of(failed)
@@ -148,8 +149,8 @@ class Progress(Driver):
             self.dispatch.ending(worker)
         elif failed.reason in ("timeout", "cancelled") and failed.delivered_ns:
             self.dispatch.kill(worker, failed.reason)
-        elif failed.reason == "unavailable":
-            self.dispatch.give_back(worker, now_ns, reusable=False)
+        elif failed.reason == "unavailable":  # the worker was not there or not free, or its handler was hindered
+            self.dispatch.give_back(worker, now_ns, reusable=failed.delivered_ns > 0)
         else:
             exits = failed.reason == "memory" or failed.error_type == "SystemExit"
             self.dispatch.give_back(worker, now_ns, reusable=not exits)

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from actorfaas.errors import AskTimeout, PeerUnavailable, WireError
+from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, WireError
 from actorfaas.messages import Message, NewFunctionWorker, Retire, Task, TaskChunk, TaskCredit, TaskError, TaskResult
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.context import build_context, close_context
@@ -144,6 +144,8 @@ class Worker:
         elif isinstance(error, SystemExit):
             message = bounded(f"the handler called sys.exit({_exit_argument(error)})", MESSAGE_LIMIT_BYTES)
             self._exit_status = _exit_status(error)
+        elif isinstance(error, RequestRefused) and error.code == "unavailable":
+            reason, message = "unavailable", error.detail  # no fault of the handler: it may be run again
         elif isinstance(error, AskTimeout):
             self._exit_status = EXIT_CONNECTION_LOST  # the channel is closed: its reply may still come
         if reason in ("handler_error", "memory"):

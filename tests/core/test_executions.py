@@ -434,6 +434,24 @@ def test_a_restarted_supervisor_runs_durable_states_again() -> None:
     assert world.outcome("e1") == ("succeeded", b"3")
 
 
+def test_a_handler_hindered_by_the_platform_is_run_again_in_durable_executions() -> None:
+    world = make()
+    world.start("abc", "durable")
+    world.settle()
+    worker = the_busy(world)
+    world.fail(worker, "RequestRefused", "unavailable")
+    world.run()
+    assert world.outcome("durable") == ("succeeded", b"3")
+    assert worker in world.instances, "the worker is unharmed"
+    world.start("abc", "express", durability="express")
+    world.settle()
+    world.fail(the_busy(world), "RequestRefused", "unavailable")
+    world.run()
+    finish = world.store["express"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type, finish.error_message) == ("failed", "RequestRefused", "boom")
+
+
 def test_strategy_fork_gives_every_state_an_instance_of_its_own() -> None:
     world = make()
     before = set(world.instances)

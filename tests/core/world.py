@@ -255,11 +255,11 @@ class World:
         output = payload or str(int(task.payload) + 1).encode()
         self._say(instance, TaskResult(task.request_id, task.next_topic, self.now, self.now, output))
 
-    def fail(self, topic: str, error_type: str = "ValueError") -> None:
+    def fail(self, topic: str, error_type: str = "ValueError", reason: str = "handler_error") -> None:
         """A handler raises."""
         instance = self.instances[topic]
         task = instance.tasks.popleft()
-        error = TaskError(task.request_id, self.now, self.now, "handler_error", error_type, "boom", "", False)
+        error = TaskError(task.request_id, self.now, self.now, reason, error_type, "boom", "", False)
         self._say(instance, error)
 
     def _say(self, instance: Instance, message: Message) -> None:

@@ -342,6 +342,20 @@ def test_a_conflict_is_the_handlers_to_handle(worker_of: Any) -> None:
     assert "actorfaas/worker" not in error.traceback
 
 
+def test_a_platform_that_is_away_is_no_fault_of_the_handler(worker_of: Any) -> None:
+    worker, _ = worker_of("remember")
+    worker.send_task({"key": "k", "value": 1})
+    put = worker.receive_frame()
+    worker.tell(Refused("unavailable", "the DataLayer is away", True), Kind.REPLY, put.ask_id)
+    error = worker.receive(TaskError)
+    assert (error.reason, error.error_type, error.error_message) == (
+        "unavailable",
+        "RequestRefused",
+        "the DataLayer is away",
+    )
+    assert not error.exiting
+
+
 # --- handlers that fail ---------------------------------------------------------------------------------------------
 
 

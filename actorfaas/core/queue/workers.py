@@ -38,7 +38,7 @@ from actorfaas.messages import (
     WorkerReported,
 )
 
-_TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory"})
+_TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory", "unavailable"})
 
 
 class Workers:
