@@ -248,6 +248,9 @@ class Recruiting(Roster):
     def _fail_start(self, pool: Pool, start_kind: str, detail: str, now_ns: int) -> None:
         """An instance that was asked for will not come."""
         pool.take_start(start_kind)
+        if not pool.ready and start_kind == "fork":
+            self._serve_starved(now_ns)
+            return  # its template is being restarted, after which it is tried anew
         pool.failures += 1
         backoff_ns = START_BACKOFF_NS << min(pool.failures - 1, 10)
         pool.not_before_ns = now_ns + min(backoff_ns, MAX_START_BACKOFF_NS)

@@ -182,10 +182,10 @@ class SupervisedFunction:
             return  # it never went into service: `start` says why
         self._template = self.instances.template = None
         self.instances.explain_deaths(template.kill_reason or "its template ended")
-        self.instances.refuse_waiting(f"{template.what} {template.exit_detail}")
-        if not self._stopping:
+        if not self._stopping:  # told before the starts that fail with it: they are no fault of the workers
             now_s = asyncio.get_running_loop().time()
             self._restart_later(template.exit_detail, now_s, now_s - template.began_s)
+        self.instances.refuse_waiting(f"{template.what} {template.exit_detail}")
 
     def _restart_later(self, detail: str, now_s: float, lived_s: float) -> None:
         decision = self._policy.died(now_s, lived_s)

@@ -291,6 +291,23 @@ def test_workers_that_ended_unheard_are_forgotten() -> None:
     assert worker not in world.dispatch.pools["a@1"].workers
 
 
+def test_starts_that_fail_with_their_template_are_tried_anew_when_it_is_back() -> None:
+    world = make(function("a", warm=0, concurrency=8))
+    world.settle()
+    world.dispatch.template_ready("a@1", False, world.now)
+    world.start("a", "e1")
+    for _ in range(5):  # they were under way when the template ended
+        world.dispatch.start_failed("a@1", "fork", "the template of a@1 was killed", world.now)
+    world.executions.settle(world.now)
+    world.flush()
+    world.run()
+    assert world.store["e1"].finish is None, "what waits was given up"
+    world.dispatch.template_ready("a@1", True, world.now)
+    world.flush()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"1")
+
+
 def test_a_function_whose_template_cannot_be_made_fails_what_comes() -> None:
     world = make(function("a", warm=0))
     world.dispatch.template_ready("a@1", False, world.now)
