@@ -5,8 +5,8 @@ middle of a call. Reading /proc/PID/mem takes these faults, off the call's path;
 read. process_vm_readv(2) would too, but it *pins* what it reads, and the kernel gives a process a copy of its own of
 each page that it shares with another (its template) before pinning it: the worker would grow by all it shares.
 
-Pages that are mapped already are left alone: to read them would make them look busy to the kernel, which then keeps
-shared ones in memory even when their group is reclaimed.
+Pages that are mapped already are left alone: to read them makes them look busy to the kernel, which then often (not
+always) keeps shared ones in memory when their group is reclaimed.
 """
 
 from __future__ import annotations
