@@ -184,7 +184,7 @@ class ExecutionManager(Actor):
         if connection.actor == "local_queue":
             self.dispatch.queue_lost(now_ns)
         elif connection.actor == "fw_supervisor":
-            self.dispatch.supervisor_lost()
+            self.dispatch.supervisor_lost(now_ns)
         self.executions.settle(now_ns)
         self._flush()
 

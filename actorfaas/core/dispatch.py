@@ -86,12 +86,14 @@ class Dispatch(Recruiting):
             pool.waiting = dict.fromkeys(pool.waiting, 0)
             pool.release_asked = 0
 
-    def supervisor_lost(self) -> None:
+    def supervisor_lost(self, now_ns: int) -> None:
         """The supervisor has gone: nothing it was starting will come, and its workers die with their templates.
 
-        The LocalQueue may tell of their deaths only after the supervisor is back; so they count as lost at once.
+        The LocalQueue may tell of their deaths only after the supervisor is back; so they count as lost at once. Or it
+        told of them before: what they were given before `supervisor_lost_ns` is lost for the same reason.
         """
         self._connected = False
+        self.supervisor_lost_ns = now_ns
         self._unreaped.clear()
         for pool in self.pools.values():
             pool.ready = False

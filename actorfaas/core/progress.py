@@ -129,14 +129,18 @@ class Progress(Driver):
         execution.current = None
         self._worker_after(failed, now_ns)
         undelivered = failed.delivered_ns == 0 and failed.reason in ("unavailable", "worker_lost", "no_topic")
-        lost = failed.reason == "worker_lost" and not self.dispatch.is_connected
-        hindered = (lost or failed.reason == "unavailable") and execution.history.is_standard
+        hindered = execution.history.is_standard and self._is_platforms_fault(failed)
         if (undelivered or hindered) and self._may_run_again(execution):
             self._perform(execution, execution.engine.run_again(), now_ns)
             return
         error, cause = error_of(failed)
         execution.history.add_failure(self._at_ms(now_ns), step.scheduled_ns, failed, error, cause)
         self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+
+    def _is_platforms_fault(self, failed: TaskFailed) -> bool:
+        if failed.reason == "worker_lost":
+            return not self.dispatch.is_connected or failed.delivered_ns < self.dispatch.supervisor_lost_ns
+        return failed.reason == "unavailable"
 
     def _may_run_again(self, execution: Execution) -> bool:
         execution.platform_losses += 1

@@ -36,6 +36,7 @@ class Roster:
         self.outcomes: deque[Outcome] = deque()
         self._max_workers = max(1, max_workers)
         self._connected = False
+        self.supervisor_lost_ns = 0
         self._starved: dict[str, int] = {}
         self._ended: deque[str] = deque(maxlen=ENDED_REMEMBERED)
         self._unreaped: dict[str, tuple[KillWorker, int]] = {}  # what ends those, and since when

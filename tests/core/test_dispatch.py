@@ -270,7 +270,7 @@ def test_a_process_that_ends_with_its_connection_is_not_killed() -> None:
     world.dispatch.reaped("a@1_1")
     assert killed(world, 9.0) == []
     world.dispatch.reported("a@1_2", "a@1", 2, "fork", world.now)
-    world.dispatch.supervisor_lost()  # its workers die with it
+    world.dispatch.supervisor_lost(world.now)  # its workers die with it
     assert killed(world, 9.0) == []
 
 

@@ -434,6 +434,21 @@ def test_a_restarted_supervisor_runs_durable_states_again() -> None:
     assert world.outcome("e1") == ("succeeded", b"3")
 
 
+def test_workers_that_end_before_their_supervisor_is_seen_to_be_gone_are_lost_with_it() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.disconnect(the_busy(world))
+    world.settle()
+    world.advance(0.001)
+    world.restart_supervisor()
+    world.settle()
+    assert world.dispatch.is_connected
+    world.advance(1.1)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
 def test_a_handler_hindered_by_the_platform_is_run_again_in_durable_executions() -> None:
     world = make()
     world.start("abc", "durable")

@@ -268,6 +268,11 @@ class World:
             self.queue.worker_said(worker, message, self.now)
             self._from_queue()
 
+    def disconnect(self, topic: str) -> None:
+        """A worker's connection ends, and nobody tells how its process did."""
+        self.queue.worker_gone(self.instances.pop(topic).peer, self.now)
+        self._from_queue()
+
     def die(self, topic: str, detail: str = "was killed by signal 9 (SIGKILL)") -> None:
         """A worker process ends; the supervisor reaps it."""
         instance = self.instances.pop(topic, None)
@@ -534,7 +539,7 @@ class World:
         """The supervisor is killed; every worker dies with its template."""
         for name in ("to_supervisor", "from_supervisor"):
             self.queues[name].clear()
-        self.dispatch.supervisor_lost()
+        self.dispatch.supervisor_lost(self.now)
         self.executions.settle(self.now)
         self.flush()
         for instance in list(self.instances.values()):
