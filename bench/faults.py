@@ -88,8 +88,11 @@ class Callers:
 
     def served_after(self, instant_s: float) -> float:
         """When the first successful call that began after `instant_s` ended; 0.0 while there is none."""
-        ended = [one.ended_s for one in self.outcomes if one.kind == "200" and one.began_s >= instant_s]
-        return min(ended, default=0.0)
+        return min((one.ended_s for one in self.begun_after(instant_s) if one.kind == "200"), default=0.0)
+
+    def begun_after(self, instant_s: float) -> list[Outcome]:
+        """The calls that began after `instant_s` and have ended."""
+        return [one for one in self.outcomes if one.began_s >= instant_s]
 
     def _run(self) -> None:
         with httpx.Client(base_url=self._url, timeout=CALL_LIMIT_S * 4, trust_env=False) as http:

@@ -13,7 +13,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ PATIENCE_S = 20.0
 """How long a condition may take to come true before the test fails."""
 POLL_S = 0.01
 BUNDLES = Path(__file__).with_name("bundles")
+ROOT = Path(__file__).parents[2]
 PROBLEM = "application/problem+json"
 
 
@@ -51,8 +52,15 @@ class Node:
 
     def deploy(self, name: str) -> None:
         """Deploy one of `bundles/`; it must work."""
-        bundle = pack(BUNDLES / f"{name}.py")
-        answer = self.upload(name, bundle.archive, entry=bundle.entry)
+        self._deploy(BUNDLES / f"{name}.py")
+
+    def deploy_folder(self, path: str) -> None:
+        """Deploy a folder of the repository; it must work."""
+        self._deploy(ROOT / path)
+
+    def _deploy(self, path: Path) -> None:
+        bundle = pack(path)
+        answer = self.upload(bundle.app, bundle.archive, entry=bundle.entry)
         assert answer.status_code == 201, answer.text
 
     def upload(self, app: str, archive: bytes, *, entry: str = "app.py") -> httpx.Response:
@@ -119,7 +127,7 @@ class Node:
 
         def pid() -> int:
             templates = self.get("/v1/node")["mechanisms"]["templates"]
-            return next((int(one["template_pid"]) for one in templates if one["function_topic"] == topic), 0)
+            return next((int(one["pid"]) for one in templates if one["topic"] == topic), 0)
 
         return eventually(pid, f"a template of {topic}")
 
@@ -133,11 +141,20 @@ class Node:
         """Every process that works in this node's folders: the node, its actors, templates, workers, their children."""
         return processes_in(self.folder)
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL one process of this node and wait until it is gone."""
+    def kill(self, pid: int) -> float:
+        """SIGKILL one process of this node and wait until it is gone; the (monotonic) instant of the signal."""
         assert pid in self.processes(), f"{pid} is no process of this node"
+        killed_s = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: has_ended(pid), f"the end of process {pid}")
+        return killed_s
+
+    def kill_everything(self) -> None:
+        """SIGKILL every process of this node, as a loss of power would end them, and wait until they are gone."""
+        while left := self.processes():
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def until_serving(self, name: str, value: Json = None, patience_s: float = PATIENCE_S) -> float:
         """Call a function until it answers 200; the seconds this took. Other answers must be problems to retry."""
@@ -194,13 +211,14 @@ def code_of(problem: Json) -> str:
     return code
 
 
-def eventually(attempt: Callable[[], T], what: str, *, patience_s: float = PATIENCE_S) -> T:
+def eventually(attempt: Callable[[], T | None], what: str, *, patience_s: float = PATIENCE_S) -> T:
     """The first result of `attempt` that is true. Fails after `patience_s`, naming `what` was awaited."""
     deadline = time.monotonic() + patience_s
-    while not (result := attempt()):
+    while True:
+        if result := attempt():
+            return result
         assert time.monotonic() < deadline, f"{what}: not within {patience_s:g} s"
         time.sleep(POLL_S)
-    return result
 
 
 def has_ended(pid: int) -> bool:
