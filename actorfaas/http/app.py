@@ -89,6 +89,11 @@ class App:
                 await self._invoker(scope, receive, send)
             else:
                 await self._ordinary(scope, receive, send)
+        except asyncio.CancelledError:  # the process ends without grace, and the server would answer 500
+            await _answer_instead(
+                Problem("stopping", "the node stopped before this call was done"), scope, receive, send
+            )
+            raise
         except Exception as error:  # noqa: BLE001 - the guard of a request's task
             await self._failed(error, scope, receive, send)
 
@@ -119,11 +124,16 @@ class App:
             self._guard.check_origin(headers)
 
     async def _failed(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: HeaderMap = dict(scope["headers"])
-        request_id = request_headers.request_id(headers)
+        request_id = request_headers.request_id(dict(scope["headers"]))
         self._log.error("a request could not be handled", path=scope["path"], request_id=request_id, exc_info=error)
         problem = Problem("internal", f"the node failed on this request; its log has the reason under {request_id}")
-        try:
-            await respond_problem(problem, request_id, headers, receive, send)
-        except (RuntimeError, asyncio.InvalidStateError):
-            return  # the response had begun; the server cuts the connection
+        await _answer_instead(problem, scope, receive, send, request_id)
+
+
+async def _answer_instead(problem: Problem, scope: Scope, receive: Receive, send: Send, request_id: str = "") -> None:
+    """A problem in place of the response that will not come; when that had begun, the server cuts the connection."""
+    headers: HeaderMap = dict(scope["headers"])
+    try:
+        await respond_problem(problem, request_id or request_headers.request_id(headers), headers, receive, send)
+    except (RuntimeError, asyncio.InvalidStateError):
+        return
