@@ -41,6 +41,7 @@ class Node:
         self.folder = running.folder
         self.process = running.process
         self._running = running
+        self.port = int(running.url.rpartition(":")[2])
         self.http = httpx.Client(base_url=running.url, timeout=PATIENCE_S * 2, trust_env=False)
 
     @property
@@ -168,6 +169,30 @@ class Node:
 
         eventually(served, f"an answer of {name}", patience_s=patience_s)
         return time.monotonic() - began
+
+
+class Gate:
+    """A folder in which the functions of `bundles/faulty.py` leave marks, and wait until it is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def event(self, number: int = 0) -> Json:
+        """What to call such a function with."""
+        return {"folder": str(self.folder), "number": number}
+
+    def arrived(self, numbers: set[int]) -> bool:
+        """Whether a handler waits (or waited) for each of these."""
+        return numbers <= {int(path.name.partition(".")[0]) for path in self.folder.glob("*.*")}
+
+    def wait_for(self, *numbers: int) -> list[int]:
+        """Once handlers have arrived for all of these: their processes."""
+        eventually(lambda: self.arrived(set(numbers)), "handlers at the gate")
+        return [int(path.suffix[1:]) for path in self.folder.glob("*.*")]
+
+    def open(self) -> None:
+        """Let them go on."""
+        (self.folder / "gate").touch()
 
 
 @contextmanager

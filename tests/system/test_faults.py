@@ -12,7 +12,7 @@ import pytest
 
 from bench.faults import ACTORS, CALL_LIMIT_S, LOST, Callers
 from tests.system.kit import (
-    Json,
+    Gate,
     Node,
     code_of,
     eventually,
@@ -39,28 +39,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def background() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield pool
-
-
-class Gate:
-    """A folder in which functions leave marks, and wait until it is opened."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def event(self, number: int = 0) -> Json:
-        return {"folder": str(self.folder), "number": number}
-
-    def arrived(self, numbers: set[int]) -> bool:
-        """Whether a handler waits (or waited) for each of these."""
-        return numbers <= {int(path.name.partition(".")[0]) for path in self.folder.glob("*.*")}
-
-    def wait_for(self, *numbers: int) -> list[int]:
-        """Once handlers have arrived for all of these: their processes."""
-        eventually(lambda: self.arrived(set(numbers)), "handlers at the gate")
-        return [int(path.suffix[1:]) for path in self.folder.glob("*.*")]
-
-    def open(self) -> None:
-        (self.folder / "gate").touch()
 
 
 @pytest.fixture
