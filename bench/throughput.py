@@ -19,7 +19,7 @@ def main() -> None:
     """Run, print, write."""
     chosen = options(__doc__)
     report = Report("throughput", chosen.seed)
-    rounds, seconds = (3, 1.0) if chosen.quick else (10, 3.0)
+    rounds, seconds = (3, 1.0) if chosen.quick else (10, 2.0)
     with running() as node, peers.plain_uvicorn() as plain, peers.functions_framework() as framework:
         node.deploy("bench/noop")
         targets = {"actorfaas": f"{node.url}/v1/invoke/noop", FRAMEWORK: framework, "plain uvicorn": plain}
