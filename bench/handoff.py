@@ -3,6 +3,10 @@
 `python -m bench.handoff [--quick] [--json FILE]` runs `random_average` (two states), `order_pipeline` (six states) and
 a workflow with 1 MiB between its states, each with the strategies cold, fork and resident, interleaved in one run. Then
 it takes a warm HTTP call of a no-op apart, beside functions-framework and a plain uvicorn no-op.
+
+Strategies take turns in blocks of ten runs, and the first three of a block are not counted: they compete for the
+processor with what the strategy before left behind. Taking turns run by run, right after forks, the resident hand-off
+of the same build read 0.34 ms instead of 0.20 ms on the machine below.
 """
 
 from __future__ import annotations
