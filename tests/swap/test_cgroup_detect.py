@@ -76,7 +76,10 @@ def test_v1_is_taken_where_v2_is_empty(machine: Machine) -> None:
     assert machine.detect() == Detected(1, group, True, f"control groups v1 in {group}")
 
 
-def test_a_group_shared_with_strangers_is_not_ours_to_rearrange(machine: Machine) -> None:
+def test_a_group_shared_with_strangers_is_not_ours_to_rearrange(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getsid", lambda pid: 77 if pid == 1 else 78)
     machine.v2("/scope", procs=f"{os.getpid()}\n1\n")
     found = machine.detect()
     assert not found.usable

@@ -1,0 +1,235 @@
+"""Executions: Frontend ↔ ExecutionManager ↔ DataLayer."""
+
+from __future__ import annotations
+
+from actorfaas.messages.base import Message, message, struct
+
+
+@message(120)
+class StartExecution(Message):
+    """Frontend → ExecutionManager (ask → ExecutionAccepted or Refused).
+
+    `durability` standard: with `wait_for_commit` the answer comes once the execution would survive a crash (what a
+    202 promises); without, at once, and only the result waits for the disk. express: nothing is written before the
+    result. `name` may be a function or a workflow. The result is awaited at the DataLayer (`WaitExecution`).
+    """
+
+    execution_id: str
+    name: str
+    durability: str
+    strategy: str
+    wait_for_commit: bool
+    timeout_s: float
+    traceparent: str
+    payload: bytes
+
+
+@message(121)
+class ExecutionAccepted(Message):
+    """Reply to `StartExecution`."""
+
+    execution_id: str
+    version: int
+
+
+@message(122)
+class CancelExecution(Message):
+    """Frontend → ExecutionManager (ask → Done or Refused "not_found"/"conflict" when it has ended)."""
+
+    execution_id: str
+    reason: str
+
+
+@struct
+class HistoryEvent:
+    """One line of an execution's history, numbered from 1.
+
+    `type` uses Step Functions' event type names (ExecutionStarted, TaskStateEntered, TaskSucceeded, ...). For task
+    outcomes `worker_topic`, `start_kind` and the durations say who ran it and where the time went; `gap_ns` is the
+    time from the end of the previous state's handler to the start of this one's.
+    """
+
+    seq: int
+    at_ms: int
+    type: str
+    state: str
+    attempt: int
+    worker_topic: str
+    start_kind: str
+    queue_ns: int
+    start_ns: int
+    run_ns: int
+    gap_ns: int
+    error_type: str
+    error_message: str
+    payload: bytes
+
+
+@message(123)
+class CreateExecution(Message):
+    """ExecutionManager → DataLayer (ask → Done once committed, or Refused "conflict" if the id exists)."""
+
+    execution_id: str
+    name: str
+    app: str
+    version: int
+    kind: str
+    durability: str
+    deadline_at_ms: int
+    traceparent: str
+    payload: bytes
+
+
+@message(124)
+class AppendHistory(Message):
+    """ExecutionManager → DataLayer (ask → Done once committed): idempotent by (`execution_id`, `seq`)."""
+
+    execution_id: str
+    events: tuple[HistoryEvent, ...]
+
+
+@message(125)
+class FinishExecution(Message):
+    """ExecutionManager → DataLayer (ask → Done once committed): the one result; waiters are answered then.
+
+    `status`: succeeded, failed, timed_out, cancelled. First write wins; a repeat is answered Done and ignored.
+    """
+
+    execution_id: str
+    status: str
+    error_type: str
+    error_message: str
+    events: tuple[HistoryEvent, ...]
+    payload: bytes
+
+
+@message(135)
+class RecordExecution(Message):
+    """ExecutionManager → DataLayer (ask → Done once committed): both of the above in one transaction, for an execution
+    that ended before it was created there. What is there already stays as it is."""
+
+    create: CreateExecution
+    finish: FinishExecution
+
+
+@message(126)
+class WaitExecution(Message):
+    """Frontend → DataLayer (ask → ExecutionState): answered when the execution ends, or with its present state at
+    `deadline_ns`. May be asked before `CreateExecution` arrived; `must_exist` refuses an unknown id at once."""
+
+    execution_id: str
+    deadline_ns: int
+    must_exist: bool
+
+
+@message(127)
+class GetExecution(Message):
+    """Anyone → DataLayer (ask → ExecutionState or Refused "not_found")."""
+
+    execution_id: str
+
+
+@message(128)
+class ExecutionState(Message):
+    """Reply to `WaitExecution` and `GetExecution`. `status` also: running. `payload`: the output, once succeeded.
+
+    Of the events' payloads the first 8 MiB are here; the payloads of later events are then empty.
+    """
+
+    execution_id: str
+    name: str
+    app: str
+    version: int
+    kind: str
+    durability: str
+    status: str
+    error_type: str
+    error_message: str
+    started_at_ms: int
+    ended_at_ms: int
+    events: tuple[HistoryEvent, ...]
+    payload: bytes
+
+
+@struct
+class ExecutionSummary:
+    """One line of a listing."""
+
+    execution_id: str
+    name: str
+    version: int
+    kind: str
+    status: str
+    started_at_ms: int
+    ended_at_ms: int
+
+
+@message(129)
+class ListExecutions(Message):
+    """Frontend → DataLayer (ask → Executions), newest first. `cursor`: `next_cursor` of the page before."""
+
+    name: str
+    status: str
+    limit: int
+    cursor: str
+
+
+@message(130)
+class Executions(Message):
+    """Reply to `ListExecutions`."""
+
+    executions: tuple[ExecutionSummary, ...]
+    next_cursor: str
+
+
+@message(131)
+class ListUnfinished(Message):
+    """ExecutionManager → DataLayer at start (ask → Unfinished): standard executions to continue, oldest first.
+
+    `after`: `next_after` of the page before; ask again until that is "".
+    """
+
+    after: str = ""
+
+
+@struct
+class UnfinishedExecution:
+    """Enough to continue an execution: its start and its journal."""
+
+    execution_id: str
+    name: str
+    app: str
+    version: int
+    kind: str
+    deadline_at_ms: int
+    traceparent: str
+    events: tuple[HistoryEvent, ...]
+    input: bytes
+
+
+@message(132)
+class Unfinished(Message):
+    """Reply to `ListUnfinished`."""
+
+    executions: tuple[UnfinishedExecution, ...]
+    next_after: str = ""
+
+
+@message(133)
+class ClaimIdempotencyKey(Message):
+    """Frontend → DataLayer (ask → IdempotencyClaim, durable): who comes first with `key` does the work.
+
+    `fingerprint` identifies the request; another request under the same key is Refused "conflict".
+    """
+
+    key: str
+    fingerprint: str
+    execution_id: str
+
+
+@message(134)
+class IdempotencyClaim(Message):
+    """Reply to `ClaimIdempotencyKey`: `first` is False when `execution_id` (an earlier one) has the work."""
+
+    first: bool
+    execution_id: str
