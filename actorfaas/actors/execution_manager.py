@@ -24,6 +24,7 @@ from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Declare, Effect, Ended, Store, TakeBack, Tell
 from actorfaas.core.executions import Executions
+from actorfaas.core.facts import Fact, take_in
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     CancelExecution,
@@ -31,7 +32,6 @@ from actorfaas.messages import (
     DescribePool,
     Done,
     GetRoutes,
-    LeaseExpired,
     Message,
     PoolDescription,
     Refused,
@@ -39,18 +39,8 @@ from actorfaas.messages import (
     Rollback,
     RoutesChanged,
     StartExecution,
-    TaskFailed,
-    TaskFinished,
     TemplateExited,
-    TemplateRestarted,
-    TopicDemand,
-    TopicUsage,
     Unsubscribe,
-    WorkerDetached,
-    WorkerExited,
-    WorkerReleased,
-    WorkerReported,
-    WorkerStarted,
     WorkerStartFailed,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
@@ -83,6 +73,7 @@ class ExecutionManager(Actor):
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
         self._draining = False
+        self._flushing = False
         self._sooner = asyncio.Event()
         self._sleeping_until_ns = 0
         self._ticks = 0
@@ -104,10 +95,6 @@ class ExecutionManager(Actor):
         """Handle one message to the end; what needs other actors is spawned."""
         now_ns = self.clock.monotonic_ns()
         match message:
-            case TaskFinished():
-                self.executions.task_finished(message, now_ns)
-            case TaskFailed():
-                self.executions.task_failed(message, now_ns)
             case StartExecution():
                 self._start(message, sender, now_ns)
             case CancelExecution():
@@ -118,52 +105,21 @@ class ExecutionManager(Actor):
                 self.spawn(self._send_routes(sender), "routes")
             case DescribePool():
                 sender.reply(self._describe(now_ns))
+            case _ if isinstance(message, Fact):
+                self._log_fact(message)
+                take_in(message, self.executions, now_ns)
             case _:
-                self._worker_fact(message, now_ns)
+                raise ValueError(f"{type(message).__name__} is not for the ExecutionManager")
         self._flush()
         return None
 
-    def _worker_fact(self, message: Message, now_ns: int) -> None:
-        """What the LocalQueue and the supervisor tell about workers and topics."""
-        dispatch = self.dispatch
-        match message:
-            case WorkerReported(worker_topic=worker, function_topic=topic, pid=pid, start_kind=kind):
-                dispatch.reported(worker, topic, pid, kind, now_ns)
-            case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
-                dispatch.process_started(worker, topic, pid, kind, now_ns)
-            case WorkerDetached(worker_topic=worker):
-                dispatch.detached(worker, now_ns)
-                dispatch.gone(worker, now_ns)
-            case WorkerExited(worker_topic=worker):
-                dispatch.reaped(worker)
-                dispatch.gone(worker, now_ns)
-            case WorkerReleased(worker_topic=worker, topic=topic):
-                if not topic:
-                    self.executions.worker_released(worker)
-                dispatch.released(worker, topic, now_ns)
-            case TopicDemand():
-                dispatch.demand(message.topic, message.waiting, message.members, now_ns)
-            case TopicUsage():
-                dispatch.usage(message.topic, message.busy_peak, message.waiting, now_ns)
-            case LeaseExpired(worker_topic=worker):
-                dispatch.kill(worker, "timeout")
-            case _:
-                self._template_fact(message, now_ns)
-        self.executions.settle(now_ns)
-
-    def _template_fact(self, message: Message, now_ns: int) -> None:
-        """What the supervisor tells about templates."""
-        match message:
-            case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
+    def _log_fact(self, fact: Fact) -> None:
+        """What a person should hear of."""
+        match fact:
+            case WorkerStartFailed(function_topic=topic, detail=detail):
                 self.log.warning("a worker could not be started", function_topic=topic, detail=detail)
-                self.dispatch.start_failed(topic, kind, detail, now_ns)
             case TemplateExited(function_topic=topic, detail=detail):
                 self.log.warning("a template ended", function_topic=topic, detail=detail)
-                self.dispatch.template_ready(topic, False, now_ns)
-            case TemplateRestarted(function_topic=topic):
-                self.dispatch.template_ready(topic, True, now_ns)
-            case _:
-                raise ValueError(f"{type(message).__name__} is not for the ExecutionManager")
 
     def peer_connected(self, connection: Connection) -> None:
         """A restarted LocalQueue or supervisor is told everything again; a restarted DataLayer what it missed."""
@@ -240,13 +196,19 @@ class ExecutionManager(Actor):
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        """Carry out what the core decided, in order."""
+        """Carry out what the core decided, in order. Sending can end a connection; that fact can come back in here."""
+        if self._flushing:
+            return  # the loop below reaches what was added
+        self._flushing = True
         effects = self.dispatch.effects
-        while effects:
-            batch = effects[:]
-            effects.clear()
-            for effect in batch:
+        done = 0
+        try:
+            for effect in effects:
+                done += 1
                 self._carry_out(effect)
+        finally:  # what cannot be carried out must not hold back what comes after it
+            del effects[:done]
+            self._flushing = False
         due_ns = self._due_ns()
         if due_ns is not None and due_ns < self._sleeping_until_ns:
             self._sooner.set()

@@ -59,6 +59,7 @@ from actorfaas.messages import (
     WorkerStarted,
     WorkflowSpec,
 )
+from actorfaas.runtime.actor import Connection
 from tests.actors_kit import FakePeer, Kit
 from tests.core.world import chain, function, workflow
 
@@ -359,6 +360,26 @@ async def test_a_version_that_cannot_be_started_after_a_restart_is_tried_again(n
                 sender.reply(FunctionStarted(topic, 50, True, 1, 0, 0))
     node._script_supervisor(again)
     await again.expect(StartWorkers, lambda one: one.function_topic == "b@1")
+
+
+async def test_a_message_that_cannot_be_sent_does_not_hold_back_what_follows(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.store.answer(CreateExecution, Done())
+    await node.deploy()
+    await node.report("a@1")
+    await node.report("b@1")
+    tell = Connection.tell
+
+    def tell_or_fail(connection: Connection, message: Message) -> None:
+        if isinstance(message, AssignTask) and message.armed:
+            raise ValueError("it cannot be encoded")
+        tell(connection, message)
+
+    monkeypatch.setattr(Connection, "tell", tell_or_fail)
+    await node.start("ab")
+    await node.pool()
+    assert (await node.queue.expect(AssignTask)).state == "a"
 
 
 async def test_an_idle_worker_is_lent_back_to_its_topic(node: Node) -> None:

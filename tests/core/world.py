@@ -17,6 +17,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Declare, Ended, Store, TakeBack, Tell
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
+from actorfaas.core.facts import Fact, take_in
 from actorfaas.core.queue import Close, LocalQueueCore
 from actorfaas.core.recruiting import declarations
 from actorfaas.messages import (
@@ -34,7 +35,6 @@ from actorfaas.messages import (
     InvocationFailed,
     InvocationResult,
     KillWorker,
-    LeaseExpired,
     Message,
     NewFunctionWorker,
     Publish,
@@ -50,17 +50,11 @@ from actorfaas.messages import (
     Subscribe,
     Task,
     TaskError,
-    TaskFailed,
     TaskFinished,
     TaskResult,
-    TopicDemand,
-    TopicUsage,
     UnfinishedExecution,
     Unsubscribe,
-    WorkerDetached,
     WorkerExited,
-    WorkerReleased,
-    WorkerReported,
     WorkerStarted,
     WorkerStartFailed,
     WorkflowSpec,
@@ -438,44 +432,10 @@ class World:
 
     def at_manager(self, message: Message) -> None:
         """A message arrives at the ExecutionManager; as `actors.execution_manager` hands it to the cores."""
-        dispatch, executions, now = self.dispatch, self.executions, self.now
-        match message:
-            case TaskFinished():
-                self.handed_over += bool(message.handed_to)
-                executions.task_finished(message, now)
-            case TaskFailed():
-                executions.task_failed(message, now)
-            case WorkerReleased(worker_topic=worker, topic=topic):
-                if not topic:
-                    executions.worker_released(worker)
-                dispatch.released(worker, topic, now)
-            case TopicDemand():
-                dispatch.demand(message.topic, message.waiting, message.members, now)
-            case TopicUsage():
-                dispatch.usage(message.topic, message.busy_peak, message.waiting, now)
-            case LeaseExpired(worker_topic=worker):
-                dispatch.kill(worker, "timeout")
-            case _:
-                self._worker_fact(message)
-        executions.settle(now)
-
-    def _worker_fact(self, message: Message) -> None:
-        dispatch, now = self.dispatch, self.now
-        match message:
-            case WorkerReported(worker_topic=worker, function_topic=topic, pid=pid, start_kind=kind):
-                dispatch.reported(worker, topic, pid, kind, now)
-            case WorkerStarted(function_topic=topic, worker_topic=worker, pid=pid, start_kind=kind):
-                dispatch.process_started(worker, topic, pid, kind, now)
-            case WorkerStartFailed(function_topic=topic, start_kind=kind, detail=detail):
-                dispatch.start_failed(topic, kind, detail, now)
-            case WorkerDetached(worker_topic=worker):
-                dispatch.detached(worker, now)
-                dispatch.gone(worker, now)
-            case WorkerExited(worker_topic=worker):
-                dispatch.reaped(worker)
-                dispatch.gone(worker, now)
-            case _:
-                raise AssertionError(f"{message} is not for the ExecutionManager")
+        assert isinstance(message, Fact), f"{message} is not for the ExecutionManager"
+        if isinstance(message, TaskFinished):
+            self.handed_over += bool(message.handed_to)
+        take_in(message, self.executions, self.now)
 
     # --- the DataLayer -------------------------------------------------------------------------------------------
 
