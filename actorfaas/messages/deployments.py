@@ -21,13 +21,14 @@ class Deploy(Message):
 
 @message(101)
 class Deployed(Message):
-    """Reply to `Deploy` and `Rollback`: the version now active."""
+    """Reply to `Deploy` and `Rollback`: the version now active. `unchanged`: it was that already."""
 
     app: str
     version: int
     functions: tuple[str, ...]
     workflows: tuple[str, ...]
     unforkable: tuple[str, ...]
+    unchanged: bool = False
 
 
 @message(102)
