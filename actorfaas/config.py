@@ -72,6 +72,10 @@ class Settings:
     log_retention_lines: int = field(default=1_000_000, metadata={"doc": "function log lines kept"})
     log_limit_bytes: int = field(default=1024 * 1024, metadata={"doc": "output kept of one request; more is cut"})
     execution_retention: int = field(default=100_000, metadata={"doc": "ended executions kept"})
+    bundle_retention: int = field(
+        default=16,
+        metadata={"doc": "extracted bundles, and environments, kept although no deployment in service uses them"},
+    )
     idempotency_hours: float = field(default=24.0, metadata={"doc": "how long an Idempotency-Key is remembered"})
     processes: str = field(
         default="data_layer local_queue fw_supervisor execution_manager frontend",

@@ -14,13 +14,15 @@ from collections.abc import Coroutine
 from actorfaas.actors.function_logs import FunctionLogs
 from actorfaas.bundles.store import BundleStore
 from actorfaas.config import Settings
-from actorfaas.errors import DeployError, PeerUnavailable
+from actorfaas.errors import AskTimeout, DeployError, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     AttachWorker,
     BundlePrepared,
+    Deployments,
     DescribeSupervisor,
     Done,
     KillWorker,
+    ListDeployments,
     Message,
     PrepareBundle,
     StartFunction,
@@ -45,6 +47,7 @@ from actorfaas.worker.launch import DirectLauncher, Launcher
 
 _MANAGER = "execution_manager"
 _SWEEP_PERIOD_S = 1.0
+_REMOVE_PERIOD_S = 600.0
 _EXIT_WAIT_S = 0.4
 """At tear-down, how long templates may take to exit by themselves; then they are killed."""
 _SETTLE_S = 0.005
@@ -60,7 +63,7 @@ class FunctionWorkerSupervisor(Actor):
 
     def __init__(self, settings: Settings, launcher: Launcher | None = None, linger_s: float = LINGER_S) -> None:
         super().__init__(settings)
-        self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s)
+        self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s, settings.bundle_retention)
         self._oom_watch = OomWatch()
         self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes, str(settings.data_dir))
         self._sweeper = OrphanSweeper(self._how.mark, self._how.sessions)
@@ -85,6 +88,7 @@ class FunctionWorkerSupervisor(Actor):
         if killed:
             self.log.info("processes left behind by functions of a supervisor that was killed are killed", count=killed)
         self.spawn(self._sweep_regularly(), "sweep orphans")
+        self.spawn(self._remove_bundles_regularly(), "remove unused bundles")
 
     def peer_connected(self, connection: Connection) -> None:
         if connection.is_outgoing:
@@ -136,6 +140,22 @@ class FunctionWorkerSupervisor(Actor):
             killed = self._sweeper.sweep(self._known_pids())
             if killed:
                 self.log.info("processes left behind by functions were killed", count=killed)
+
+    async def _remove_bundles_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_REMOVE_PERIOD_S)
+            try:
+                removed = await self._remove_bundles()
+            except (PeerUnavailable, AskTimeout, RequestRefused):
+                continue  # without the DataLayer nobody knows what is in service: nothing is removed
+            if removed:
+                self.log.info("bundles and environments that nobody uses removed", count=removed)
+
+    async def _remove_bundles(self) -> int:
+        active = await self.ask("data_layer", ListDeployments("", True), Deployments)
+        in_use = [one.bundle for one in active.deployments]
+        in_use += [function.bundle for function in self._functions.values()]
+        return await self._store.remove_unused(in_use)
 
     def _known_pids(self) -> set[int]:
         known = {template.pid for template in self._templates.processes()}

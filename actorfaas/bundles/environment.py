@@ -15,11 +15,13 @@ import re
 import shutil
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from uv import find_uv_bin
 
+from actorfaas.bundles import retention
 from actorfaas.errors import DeployError
 
 _MARKER = ".complete"
@@ -52,7 +54,30 @@ class Environments:
             home = self._folder / key
             if not await asyncio.to_thread(_is_complete, home):
                 await self._build(home, wanted)
+            await asyncio.to_thread(retention.touch, home)
         return str(home / "bin" / "python")
+
+    async def is_there(self, python: str) -> bool:
+        """Whether an interpreter that `python_for` gave exists; its environment then counts as wanted now."""
+        home = self._home_of(python)
+        if home is None:
+            return await asyncio.to_thread(os.path.exists, python)
+        async with self._locks.setdefault(home.name, asyncio.Lock()):
+            return await asyncio.to_thread(lambda: _is_complete(home) and retention.touch(home))
+
+    async def remove_unused(self, pythons: Collection[str], keep: int, least_age_s: float) -> int:
+        """Remove environments of none of these interpreters, beyond the `keep` last wanted ones; how many."""
+        in_use = {home.name for python in pythons if (home := self._home_of(python)) is not None}
+        removed = 0
+        for home in await asyncio.to_thread(retention.excess, self._folder, in_use, keep, least_age_s):
+            async with self._locks.setdefault(home.name, asyncio.Lock()):
+                removed += await asyncio.to_thread(retention.remove_if_older, home, least_age_s)
+        return removed
+
+    def _home_of(self, python: str) -> Path | None:
+        """The environment of an interpreter, unless it is the node's own."""
+        home = Path(python).parent.parent
+        return home if home.parent == self._folder else None
 
     async def _build(self, home: Path, requirements: str) -> None:
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)

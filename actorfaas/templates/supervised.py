@@ -59,7 +59,7 @@ class SupervisedFunction:
         start_limit: int,
     ) -> None:
         self.topic = request.function_topic
-        self._bundle: BundleRef = request.bundle
+        self.bundle: BundleRef = request.bundle
         self._spec: FunctionSpec = request.spec
         self._owner = owner
         self._templates = templates
@@ -130,12 +130,12 @@ class SupervisedFunction:
     async def _start_template(self) -> FunctionStarted:
         bundle_template = None
         if self._threads == 0:
-            bundle_template = await self._templates.acquire(self._bundle, False, self.topic)
+            bundle_template = await self._templates.acquire(self.bundle, False, self.topic)
             template = await self._fork_template(bundle_template)
             if template is not None:
                 return self._in_service(template, bundle_template.loaded.import_ns)
             self._templates.release(self.topic)
-        bare = await self._templates.acquire(self._bundle, True, self.topic)
+        bare = await self._templates.acquire(self.bundle, True, self.topic)
         template = await self._fork_bare_template(bare)
         import_ns = bundle_template.loaded.import_ns if bundle_template is not None else 0
         return self._in_service(template, import_ns)

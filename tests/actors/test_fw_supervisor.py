@@ -7,20 +7,26 @@ import io
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from actorfaas.actors import fw_supervisor
 from actorfaas.actors.fw_supervisor import FunctionWorkerSupervisor
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     BundlePrepared,
+    BundleRef,
+    DeploymentRecord,
+    Deployments,
     DescribeQueue,
     DescribeSupervisor,
     Done,
     KillWorker,
+    ListDeployments,
     PrepareBundle,
     StartWorkers,
     StopFunction,
@@ -130,3 +136,27 @@ async def test_a_template_that_talks_nonsense_is_ended_and_refused(kit: Kit) -> 
     manager = await manager_of(kit, sys.executable, "-c", code)
     refused = await refusal(manager, archived(kit.settings.data_dir))
     assert "its control connection broke" in refused.detail
+
+
+async def test_bundles_go_when_the_data_layer_says_what_is_in_service(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fw_supervisor, "_REMOVE_PERIOD_S", 0.001)
+    kit.configure(bundle_retention=0)
+    folders = [kit.settings.data_dir / "bundles" / (letter * 64) for letter in "ab"]
+    (kit.settings.data_dir / "archives").mkdir(parents=True)
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (kit.settings.data_dir / "archives" / f"{folder.name}.zip").touch()
+        os.utime(folder, (time.time() - 1e6,) * 2)
+    active = BundleRef("shop", folders[0].name, str(folders[0]), "app.py", sys.executable)
+    data_layer = await kit.fake("data_layer")
+    await kit.fake("local_queue")
+    await kit.start(FunctionWorkerSupervisor(kit.settings, ScriptedLauncher("true")))
+    _, sender = await data_layer.expect_ask(ListDeployments)
+    sender.refuse("unavailable", "the disk is full")
+    _, sender = await data_layer.expect_ask(ListDeployments)
+    assert [folder.exists() for folder in folders] == [True, True]
+    sender.reply(Deployments((DeploymentRecord("shop", 1, True, 0, active, (), ()),)))
+    await data_layer.expect_ask(ListDeployments)
+    assert [folder.exists() for folder in folders] == [True, False]
