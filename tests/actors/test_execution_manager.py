@@ -61,7 +61,7 @@ from actorfaas.messages import (
 )
 from actorfaas.runtime.actor import Connection
 from tests.actors_kit import FakePeer, Kit
-from tests.core.world import chain, function, workflow
+from tests.core.specs import chain, function, workflow
 
 BUNDLE = BundleRef("shop", "a" * 64, "/bundles/a", "app.py", "/usr/bin/python3")
 FUNCTIONS = (function("a"), function("b"))

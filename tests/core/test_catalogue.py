@@ -7,7 +7,7 @@ import pytest
 from actorfaas.core.catalogue import Catalogue, Version
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import BundleRef, FunctionSpec, WorkflowSpec
-from tests.core.world import chain, function, workflow
+from tests.core.specs import chain, function, workflow
 
 WAITS = (
     b'{"StartAt":"a","States":{"a":{"Type":"Task","Resource":"a","TimeoutSeconds":5,"Next":"w"},'

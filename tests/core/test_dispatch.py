@@ -14,7 +14,8 @@ from actorfaas.messages import (
     RetireWorker,
     Subscribe,
 )
-from tests.core.world import World, chain, function, workflow
+from tests.core.specs import chain, function, workflow
+from tests.core.world import World
 
 
 def make(*functions: object, max_workers: int = 64) -> World:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorfaas.core.lookahead import following_tasks
 from actorfaas.states.model import parse
-from tests.core.world import chain
+from tests.core.specs import chain
 
 
 def names(definition: bytes, state: str, reserved: int, depth: int) -> list[str]:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorfaas.messages import InvocationFailed, InvocationResult
-from tests.core.world import World, function
+from tests.core.specs import function
+from tests.core.world import World
 
 QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor")
 OPERATIONS = (*QUEUES, *QUEUES, "publish", "publish", "finish", "finish", "die", "advance", "fails")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.core.world import World, chain, function, workflow
+from tests.core.specs import chain, function, workflow
+from tests.core.world import World
 
 NAMES = ("abc", "aa", "b", "one_at_a_time")
 RETRYING = (
@@ -52,7 +53,7 @@ def do(world: World, operation: str, choice: int) -> None:
         case "advance":
             world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice])
         case "store_down":
-            world.store_is_up = not world.store_is_up
+            world.store.is_up = not world.store.is_up
         case "start_fails":
             world.start_fails = not world.start_fails
         case "restart_queue" | "restart_supervisor" | "restart_manager":
@@ -80,7 +81,7 @@ def ask(world: World, operation: str, choice: int) -> None:
 
 def wind_down(world: World) -> None:
     """Everything works again, and time passes until nothing is left to do."""
-    world.store_is_up = True
+    world.store.is_up = True
     world.start_fails = False
     world.executions.data_layer_connected(world.now)
     world.flush()

@@ -10,7 +10,7 @@ import pytest
 from actorfaas.errors import DeployError
 from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep, matches
 from actorfaas.states.model import Retrier, StateMachine, Task, parse, single_task
-from tests.core.world import chain
+from tests.core.specs import chain
 
 S = 1_000_000_000
 

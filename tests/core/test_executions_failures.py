@@ -1,0 +1,198 @@
+"""Executions that fail: errors and retries, lost workers, time limits, cancelling, refused starts."""
+
+from __future__ import annotations
+
+from actorfaas.messages import ExecutionAccepted, Refused
+from tests.core.executions_rig import make, the_busy
+from tests.core.specs import function
+from tests.core.world import World
+
+
+def test_an_id_that_exists_is_a_conflict() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.start("abc", "e1b")
+    assert world.executions.refusal is not None
+    world.run()
+    world.start("abc", "e2")
+    del world.answers["e2"]
+    world.start("abc", "e2")
+    answer = world.answers["e2"]
+    assert isinstance(answer, Refused)
+    assert answer.error == "conflict"
+
+
+def test_too_many_executions_are_refused() -> None:
+    world = make(queue_limit=1, concurrency=1)
+    for number in range(3):
+        world.start("abc", f"e{number}")
+    answers = [world.answers[f"e{number}"] for number in range(3)]
+    assert [type(answer) for answer in answers] == [ExecutionAccepted, ExecutionAccepted, Refused]
+    world.run()
+    assert world.outcome("e1")[0] == "succeeded"
+
+
+def test_a_handler_that_raises_fails_the_execution_with_its_error() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.fail(the_busy(world), "KeyError")
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type, finish.error_message) == ("failed", "KeyError", "boom")
+    assert world.executions.guesses.wrong == 2
+
+
+def test_a_state_is_tried_again_as_it_asks() -> None:
+    world = make()
+    world.start("retry", "e1")
+    world.settle()
+    world.finish(the_busy(world))
+    world.settle()
+    world.fail(the_busy(world))
+    world.run()
+    assert world.store["e1"].finish is None
+    world.advance(1.9)
+    world.run()
+    assert world.store["e1"].finish is None
+    world.advance(0.2)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_an_express_state_with_retries_keeps_the_input_that_was_handed_on() -> None:
+    world = make()
+    world.start("retry", "e1", durability="express")
+    world.settle()
+    world.finish(the_busy(world))
+    world.settle()
+    world.die(the_busy(world))
+    world.run()
+    world.advance(2.1)
+    world.run()
+    assert world.handed_over == 1
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_a_functions_retries_count_for_single_calls() -> None:
+    world = make(retries=1, retry_delay_s=0.5)
+    world.start("a", "e1")
+    world.settle()
+    world.fail(the_busy(world))
+    world.settle()
+    world.advance(0.6)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"1")
+
+
+def test_a_worker_that_dies_fails_the_state_and_says_how() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.die(the_busy(world), "was killed by signal 11 (SIGSEGV)")
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "WorkerLost")
+    assert "SIGSEGV" in finish.error_message
+
+
+def test_a_reserved_worker_that_dies_costs_only_the_reservation() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    (reserved,) = [topic for topic in world.instances if topic.startswith("b@1")]
+    world.die(reserved)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_a_handler_over_its_limit_is_killed_and_the_execution_fails() -> None:
+    world = make(timeout_s=2.0)
+    world.start("abc", "e1")
+    world.settle()
+    busy = the_busy(world)
+    world.advance(2.1)
+    world.run()
+    assert busy not in world.instances
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "States.Timeout")
+
+
+def test_a_function_call_over_its_limit_has_timed_out() -> None:
+    world = make(timeout_s=2.0)
+    world.start("a", "e1")
+    world.settle()
+    world.advance(2.1)
+    world.run()
+    assert world.outcome("e1")[0] == "timed_out"
+
+
+def test_the_limit_of_a_state_counts_from_the_hand_off() -> None:
+    world = make()
+    world.start("limited", "e1")
+    world.settle()
+    world.advance(10.0)
+    world.finish(the_busy(world))
+    world.settle()
+    busy = the_busy(world)
+    world.advance(2.9)
+    world.settle()
+    assert world.busy() == [busy]
+    world.advance(0.2)
+    world.run()
+    assert busy not in world.instances
+    assert world.store["e1"].finish is not None
+    assert world.store["e1"].finish.error_type == "States.Timeout"
+
+
+def test_an_execution_over_its_own_limit_has_timed_out() -> None:
+    world = make()
+    world.start("waiting", "e1", timeout_s=5.0)
+    world.run()
+    world.advance(5.1)
+    world.run()
+    assert world.outcome("e1")[0] == "timed_out"
+    assert world.types("e1")[-1] == "ExecutionTimedOut"
+
+
+def test_a_cancelled_execution_kills_its_worker_and_frees_the_others() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    busy = the_busy(world)
+    assert world.cancel("e1")
+    assert not world.cancel("e1")
+    world.run()
+    assert busy not in world.instances
+    assert world.outcome("e1")[0] == "cancelled"
+    held = [state.held_by for state in world.dispatch.describe(world.now)]
+    assert "e1" not in held
+
+
+def test_cancelling_while_a_result_is_handed_on_kills_whoever_got_it() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.finish(the_busy(world))
+    second = the_busy(world)
+    assert world.cancel("e1")
+    world.run()
+    assert second not in world.instances
+    assert world.outcome("e1")[0] == "cancelled"
+
+
+def test_a_state_whose_worker_cannot_be_started_fails_in_words() -> None:
+    world = World()
+    world.start_fails = True
+    world.deploy(function("a", warm=0))
+    world.start("a", "e1")
+    for _ in range(10):
+        world.run()
+        world.advance(0.5)
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert finish.error_type == "WorkerUnavailable"
+    assert "no memory" in finish.error_message

@@ -1,0 +1,130 @@
+"""Executions through restarts of the ExecutionManager, the LocalQueue and the supervisor."""
+
+from __future__ import annotations
+
+from tests.core.executions_rig import make, the_busy
+
+
+def test_a_restart_continues_after_the_last_journalled_state() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.finish(the_busy(world))
+    world.settle()
+    assert any(isinstance(event, str) and event == "TaskSucceeded" for event in world.types("e1"))
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+    assert world.types("e1").count("TaskSucceeded") == 3, "a finished state was run again"
+
+
+def test_an_execution_that_was_only_created_before_a_restart_has_a_whole_history() -> None:
+    world = make()
+    world.start("abc", "e1", wait_for_commit=True)
+    world.deliver("to_store")
+    world.queues["to_store"].clear()  # the answer is lost with the manager
+    assert world.types("e1") == []
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+    assert world.types("e1")[0] == "ExecutionStarted"
+    assert world.types("e1").count("ExecutionStarted") == 1
+
+
+def test_a_wait_goes_on_through_a_restart() -> None:
+    world = make()
+    world.start("waiting", "e1")
+    world.run()
+    world.advance(6.0)
+    world.restart_manager()
+    world.run()
+    world.advance(3.0)
+    world.run()
+    assert world.store["e1"].finish is None
+    world.advance(1.1)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_a_stopping_node_ends_the_state_under_way_and_continues_after_the_restart() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.executions.pause(world.now)
+    world.flush()
+    world.settle()
+    assert not world.executions.is_settled()
+    world.run()
+    assert world.executions.is_settled()
+    assert world.types("e1").count("TaskSucceeded") == 1
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_plain_calls_do_not_notice_a_restart_of_the_manager() -> None:
+    world = make()
+    world.advance(1.0)
+    world.settle()
+    world.publish("a@1", "r1")
+    busy = the_busy(world)
+    world.restart_manager()
+    assert world.busy() == [busy]
+    world.run()
+    assert world.published["r1"] is not None
+
+
+def test_a_restarted_queue_runs_durable_states_again_and_fails_express_ones() -> None:
+    world = make()
+    world.start("abc", "durable")
+    world.start("abc", "express", durability="express")
+    world.settle()
+    world.restart_queue()
+    world.run()
+    assert world.outcome("durable") == ("succeeded", b"3")
+    finish = world.store["express"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "WorkerLost")
+
+
+def test_a_restarted_supervisor_runs_durable_states_again() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.restart_supervisor()
+    world.advance(1.1)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_workers_that_end_before_their_supervisor_is_seen_to_be_gone_are_lost_with_it() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.disconnect(the_busy(world))
+    world.settle()
+    world.advance(0.001)
+    world.restart_supervisor()
+    world.settle()
+    assert world.dispatch.is_connected
+    world.advance(1.1)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_a_handler_hindered_by_the_platform_is_run_again_in_durable_executions() -> None:
+    world = make()
+    world.start("abc", "durable")
+    world.settle()
+    worker = the_busy(world)
+    world.fail(worker, "RequestRefused", "unavailable")
+    world.run()
+    assert world.outcome("durable") == ("succeeded", b"3")
+    assert worker in world.instances, "the worker is unharmed"
+    world.start("abc", "express", durability="express")
+    world.settle()
+    world.fail(the_busy(world), "RequestRefused", "unavailable")
+    world.run()
+    finish = world.store["express"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type, finish.error_message) == ("failed", "RequestRefused", "boom")

@@ -1,0 +1,322 @@
+"""The test world's messages: who gets them, in which order, and what supervisor and workers do with them.
+
+What callers and workers do, and whole stories, are in `world`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from actorfaas.core.catalogue import Catalogue
+from actorfaas.core.dispatch import Dispatch
+from actorfaas.core.effects import Answer, Declare, Ended, Store, TakeBack, Tell
+from actorfaas.core.execution import Plan
+from actorfaas.core.executions import Executions
+from actorfaas.core.facts import Fact, take_in
+from actorfaas.core.queue import Close, LocalQueueCore
+from actorfaas.core.recruiting import declarations
+from actorfaas.messages import (
+    AssignTask,
+    AttachWorker,
+    BundleRef,
+    DeclareTopic,
+    DropTopic,
+    FunctionSpec,
+    InvocationFailed,
+    InvocationResult,
+    KillWorker,
+    Message,
+    NewFunctionWorker,
+    ReleaseAssignment,
+    ReleaseIdle,
+    Retire,
+    RetireWorker,
+    SetNextTopic,
+    StartWorkers,
+    Subscribe,
+    Task,
+    TaskFinished,
+    Unsubscribe,
+    WorkerExited,
+    WorkerStarted,
+    WorkerStartFailed,
+    WorkflowSpec,
+)
+from tests.core.world_store import Records
+
+MS = 1_000_000
+S = 1_000_000_000
+
+
+class Peer:
+    """The name of a place that messages go to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def tell(self, message: Message, /) -> None:
+        raise AssertionError("the core sends nothing by itself")
+
+
+@dataclass
+class Instance:
+    """A worker process: what it was told and has not done."""
+
+    peer: Peer
+    topic: str
+    function_topic: str
+    pid: int
+    tasks: deque[Task] = field(default_factory=deque)
+    is_retired: bool = False
+    calls: int = 0
+
+
+class Node:
+    """See `world.World`. Queues: to_queue, from_queue, to_supervisor, from_supervisor, to_store."""
+
+    def __init__(self, *, max_workers: int = 64, look_ahead: int = 2) -> None:
+        self.now = 1_000 * S
+        self.max_workers = max_workers
+        self.look_ahead = look_ahead
+        self.catalogue = Catalogue(30.0)
+        self.bundle = BundleRef("app", "0" * 64, "/bundle", "app.py", "/usr/bin/python3")
+        self.manager = Peer("execution_manager")
+        self.frontend = Peer("frontend")
+        self.pids = itertools.count(100)
+        self.queues: dict[str, deque[Message | Callable[[], None]]] = {
+            name: deque() for name in ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store")
+        }
+        self.store = Records()
+        self.start_fails = False
+        self.started_at: list[int] = []
+        self.instances: dict[str, Instance] = {}
+        self.answers: dict[str, Message] = {}
+        self.ended: list[Ended] = []
+        self.published: dict[str, InvocationResult | InvocationFailed | None] = {}
+        self.handed_over = 0
+        self.boots = itertools.count(1)
+        self.numbers = itertools.count(1)
+        self._new_queue()
+        self._new_manager()
+
+    def _new_queue(self) -> None:
+        self.queue = LocalQueueCore(self.manager, 5 * MS)
+
+    def _new_manager(self) -> None:
+        self.dispatch = Dispatch(self.max_workers)
+        self.executions = Executions(self.dispatch, look_ahead=self.look_ahead, boot=f"b{next(self.boots)}")
+
+    # --- what is deployed ----------------------------------------------------------------------------------------
+
+    def deploy(self, *functions: FunctionSpec, workflows: tuple[WorkflowSpec, ...] = ()) -> None:
+        """Version 1 of the one application, in service."""
+        made = self.catalogue.add(1, self.bundle, functions, workflows)
+        self.catalogue.activate(made)
+        self._start_functions()
+
+    def _start_functions(self) -> None:
+        for made in self.catalogue.versions.values():
+            for topic, spec in made.topics():
+                self.dispatch.add_pool(topic, spec)
+                for declaration in declarations(topic, spec.queue_limit):
+                    self.queue.declare(declaration)
+        self.dispatch.connected(self.now)
+        for made in self.catalogue.versions.values():
+            for topic, _ in made.topics():
+                self.dispatch.template_ready(topic, True, self.now)
+        self.flush()
+
+    def plan(self, name: str) -> Plan:
+        plan = self.catalogue.plan(name)
+        assert plan is not None
+        return plan
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Put the ExecutionManager's effects on their way."""
+        effects = self.dispatch.effects
+        while effects:
+            effect = effects.pop(0)
+            match effect:
+                case Tell("local_queue", message):
+                    self.queues["to_queue"].append(message)
+                case Tell(_, message):
+                    self.queues["to_supervisor"].append(message)
+                case TakeBack(worker):
+                    self.queues["to_queue"].append(Unsubscribe(worker))
+                case Declare(declaration):
+                    self.queues["to_queue"].append(declaration)
+                case Store(execution_id, request):
+                    manager = self.executions
+                    self.queues["to_store"].append(
+                        lambda m=manager, e=execution_id, r=request: self._stored(m, e, r)  # type: ignore[misc]
+                    )
+                case Answer(execution_id, answer):
+                    assert execution_id not in self.answers, f"{execution_id} was answered twice"
+                    self.answers[execution_id] = answer
+                case Ended():
+                    self.ended.append(effect)
+
+    def deliver(self, queue: str) -> bool:
+        """Let the first message of a queue arrive. False: it is empty."""
+        waiting = self.queues[queue]
+        if not waiting:
+            return False
+        item = waiting.popleft()
+        if not isinstance(item, Message):
+            item()
+        elif queue == "to_queue":
+            self._at_queue(item)
+        elif queue == "to_supervisor":
+            self._at_supervisor(item)
+        else:
+            self.at_manager(item)
+        self._from_queue()
+        self.flush()
+        self.check()
+        return True
+
+    def settle(self, limit: int = 3_000) -> None:
+        """Deliver everything that is on its way, queue by queue."""
+        for _ in range(limit):
+            if sum(self.deliver(name) for name in self.queues) == 0:
+                return
+        raise AssertionError("messages never end")
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += int(seconds * S)
+        self.queue.tick(self.now)
+        self._from_queue()
+        self.dispatch.tick(self.now)
+        self.executions.tick(self.now)
+        self.executions.settle(self.now)
+        self.flush()
+        self.check()
+
+    def check(self) -> None:
+        """Every invariant of every core."""
+        self.dispatch.check_invariants()
+        self.executions.check_invariants()
+        self.queue.check_invariants()
+
+    def _at_queue(self, message: Message) -> None:
+        queue, now = self.queue, self.now
+        match message:
+            case AssignTask():
+                queue.assign(message, now)
+            case SetNextTopic():
+                queue.set_next_topic(message)
+            case ReleaseAssignment():
+                queue.release_assignment(message, now)
+            case Subscribe():
+                queue.subscribe(message, now)
+            case Unsubscribe(worker_topic=worker):
+                taken = queue.unsubscribe(worker) == ""
+                self.queues["from_queue"].append(lambda: self._taken_back(worker, taken))
+            case ReleaseIdle():
+                queue.release_idle(message)
+            case RetireWorker():
+                queue.retire(message.worker_topic, now)
+            case DeclareTopic():
+                queue.declare(message)
+            case DropTopic():
+                queue.drop(message, now)
+            case _:
+                raise AssertionError(f"{message} is not for the LocalQueue")
+
+    def _taken_back(self, worker: str, taken: bool) -> None:
+        self.dispatch.taken_back(worker, taken, self.now)
+        self.executions.settle(self.now)
+
+    def _at_supervisor(self, message: Message) -> None:
+        match message:
+            case StartWorkers(function_topic=topic, start_kind=kind, count=count):
+                for _ in range(count):
+                    self._fork(topic, kind)
+            case KillWorker(function_topic=topic, pid=pid):
+                self.die(f"{topic}_{pid}")
+            case _:
+                raise AssertionError(f"{message} is not for the supervisor")
+
+    def _fork(self, topic: str, kind: str) -> None:
+        self.started_at.append(self.now)
+        if self.start_fails:
+            self.queues["from_supervisor"].append(WorkerStartFailed(topic, kind, "no memory"))
+            return
+        pid = next(self.pids)
+        self.now += 1_000
+        name = f"{topic}_{pid}"
+        instance = Instance(Peer(name), name, topic, pid)
+        self.instances[name] = instance
+        self.queue.attach(instance.peer, AttachWorker(name, topic, "app", pid, kind), self.now)
+        self.queues["from_supervisor"].append(WorkerStarted(topic, name, pid, kind, 0))
+        self._say(instance, NewFunctionWorker(pid))
+
+    def _from_queue(self) -> None:
+        """Carry what the LocalQueue's core decided to whom it is for."""
+        outbox = self.queue.outbox
+        while outbox:
+            peer, message = outbox.pop(0)
+            assert isinstance(peer, Peer)
+            if peer is self.manager:
+                assert isinstance(message, Message)
+                self.queues["from_queue"].append(message)
+            elif peer is self.frontend:
+                if isinstance(message, InvocationResult | InvocationFailed):
+                    assert self.published[message.request_id] is None, "a request was answered twice"
+                    self.published[message.request_id] = message
+            else:
+                self._to_worker(peer, message)
+
+    def _to_worker(self, peer: Peer, message: Message | Close) -> None:
+        instance = self.instances.get(peer.name)
+        assert not isinstance(message, Close), f"{peer.name} was closed: {message}"
+        if instance is None or instance.peer is not peer:
+            return
+        match message:
+            case Task():
+                assert not instance.tasks, "a worker was given two tasks"
+                instance.tasks.append(message)
+            case Retire():
+                assert not instance.tasks, "a busy worker was told to exit"
+                self.die(peer.name, "exited with status 0")
+
+    def at_manager(self, message: Message) -> None:
+        """A message arrives at the ExecutionManager; as `actors.execution_manager` hands it to the cores."""
+        assert isinstance(message, Fact), f"{message} is not for the ExecutionManager"
+        if isinstance(message, TaskFinished):
+            self.handed_over += bool(message.handed_to)
+        take_in(message, self.executions, self.now)
+
+    def _stored(self, manager: Executions, execution_id: str, request: Message) -> None:
+        refusal = self.store.answer(request)
+        if manager is not self.executions:
+            return  # the ExecutionManager that asked is dead
+        if refusal:
+            manager.not_stored(execution_id, refusal, "test", self.now)
+        else:
+            manager.stored(execution_id, self.now)
+
+    # --- workers as processes ---
+
+    def _say(self, instance: Instance, message: Message) -> None:
+        worker = self.queue.worker(instance.peer)
+        if worker is not None:
+            self.queue.worker_said(worker, message, self.now)
+            self._from_queue()
+
+    def die(self, topic: str, detail: str = "was killed by signal 9 (SIGKILL)") -> None:
+        """A worker process ends; the supervisor reaps it."""
+        instance = self.instances.pop(topic, None)
+        if instance is None:
+            return
+        self.queue.worker_gone(instance.peer, self.now)
+        exited = WorkerExited(instance.function_topic, topic, instance.pid, -1, 9, detail, 0, 0)
+        self.queue.worker_exited(exited, self.now)
+        self.queues["from_supervisor"].append(exited)
+        self._from_queue()

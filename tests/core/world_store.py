@@ -1,0 +1,81 @@
+"""The DataLayer of the test world: what it keeps of executions, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from actorfaas.messages import (
+    AppendHistory,
+    CreateExecution,
+    FinishExecution,
+    HistoryEvent,
+    Message,
+    RecordExecution,
+    UnfinishedExecution,
+)
+
+
+@dataclass
+class Stored:
+    """One execution at the DataLayer."""
+
+    create: CreateExecution
+    events: dict[int, HistoryEvent] = field(default_factory=dict)
+    finish: FinishExecution | None = None
+    finishes: int = 0
+
+
+class Records(dict[str, Stored]):
+    """Executions by id. Not `is_up`: every request fails."""
+
+    is_up = True
+
+    def answer(self, request: Message) -> str:
+        """Keep what a request holds; "" or the code of the refusal."""
+        return self.keep(request) if self.is_up else "unavailable"
+
+    def keep(self, request: Message) -> str:
+        """As `answer`, when it is up."""
+        match request:
+            case CreateExecution(execution_id=execution_id):
+                if execution_id in self:
+                    return "conflict"
+                self[execution_id] = Stored(request)
+            case AppendHistory(execution_id=execution_id, events=events):
+                self._keep_events(execution_id, events)
+            case FinishExecution(execution_id=execution_id, events=events):
+                stored = self[execution_id]
+                stored.finishes += 1
+                if stored.finish is None:
+                    self._keep_events(execution_id, events)
+                    stored.finish = request
+            case RecordExecution(create=create, finish=finish):
+                self.setdefault(create.execution_id, Stored(create))
+                return self.keep(finish)
+            case _:
+                raise AssertionError(f"{request} is not for the DataLayer")
+        return ""
+
+    def unfinished(self) -> list[UnfinishedExecution]:
+        """What a new ExecutionManager is to continue."""
+        return [
+            UnfinishedExecution(
+                create.execution_id,
+                create.name,
+                create.app,
+                create.version,
+                create.kind,
+                create.deadline_at_ms,
+                create.traceparent,
+                tuple(stored.events[seq] for seq in sorted(stored.events)),
+                create.payload,
+            )
+            for stored in self.values()
+            if stored.finish is None and (create := stored.create).durability == "standard"
+        ]
+
+    def _keep_events(self, execution_id: str, events: tuple[HistoryEvent, ...]) -> None:
+        stored = self[execution_id]
+        for event in events:
+            stored.events.setdefault(event.seq, event)
+        assert sorted(stored.events) == list(range(1, len(stored.events) + 1)), "history has a gap"
