@@ -1,6 +1,6 @@
 """The decorators, and how a bundle template reads what they declared.
 
-Owns the settings' defaults and the registry of this process. What the decorators make, and the checks, are in
+Owns the registry of this process. What the decorators make, the settings' defaults and the checks are in
 `declarations`; what a handler is given is in `context`. Every instance imports this module: nothing heavy here.
 """
 
@@ -17,7 +17,7 @@ from actorfaas.errors import DeclarationError, VersionConflict
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import ParamSpec, TypeVar, overload
+    from typing import Any, ParamSpec, TypeVar, overload
 
     from actorfaas.declarations import AnyFunction, Definition, Json
 
@@ -72,19 +72,7 @@ def function(
 def function(
     handler: Callable[P, R] | None = None,
     /,
-    *,
-    name: str | None = None,
-    timeout_s: float | None = None,
-    memory_mb: int = 512,
-    concurrency: int = 16,
-    queue_limit: int = 1000,
-    warm: int = 1,
-    idle_timeout_s: float = 60.0,
-    retries: int = 0,
-    retry_delay_s: float = 0.1,
-    init: Callable[[], object] | None = None,
-    env: Mapping[str, str] | None = None,
-    strategy: str = "auto",
+    **settings: Any,  # those of the second overload, which type checkers and editors know
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """Declare a function; use it as `@function` or `@function(timeout_s=5, ...)`.
 
@@ -107,21 +95,7 @@ def function(
     """
 
     def declare(handler: Callable[P, R]) -> Function[P, R]:
-        made = Function(
-            handler,
-            name=name,
-            timeout_s=timeout_s,
-            memory_mb=memory_mb,
-            concurrency=concurrency,
-            queue_limit=queue_limit,
-            warm=warm,
-            idle_timeout_s=idle_timeout_s,
-            retries=retries,
-            retry_delay_s=retry_delay_s,
-            init=init,
-            env=env,
-            strategy=strategy,
-        )
+        made = Function(handler, **settings)
         _register(made, handler.__globals__)
         return made
 
@@ -157,8 +131,7 @@ def workflow(
     *,
     name: str | None = None,
     asl: Mapping[str, Json] | None = None,
-    durability: str = "standard",
-    timeout_s: float | None = None,
+    **settings: Any,  # durability and timeout_s, as in the overloads
 ) -> Workflow | Callable[[Callable[[], Definition]], Workflow]:
     """Declare a workflow: `workflow("name", a >> b)`, `workflow("name", asl={...})`, or `@workflow` on a function
     without parameters that returns either; `@workflow(durability="express")` gives it settings.
@@ -168,30 +141,30 @@ def workflow(
     the ASL says, else the node's default. Raises DeclarationError (a ValueError).
     """
     caller = sys._getframe(1).f_globals
-
-    def make(name: str, definition: Definition, description: str) -> Workflow:
-        module = caller.get("__name__", "__main__")
-        made = Workflow(
-            name,
-            definition,
-            durability=durability,
-            timeout_s=timeout_s,
-            module=module,
-            description=description,
-        )
-        _register(made, caller)
-        return made
-
     if isinstance(first, str):
         given = definition if asl is None else asl
         if given is None or (asl is not None and definition is not None):
             raise DeclarationError(f"workflow {first!r} needs one definition: a chain such as a >> b, or asl={{...}}")
-        return make(first, given, str(asl.get("Comment", "")) if asl else "")
+        return _make_workflow(caller, first, given, str(asl.get("Comment", "")) if asl else "", settings)
 
     def declare(builder: Callable[[], Definition]) -> Workflow:
-        return make(builder.__name__ if name is None else name, builder(), first_paragraph(builder.__doc__))
+        chosen = builder.__name__ if name is None else name
+        return _make_workflow(caller, chosen, builder(), first_paragraph(builder.__doc__), settings)
 
     return declare if first is None else declare(first)
+
+
+def _make_workflow(
+    caller: dict[str, Any],  # the globals of a module
+    name: str,
+    definition: Definition,
+    description: str,
+    settings: dict[str, Any],  # keyword arguments of Workflow
+) -> Workflow:
+    module = caller.get("__name__", "__main__")
+    made = Workflow(name, definition, module=module, description=description, **settings)
+    _register(made, caller)
+    return made
 
 
 def declared(module_names: Iterable[str]) -> tuple[list[AnyFunction], list[Workflow]]:

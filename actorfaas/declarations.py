@@ -58,26 +58,20 @@ class Function(_Typed[P, R]):
         self,
         handler: Callable[P, R],
         *,
-        name: str | None,
-        timeout_s: float | None,
-        memory_mb: int,
-        concurrency: int,
-        queue_limit: int,
-        warm: int,
-        idle_timeout_s: float,
-        retries: int,
-        retry_delay_s: float,
-        init: Callable[[], object] | None,
-        env: Mapping[str, str] | None,
-        strategy: str,
+        name: str | None = None,
+        timeout_s: float | None = None,
+        memory_mb: int = 512,
+        concurrency: int = 16,
+        queue_limit: int = 1000,
+        warm: int = 1,
+        idle_timeout_s: float = 60.0,
+        retries: int = 0,
+        retry_delay_s: float = 0.1,
+        init: Callable[[], object] | None = None,
+        env: Mapping[str, str] | None = None,
+        strategy: str = "auto",
     ) -> None:
-        code = getattr(handler, "__code__", None)
-        if code is None:
-            raise DeclarationError(f"@function decorates functions written with def, not {handler!r}")
-        self.handler = handler
-        self.name = checked_name(handler.__name__ if name is None else name, "function")
-        self.kind = _kind(code.co_flags)
-        self.takes_context = _takes_context(handler, self.name)
+        self._describe(handler, name)
         self.timeout_s = timeout_s
         self.memory_mb = memory_mb
         self.concurrency = concurrency
@@ -90,8 +84,18 @@ class Function(_Typed[P, R]):
         self.env = _checked_env(self.name, env)
         self.strategy = strategy
         _check_settings(self)
-        self.module = handler.__module__
+
+    def _describe(self, handler: Callable[P, R], name: str | None) -> None:
+        """Keep the handler and what it is."""
+        code = getattr(handler, "__code__", None)
+        if code is None:
+            raise DeclarationError(f"@function decorates functions written with def, not {handler!r}")
+        self.handler = handler
+        self.name = checked_name(handler.__name__ if name is None else name, "function")
+        self.kind = _kind(code.co_flags)
+        self.takes_context = _takes_context(handler, self.name)
         self.line: int = code.co_firstlineno
+        self.module = handler.__module__
         self.__module__ = handler.__module__
         self.__name__ = handler.__name__
         self.__qualname__ = handler.__qualname__
@@ -179,8 +183,8 @@ class Workflow:
         name: str,
         definition: Definition,
         *,
-        durability: str,
-        timeout_s: float | None,
+        durability: str = "standard",
+        timeout_s: float | None = None,
         module: str,
         description: str,
     ) -> None:

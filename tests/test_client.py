@@ -48,6 +48,11 @@ class TestInvoke:
         assert headers["Actorfaas-Timeout"] == "2.5"
         assert headers["Idempotency-Key"] == "k1"
 
+    def test_an_address_without_a_scheme(self, fake: FakeNode) -> None:
+        fake.on("POST", "/v1/invoke/hello", document(1))
+        with Client(fake.url.removeprefix("http://")) as client:
+            assert client.invoke("hello") == 1
+
     def test_the_body_is_exactly_what_was_sent(self, fake: FakeNode, client: Client) -> None:
         reply = Reply(200, b' {"a":1.50}\n', JSON | {"Server-Timing": "run;dur=1", "Actorfaas-Worker": "hello@1_7"})
         reply.headers["Actorfaas-Execution"] = "exe_1"
