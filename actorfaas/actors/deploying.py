@@ -82,7 +82,7 @@ class Deployer:
         async with self._locks[wanted.app]:
             active = self._catalogue.active(wanted.app)
             if active is not None and _is_same(active, wanted):
-                return _deployed(active)
+                return _deployed(active, unchanged=True)
             prepared = await self._peers.ask(
                 "fw_supervisor",
                 PrepareBundle(wanted.app, wanted.archive, wanted.sha256, wanted.entry),
@@ -107,7 +107,7 @@ class Deployer:
             active = self._catalogue.active(wanted.app)
             record = await self._find(wanted.app, wanted.version, active.version if active else 0)
             if active is not None and active.version == record.version:
-                return _deployed(active)
+                return _deployed(active, unchanged=True)
             self._catalogue.claim_names(wanted.app, record.functions, record.workflows)
             try:
                 made = self._catalogue.add(record.version, record.bundle, record.functions, record.workflows)
@@ -273,11 +273,12 @@ def _is_same(active: Version, wanted: Deploy) -> bool:
     return active.bundle.sha256 == wanted.sha256 and wanted.entry in ("", active.bundle.entry)
 
 
-def _deployed(made: Version) -> Deployed:
+def _deployed(made: Version, *, unchanged: bool = False) -> Deployed:
     return Deployed(
         app=made.app,
         version=made.version,
         functions=tuple(sorted(made.functions)),
         workflows=tuple(sorted(made.workflows)),
         unforkable=tuple(sorted(made.unforkable)),
+        unchanged=unchanged,
     )

@@ -56,6 +56,7 @@ def deployed(message: Deployed) -> Document:
         "functions": message.functions,
         "workflows": message.workflows,
         "unforkable": message.unforkable,
+        "unchanged": message.unchanged,
     }
 
 

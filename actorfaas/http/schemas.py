@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "functions": "[string]",
         "workflows": "[string]",
         "unforkable": "[string]",
+        "unchanged": "boolean",
     },
     "Deployment": {
         "app": "string",

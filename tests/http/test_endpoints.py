@@ -154,6 +154,13 @@ async def test_deploy_is_not_repeated_when_the_execution_manager_restarts(node: 
     assert not node.manager.received(Deploy)
 
 
+async def test_that_a_deployment_changed_nothing_is_said(node: Node) -> None:
+    node.manager.answer(Deploy, DEPLOYED)
+    assert (await node.client.put("/v1/deployments/app", content=b"PK1")).json()["unchanged"] is False
+    node.manager.answer(Deploy, replace(DEPLOYED, unchanged=True))
+    assert (await node.client.put("/v1/deployments/app", content=b"PK1")).json()["unchanged"] is True
+
+
 async def test_rollback_and_remove(node: Node) -> None:
     asked: list[Rollback] = []
     node.manager.answer(Rollback, lambda message: asked.append(message) or DEPLOYED)  # type: ignore[func-returns-value]
