@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 
@@ -100,13 +99,6 @@ class BundleTemplate(Template):
         self._send(ForkTemplate(topic, spec), (control_fd,))
         self._forks.append((forked, exited))
         return await forked
-
-    def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        if self._channel is None:
-            for fd in fds:
-                os.close(fd)
-            raise PeerUnavailable(f"{self.what} is not running")
-        self._channel.send(message, fds)
 
     def _received(self, message: Message) -> None:
         match message:

@@ -62,9 +62,7 @@ class FunctionTemplate(Template):
 
         Raises PeerUnavailable, MailboxFull.
         """
-        if self._channel is None:
-            raise PeerUnavailable(f"{self.what} is not running")
-        self._channel.send(ForkWorker(serial), descriptors)
+        self._send(ForkWorker(serial), descriptors)
 
     def adopt_worker(self, pid: int, exited: Callable[[Exit], None]) -> Process | None:
         """Hold a worker it has just forked; `exited` is called at its end. None when it has ended already."""

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from actorfaas.errors import PeerUnavailable
 from actorfaas.messages import ChildExited, Message
 from actorfaas.templates.control import ControlChannel
 from actorfaas.templates.exits import Exit, OomWatch, describe_exit
@@ -76,6 +77,14 @@ class Template:
     def _open(self, sock: socket.socket) -> None:
         self._channel = ControlChannel(sock, self._received, self._channel_closed)
 
+    def _send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Tell the template something, with descriptors, closed here. Raises PeerUnavailable, MailboxFull."""
+        if self._channel is None:
+            for fd in fds:
+                os.close(fd)
+            raise PeerUnavailable(f"{self.what} is not running")
+        self._channel.send(message, fds)
+
     def _received(self, message: Message) -> None:
         """One message on the control socket; subclasses handle theirs first."""
         if isinstance(message, ChildExited):
@@ -87,8 +96,8 @@ class Template:
         """Hold a process that this template says it has forked."""
         try:
             process = Process(pid, (self.pid, os.getpid()))
-        except ProcessLookupError:
-            process = None  # it has ended; the template is about to say so
+        except OSError:
+            process = None  # it has ended (or too many files are open); the template says when
         self._children[pid] = Child(pid, process, exited)
         return process
 

@@ -49,6 +49,7 @@ def start_forked_worker(plan: Plan, descriptors: tuple[int, int, int], template_
 def start_cold_worker(plan: Plan, connection: int, output: Output) -> NoReturn:
     """In a new interpreter, whose standard streams are already its own: load, then serve. Never returns."""
     process.die_with_parent()
+    os.set_inheritable(connection, False)  # it came through an exec, as what the handler starts must not get it
     process.default_signals(plan.signals)
     _serve_and_exit(plan, connection, output)
 

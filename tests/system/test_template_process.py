@@ -336,6 +336,29 @@ def test_a_cold_worker_serves(tmp_path: Path) -> None:
         assert process.wait(TIMEOUT_S) == 0
 
 
+INHERITABLE = """
+import os
+from actorfaas import function
+
+@function
+def inheritable(event):
+    found = [fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{fd}")]
+    return [os.readlink(f"/proc/self/fd/{fd}") for fd in found if fd > 2 and os.get_inheritable(fd)]
+"""
+
+
+@pytest.mark.parametrize("start_kind", ["fork", "cold"])
+def test_what_a_handler_starts_inherits_nothing_of_the_platform(tmp_path: Path, start_kind: str) -> None:
+    with served(tmp_path / "code", INHERITABLE) as bundle:
+        bundle.load()
+        if start_kind == "fork":
+            assert bundle.template("inheritable").fork_worker().call(None) == []
+        else:
+            worker, _ = bundle.cold_worker(bundle.spec("inheritable"))
+            worker.report()
+            assert worker.call(None) == []
+
+
 def test_a_cold_worker_given_nonsense(tmp_path: Path) -> None:
     with served(tmp_path / "code", SIMPLE) as bundle:
         reader, writer = os.pipe()
