@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from actorfaas.config import Settings
 from actorfaas.errors import RequestRefused, StorageError, StorageUnavailable
@@ -57,10 +57,10 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 
-class _LogReader(NamedTuple):
-    """One that waits for a log line."""
+class _Reader(NamedTuple, Generic[M]):
+    """One that waits for news: what it asked, and whom to answer."""
 
-    request: ReadLogs
+    request: M
     sender: Sender
 
 
@@ -73,8 +73,8 @@ class DataLayer(Actor):
     def __init__(self, settings: Settings, store: Store | None = None) -> None:
         super().__init__(settings)
         self._store: Store = store or SqliteStore(settings, self.log, lambda: self.clock.wall_ms())
-        self._execution_waiters: Waiters[Sender] = Waiters()
-        self._log_waiters: Waiters[_LogReader] = Waiters()
+        self._execution_waiters: Waiters[_Reader[WaitExecution]] = Waiters()
+        self._log_waiters: Waiters[_Reader[ReadLogs]] = Waiters()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._maintenance: asyncio.Task[None] | None = None
@@ -99,7 +99,7 @@ class DataLayer(Actor):
 
     def peer_disconnected(self, connection: Connection) -> None:
         """Nobody waits on a connection that ended."""
-        self._execution_waiters.remove_where(lambda sender: sender.connection is connection)
+        self._execution_waiters.remove_where(lambda reader: reader.sender.connection is connection)
         self._log_waiters.remove_where(lambda reader: reader.sender.connection is connection)
 
     def receive(self, message: Message, sender: Sender) -> None:
@@ -109,7 +109,7 @@ class DataLayer(Actor):
         except (RequestRefused, StorageError) as error:
             self._refuse(sender, error)
 
-    def _start(self, message: Message, sender: Sender) -> None:  # noqa: C901  # one exhaustive dispatch
+    def _start(self, message: Message, sender: Sender) -> None:
         store = self._store
         match message:
             case CreateExecution():
@@ -117,23 +117,41 @@ class DataLayer(Actor):
             case AppendHistory():
                 self._answer(sender, store.append_history(message))
             case FinishExecution():
-                finished = store.finish_execution(message)
-                self._answer(sender, finished)
-                finished.add_done_callback(partial(self._announce, message.execution_id))
+                self._finish(message.execution_id, store.finish_execution(message), sender)
             case RecordExecution():
-                recorded = store.record_execution(message)
-                self._answer(sender, recorded)
-                recorded.add_done_callback(partial(self._announce, message.finish.execution_id))
+                self._finish(message.finish.execution_id, store.record_execution(message), sender)
+            case ClaimIdempotencyKey():
+                self._answer(sender, store.claim_idempotency_key(message))
+            case SaveDeployment():
+                self._answer(sender, store.save_deployment(message))
+            case ActivateDeployment():
+                self._answer(sender, store.activate_deployment(message.app, message.version))
+            case AppendLogs():
+                self._append_logs(message, sender)
+            case _:
+                self._start_reading(message, sender)
+
+    def _start_reading(self, message: Message, sender: Sender) -> None:
+        store = self._store
+        match message:
             case WaitExecution():
                 self._wait(message, sender)
             case GetExecution():
-                self._answer(sender, store.get_execution(message.execution_id))
+                self._answer(sender, store.get_execution(message.execution_id, message.event_payloads))
             case ListExecutions():
                 self._answer(sender, store.list_executions(message))
             case ListUnfinished():
                 self._answer(sender, store.list_unfinished(message.after))
-            case ClaimIdempotencyKey():
-                self._answer(sender, store.claim_idempotency_key(message))
+            case ListDeployments():
+                self._answer(sender, store.list_deployments(message.app, message.active_only))
+            case ReadLogs():
+                self._read_logs(message, sender)
+            case _:
+                self._start_on_data(message, sender)
+
+    def _start_on_data(self, message: Message, sender: Sender) -> None:
+        store = self._store
+        match message:
             case KvGet():
                 self._answer(sender, store.kv_get(message))
             case KvPut():
@@ -142,18 +160,6 @@ class DataLayer(Actor):
                 self._answer(sender, store.kv_delete(message))
             case KvList():
                 self._answer(sender, store.kv_list(message))
-            case AppendLogs():
-                appended = store.append_logs(message.lines)
-                self._answer(sender, appended)
-                appended.add_done_callback(partial(self._announce_lines, message.lines))
-            case ReadLogs():
-                self._read_logs(message, sender)
-            case SaveDeployment():
-                self._answer(sender, store.save_deployment(message))
-            case ActivateDeployment():
-                self._answer(sender, store.activate_deployment(message.app, message.version))
-            case ListDeployments():
-                self._answer(sender, store.list_deployments(message.app, message.active_only))
             case _:
                 raise RequestRefused("invalid", f"{self.name} does not take {type(message).__name__}")
 
@@ -191,10 +197,14 @@ class DataLayer(Actor):
 
     # --- waiting for the end of an execution -------------------------------------------------------------------------
 
+    def _finish(self, execution_id: str, finished: Future[None], sender: Sender) -> None:
+        self._answer(sender, finished)
+        finished.add_done_callback(partial(self._announce, execution_id))
+
     def _wait(self, request: WaitExecution, sender: Sender) -> None:
         """Wait first, look second: an end in between is then seen by one or the other."""
-        ticket = self._execution_waiters.add(request.execution_id, request.deadline_ns, sender)
-        looked = self._look_up(request.execution_id)
+        ticket = self._execution_waiters.add(request.execution_id, request.deadline_ns, _Reader(request, sender))
+        looked = self._look_up(request.execution_id, request.event_payloads)
         looked.add_done_callback(partial(self._looked, ticket, request.must_exist, sender))
         self._set_timer()
 
@@ -208,40 +218,48 @@ class DataLayer(Actor):
 
     def _announce(self, execution_id: str, finished: Future[None]) -> None:
         """An execution ended, and it is committed: read it once for everybody who waits."""
-        if _error_of(finished) is None and self._execution_waiters.of(execution_id):
-            self._look_up(execution_id).add_done_callback(partial(self._announced, execution_id))
+        waiting = self._execution_waiters.of(execution_id)
+        if _error_of(finished) is None and waiting:
+            event_payloads = any(one.waiter.request.event_payloads for one in waiting)
+            looked = self._look_up(execution_id, event_payloads)
+            looked.add_done_callback(partial(self._announced, execution_id))
 
     def _announced(self, execution_id: str, looked: Future[ExecutionState]) -> None:
         for waiting in self._execution_waiters.of(execution_id):
             self._execution_waiters.remove(waiting.ticket)
-            self._answer_with(waiting.waiter, looked)
+            self._answer_with(waiting.waiter.sender, looked)
 
-    def _look_up(self, execution_id: str) -> Future[ExecutionState]:
+    def _look_up(self, execution_id: str, event_payloads: bool) -> Future[ExecutionState]:
         """As `Store.get_execution`, but a refusal at once is in the future, too."""
         try:
-            return self._store.get_execution(execution_id)
+            return self._store.get_execution(execution_id, event_payloads)
         except (RequestRefused, StorageError) as error:
             return _failed(error)
 
     # --- waiting for log lines ---------------------------------------------------------------------------------------
 
+    def _append_logs(self, message: AppendLogs, sender: Sender) -> None:
+        appended = self._store.append_logs(message.lines)
+        self._answer(sender, appended)
+        appended.add_done_callback(partial(self._announce_lines, message.lines))
+
     def _read_logs(self, request: ReadLogs, sender: Sender) -> None:
         if request.wait_until_ns <= self.clock.monotonic_ns():
             self._answer(sender, self._store.read_logs(request))
             return
-        reader = _LogReader(request, sender)
+        reader = _Reader(request, sender)
         ticket = self._log_waiters.add(_ALL_LINES, request.wait_until_ns, reader)
         self._read_for(Waiting(ticket, _ALL_LINES, reader))
         self._set_timer()
 
-    def _read_for(self, waiting: Waiting[_LogReader]) -> None:
+    def _read_for(self, waiting: Waiting[_Reader[ReadLogs]]) -> None:
         try:
             lines = self._store.read_logs(waiting.waiter.request)
         except (RequestRefused, StorageError) as error:
             lines = _failed(error)
         lines.add_done_callback(partial(self._lines_read, waiting))
 
-    def _lines_read(self, waiting: Waiting[_LogReader], lines: Future[Logs]) -> None:
+    def _lines_read(self, waiting: Waiting[_Reader[ReadLogs]], lines: Future[Logs]) -> None:
         if _error_of(lines) is None and not lines.result().lines:
             return  # go on waiting
         if self._log_waiters.remove(waiting.ticket):
@@ -274,10 +292,10 @@ class DataLayer(Actor):
         self._timer = None
         now_ns = self.clock.monotonic_ns()
         for waiting in self._execution_waiters.due(now_ns):
-            self._answer(waiting.waiter, self._look_up(waiting.key))
+            request = waiting.waiter.request
+            self._answer(waiting.waiter.sender, self._look_up(waiting.key, request.event_payloads))
         for reader in self._log_waiters.due(now_ns):
-            request = reader.waiter.request
-            reader.waiter.sender.reply(Logs((), request.after_seq))
+            reader.waiter.sender.reply(Logs((), reader.waiter.request.after_seq))
         self._set_timer()
 
     async def _maintain(self) -> None:

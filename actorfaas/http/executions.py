@@ -90,6 +90,7 @@ class Executions:
             execution_id=started.execution_id,
             deadline_ns=started.deadline_ns + WAIT_GRACE_NS,
             must_exist=False,
+            event_payloads=False,
         )
         while True:
             answer = asyncio.create_task(self._ask_state(question), name=f"wait for {started.execution_id}")
@@ -152,7 +153,7 @@ class Executions:
 
     async def _exists(self, execution_id: str) -> bool:
         try:
-            await self._links.ask(DATA_LAYER, GetExecution(execution_id=execution_id), ExecutionState)
+            await self._links.ask(DATA_LAYER, GetExecution(execution_id, event_payloads=False), ExecutionState)
         except Problem as problem:
             if problem.code != "not_found":
                 raise

@@ -115,18 +115,21 @@ class RecordExecution(Message):
 @message(126)
 class WaitExecution(Message):
     """Frontend → DataLayer (ask → ExecutionState): answered when the execution ends, or with its present state at
-    `deadline_ns`. May be asked before `CreateExecution` arrived; `must_exist` refuses an unknown id at once."""
+    `deadline_ns`. May be asked before `CreateExecution` arrived; `must_exist` refuses an unknown id at once.
+    Without `event_payloads` the events come with empty ones: the output is all that is wanted."""
 
     execution_id: str
     deadline_ns: int
     must_exist: bool
+    event_payloads: bool = True
 
 
 @message(127)
 class GetExecution(Message):
-    """Anyone → DataLayer (ask → ExecutionState or Refused "not_found")."""
+    """Anyone → DataLayer (ask → ExecutionState or Refused "not_found"). `event_payloads` as in `WaitExecution`."""
 
     execution_id: str
+    event_payloads: bool = True
 
 
 @message(128)

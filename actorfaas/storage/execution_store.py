@@ -30,7 +30,7 @@ from actorfaas.messages import (
 )
 from actorfaas.storage import executions
 from actorfaas.storage.bodies import Bodies, Body
-from actorfaas.storage.express import ExpressExecutions, without_payloads
+from actorfaas.storage.express import ExpressExecutions, without_event_payloads
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
 from actorfaas.storage.writer import Operation, Writer
@@ -159,12 +159,12 @@ class ExecutionStore:
 
     # --- reads -------------------------------------------------------------------------------------------
 
-    def get_execution(self, execution_id: str) -> Future[ExecutionState]:
+    def get_execution(self, execution_id: str, event_payloads: bool) -> Future[ExecutionState]:
         """One execution as it is now; "not_found"."""
         state = self._express.get(execution_id)
         if state is not None:
-            return _ready(state)
-        query = partial(executions.get, execution_id=execution_id)
+            return _ready(state if event_payloads else without_event_payloads(state))
+        query = partial(executions.get, execution_id=execution_id, event_payloads=event_payloads)
         return self._tasks.spawn(self._bodies.read(self._reader, query, self._loaded_execution), f"read {execution_id}")
 
     async def _loaded_execution(self, found: executions.StoredExecution) -> ExecutionState:
@@ -254,10 +254,11 @@ class ExecutionStore:
     async def _write_express(self, request: CreateExecution, state: ExecutionState) -> None:
         payloads = (request.payload, *(event.payload for event in state.events), state.payload)
         bare = replace(request, payload=b"")
+        row = replace(without_event_payloads(state), payload=b"")
         await self._bodies.write(
             self._writer,
             payloads,
-            lambda bodies: partial(executions.insert_ended, request=bare, state=without_payloads(state), bodies=bodies),
+            lambda bodies: partial(executions.insert_ended, request=bare, state=row, bodies=bodies),
         )
         self._express.written(request.execution_id)
 

@@ -31,6 +31,9 @@ RUNNING = STATUSES.index("running")
 _NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
 
 PAGE_LIMIT = 1_000
+PRUNE_LOOK_AT = 2_000
+"""Most rows that one step of retention looks at: keys may keep any number of the oldest."""
+
 _MAX_SEQ = (1 << EVENT_BITS) - 1
 
 _INSERT = (
@@ -51,7 +54,13 @@ _EVENTS = (
     "SELECT id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
     " error_message, x'' AS payload, body, file FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
 )
+_EVENTS_ALONE = _EVENTS.replace("body, file", "x'' AS body, NULL AS file")
 _OUTPUT = "SELECT body, file FROM execution_output WHERE execution = ?"
+# The plus keeps SQLite from sorting the whole status index: the oldest rows are nearly all ended.
+_OLDEST = (
+    "SELECT id, EXISTS (SELECT 1 FROM idempotency_key k WHERE k.execution_id = e.execution_id)"
+    " FROM execution e WHERE +status != 0 AND id > ? ORDER BY id LIMIT ?"
+)
 _UNFINISHED = (
     "SELECT e.id, execution_id, name, app, version, kind, deadline_at_ms, traceparent, body, file"
     " FROM execution e JOIN execution_input i ON i.execution = e.id"
@@ -154,10 +163,11 @@ def insert_ended(transaction: Transaction, request: CreateExecution, state: Exec
     _insert_output(transaction, id_, bodies[-1])
 
 
-def prune(transaction: Transaction, count: int) -> int:
-    """Delete the `count` oldest executions that have ended, with all that belongs to them; how many there were."""
-    # The plus keeps SQLite from sorting the whole status index: the oldest rows are nearly all ended.
-    old = transaction.execute("SELECT id FROM execution WHERE +status != 0 ORDER BY id LIMIT ?", (count,)).fetchall()
+def prune(transaction: Transaction, after_id: int, count: int) -> tuple[int, int]:
+    """Delete the `count` oldest executions that have ended, with all that belongs to them, but none that an
+    idempotency key names. How many there were, and after which id to look on: 0 when all have been looked at."""
+    rows = transaction.execute(_OLDEST, (after_id, PRUNE_LOOK_AT)).fetchall()
+    old = [(id_,) for id_, is_named in rows if not is_named][:count]
     for (id_,) in old:
         for table, column, span in (
             ("event", "id", _event_span(id_)),
@@ -169,7 +179,9 @@ def prune(transaction: Transaction, count: int) -> int:
             transaction.discarded += [file for (file,) in files]
             transaction.execute(f"DELETE FROM {table} {where}", span)
     transaction.executemany("DELETE FROM execution WHERE id = ?", old)
-    return len(old)
+    if len(old) == count:
+        return len(old), old[-1][0]
+    return len(old), rows[-1][0] if len(rows) == PRUNE_LOOK_AT else 0
 
 
 def status_number(status: str) -> int:
@@ -227,7 +239,7 @@ def _event_span(id_: int) -> tuple[int, int]:
 # --- reads ---------------------------------------------------------------------------------------------------------
 
 
-def get(connection: sqlite3.Connection, execution_id: str) -> StoredExecution:
+def get(connection: sqlite3.Connection, execution_id: str, event_payloads: bool) -> StoredExecution:
     """One execution with its events. Raises RequestRefused "not_found"."""
     row = connection.execute(_STATE, (execution_id,)).fetchone()
     if row is None:
@@ -239,7 +251,8 @@ def get(connection: sqlite3.Connection, execution_id: str) -> StoredExecution:
         *(error_type, error_message, started_at_ms, ended_at_ms, (), b""),
     )
     output = connection.execute(_OUTPUT, (id_,)).fetchone()
-    return StoredExecution(state, Body(*output) if output else EMPTY, tuple(_events(connection, id_)))
+    events = _events(connection, id_, _EVENTS if event_payloads else _EVENTS_ALONE)
+    return StoredExecution(state, Body(*output) if output else EMPTY, tuple(events))
 
 
 def page(connection: sqlite3.Connection, request: ListExecutions) -> Executions:
@@ -290,14 +303,16 @@ def unfinished(connection: sqlite3.Connection, after: str, budget_bytes: int) ->
     return found, len(found) == PAGE_LIMIT
 
 
-def ended_count(connection: sqlite3.Connection) -> int:
-    """How many executions have ended (a scan of a narrow index)."""
-    count: int = connection.execute("SELECT count(*) FROM execution WHERE status > 0").fetchone()[0]
+def unnamed_count(connection: sqlite3.Connection) -> int:
+    """How many executions have ended, without those that idempotency keys keep (scans of narrow indexes)."""
+    count: int = connection.execute(
+        "SELECT (SELECT count(*) FROM execution WHERE status > 0) - (SELECT count(*) FROM idempotency_key)"
+    ).fetchone()[0]
     return count
 
 
-def _events(connection: sqlite3.Connection, id_: int) -> Iterator[StoredEvent]:
-    for number, *fields, body, file in connection.execute(_EVENTS, _event_span(id_)):
+def _events(connection: sqlite3.Connection, id_: int, statement: str = _EVENTS) -> Iterator[StoredEvent]:
+    for number, *fields, body, file in connection.execute(statement, _event_span(id_)):
         yield StoredEvent(HistoryEvent(number & _MAX_SEQ, *fields), Body(body, file))
 
 

@@ -136,6 +136,6 @@ class ExpressExecutions:
         self._bytes += size_bytes
 
 
-def without_payloads(state: ExecutionState) -> ExecutionState:
-    """The state as its row is stored: every payload is stored beside it."""
-    return replace(state, events=tuple(replace(event, payload=b"") for event in state.events), payload=b"")
+def without_event_payloads(state: ExecutionState) -> ExecutionState:
+    """The state with its output, but what the single events carried left out."""
+    return replace(state, events=tuple(replace(event, payload=b"") for event in state.events))

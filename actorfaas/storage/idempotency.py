@@ -1,4 +1,8 @@
-"""Idempotency keys: who came first with a key does its work; everybody else is shown that execution."""
+"""Idempotency keys: who came first with a key does its work; everybody else is shown that execution.
+
+A key lives for its time, counted from the claim, and in any case until its execution has ended. An execution is kept
+at least as long as its key (`executions.prune`), so that a living key never names work that is forgotten.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,16 @@ _CLAIM = (
     " expires_at_ms = excluded.expires_at_ms"
 )
 
+_LIVES = (
+    "(expires_at_ms > ? OR EXISTS (SELECT 1 FROM execution e WHERE e.execution_id = idempotency_key.execution_id"
+    " AND e.status = 0))"
+)
+
 
 def claim(transaction: Transaction, request: ClaimIdempotencyKey, now_ms: int, lasts_ms: int) -> IdempotencyClaim:
     """Take the key, or say who has it. Raises RequestRefused "conflict" when another request has it."""
     found = transaction.execute(
-        "SELECT fingerprint, execution_id FROM idempotency_key WHERE key = ? AND expires_at_ms > ?",
-        (request.key, now_ms),
+        f"SELECT fingerprint, execution_id FROM idempotency_key WHERE key = ? AND {_LIVES}", (request.key, now_ms)
     ).fetchone()
     if found is None:
         transaction.execute(_CLAIM, (request.key, request.fingerprint, request.execution_id, now_ms + lasts_ms))
@@ -29,9 +37,10 @@ def claim(transaction: Transaction, request: ClaimIdempotencyKey, now_ms: int, l
 
 
 def prune(transaction: Transaction, now_ms: int, count: int) -> int:
-    """Delete up to `count` expired keys; how many."""
+    """Delete up to `count` keys whose life is over; how many."""
     old = transaction.execute(
-        "SELECT key FROM idempotency_key WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?", (now_ms, count)
+        f"SELECT key FROM idempotency_key WHERE expires_at_ms <= ? AND NOT {_LIVES} ORDER BY expires_at_ms LIMIT ?",
+        (now_ms, now_ms, count),
     ).fetchall()
     transaction.executemany("DELETE FROM idempotency_key WHERE key = ?", old)
     return len(old)

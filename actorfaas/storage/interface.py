@@ -69,8 +69,8 @@ class Store(Protocol):
     def record_execution(self, request: RecordExecution) -> Future[None]:
         """Create an execution unless it exists, and finish it unless it has ended, in one transaction."""
 
-    def get_execution(self, execution_id: str) -> Future[ExecutionState]:
-        """One execution as it is now; "not_found"."""
+    def get_execution(self, execution_id: str, event_payloads: bool = True) -> Future[ExecutionState]:
+        """One execution as it is now, if wanted without what its events carry; "not_found"."""
 
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""

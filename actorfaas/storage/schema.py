@@ -95,6 +95,7 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     );
     CREATE UNIQUE INDEX deployment_active ON deployment (app) WHERE active;
     """,
+    "CREATE INDEX idempotency_key_by_execution ON idempotency_key (execution_id);",
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

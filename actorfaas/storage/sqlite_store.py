@@ -11,38 +11,15 @@ from asyncio import Future
 from collections.abc import Callable
 from functools import partial
 
+from actorfaas import messages
 from actorfaas.config import Settings
 from actorfaas.errors import RequestRefused, StorageError
 from actorfaas.logs import Logger
-from actorfaas.messages import (
-    AppendHistory,
-    ClaimIdempotencyKey,
-    CreateExecution,
-    Deployments,
-    DeploymentSaved,
-    Executions,
-    ExecutionState,
-    FinishExecution,
-    IdempotencyClaim,
-    KvDelete,
-    KvGet,
-    KvKeys,
-    KvList,
-    KvPut,
-    KvValue,
-    ListExecutions,
-    LogLine,
-    Logs,
-    ReadLogs,
-    RecordExecution,
-    SaveDeployment,
-    Unfinished,
-)
 from actorfaas.storage import deployments, executions, function_logs, idempotency, key_values, schema
 from actorfaas.storage.bodies import Bodies, Body
 from actorfaas.storage.database import Database, unavailable
 from actorfaas.storage.execution_store import ExecutionStore, wall_ms
-from actorfaas.storage.interface import Pruned
+from actorfaas.storage.interface import Pruned, Store
 from actorfaas.storage.lock import FolderLock
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
@@ -53,7 +30,7 @@ PRUNE_KEYS = 200
 PRUNE_LINES = 2_000
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """`interface.Store` on SQLite, in `settings.data_dir`."""
 
     def __init__(self, settings: Settings, log: Logger, now_ms: Callable[[], int] = wall_ms) -> None:
@@ -74,12 +51,12 @@ class SqliteStore:
         self._log_writer = Writer(self._logs.path, self._logs.writer, self._discard)
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
+        self._pruned_to = 0  # how far this round of retention has looked
         self._executions = ExecutionStore(self._writer, self._reader, self._bodies, self._tasks, log, now_ms)
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Make the store usable. Raises StorageUnusable (with what to do) or StorageUnavailable."""
         await asyncio.to_thread(self._prepare)
         await self._writer.open()
         await self._log_writer.open()
@@ -88,7 +65,6 @@ class SqliteStore:
             self._log.info("orphaned payload files removed", count=orphans)
 
     async def close(self) -> None:
-        """Finish every write under way, then let go of everything."""
         await self._executions.close()
         await self._tasks.wait()
         await self._writer.close()
@@ -115,38 +91,30 @@ class SqliteStore:
 
     # --- executions --------------------------------------------------------------------------------------------------
 
-    def create_execution(self, request: CreateExecution) -> Future[None]:
-        """Remember a new execution; "conflict" if its id exists."""
+    def create_execution(self, request: messages.CreateExecution) -> Future[None]:
         return self._executions.create_execution(request)
 
-    def append_history(self, request: AppendHistory) -> Future[None]:
-        """Add events, ignoring those whose number is there already; "not_found"."""
+    def append_history(self, request: messages.AppendHistory) -> Future[None]:
         return self._executions.append_history(request)
 
-    def finish_execution(self, request: FinishExecution) -> Future[None]:
-        """Set the one result; a second one is ignored; "not_found"."""
+    def finish_execution(self, request: messages.FinishExecution) -> Future[None]:
         return self._executions.finish_execution(request)
 
-    def record_execution(self, request: RecordExecution) -> Future[None]:
-        """See `Store`."""
+    def record_execution(self, request: messages.RecordExecution) -> Future[None]:
         return self._executions.record_execution(request)
 
-    def get_execution(self, execution_id: str) -> Future[ExecutionState]:
-        """One execution as it is now; "not_found"."""
-        return self._executions.get_execution(execution_id)
+    def get_execution(self, execution_id: str, event_payloads: bool = True) -> Future[messages.ExecutionState]:
+        return self._executions.get_execution(execution_id, event_payloads)
 
-    def list_executions(self, request: ListExecutions) -> Future[Executions]:
-        """A page of executions, newest first; "invalid" for an unknown status or cursor."""
+    def list_executions(self, request: messages.ListExecutions) -> Future[messages.Executions]:
         return self._executions.list_executions(request)
 
-    def list_unfinished(self, after: str) -> Future[Unfinished]:
-        """A page of the standard executions that have no result, oldest first, with their journals."""
+    def list_unfinished(self, after: str) -> Future[messages.Unfinished]:
         return self._executions.list_unfinished(after)
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
 
-    def claim_idempotency_key(self, request: ClaimIdempotencyKey) -> Future[IdempotencyClaim]:
-        """Whose work a key is; "conflict" when another request holds it."""
+    def claim_idempotency_key(self, request: messages.ClaimIdempotencyKey) -> Future[messages.IdempotencyClaim]:
         lasts_ms = round(self._settings.idempotency_hours * 3_600_000)
         return self._writer.submit(
             partial(idempotency.claim, request=request, now_ms=self._now_ms(), lasts_ms=lasts_ms)
@@ -154,24 +122,26 @@ class SqliteStore:
 
     # --- key-value data ----------------------------------------------------------------------------------------------
 
-    def kv_get(self, request: KvGet) -> Future[KvValue]:
-        """A key's value and version; version 0 when there is none."""
+    def kv_get(self, request: messages.KvGet) -> Future[messages.KvValue]:
         query = partial(key_values.get, namespace=request.namespace, key=request.key)
         return self._tasks.spawn(self._bodies.read(self._reader, query, self._loaded_value), f"get {request.key}")
 
-    async def _loaded_value(self, found: key_values.StoredValue | None) -> KvValue:
-        return KvValue(0, b"") if found is None else KvValue(found.version, await self._bodies.load(found.body))
+    async def _loaded_value(self, found: key_values.StoredValue | None) -> messages.KvValue:
+        return (
+            messages.KvValue(0, b"")
+            if found is None
+            else messages.KvValue(found.version, await self._bodies.load(found.body))
+        )
 
-    def kv_put(self, request: KvPut) -> Future[KvValue]:
-        """Set a key if it has the expected version; "precondition_failed" otherwise."""
+    def kv_put(self, request: messages.KvPut) -> Future[messages.KvValue]:
         key_values.check_key(request.key)
         size_bytes = len(request.payload)
         if size_bytes > self._settings.max_body_bytes:
             limit = self._settings.max_body_bytes
             raise RequestRefused("invalid", f"a value of {size_bytes} bytes exceeds max_body_bytes ({limit})")
 
-        def put(body: Body, transaction: Transaction) -> KvValue:
-            return KvValue(key_values.put(transaction, request, body), b"")
+        def put(body: Body, transaction: Transaction) -> messages.KvValue:
+            return messages.KvValue(key_values.put(transaction, request, body), b"")
 
         if not self._bodies.is_large(request.payload):
             return self._writer.submit(partial(put, Body(request.payload)))
@@ -179,52 +149,54 @@ class SqliteStore:
         work = self._bodies.write(self._writer, (request.payload,), lambda bodies: partial(put, bodies[0]))
         return self._tasks.spawn(work, f"put {request.key}")
 
-    def kv_delete(self, request: KvDelete) -> Future[None]:
-        """Remove a key if it has the expected version; "precondition_failed" otherwise."""
+    def kv_delete(self, request: messages.KvDelete) -> Future[None]:
         return self._writer.submit(partial(key_values.delete, request=request))
 
-    def kv_list(self, request: KvList) -> Future[KvKeys]:
-        """A page of keys with a prefix, in code point order."""
+    def kv_list(self, request: messages.KvList) -> Future[messages.KvKeys]:
         return self._reader.run(partial(key_values.page, request=request))
 
     # --- function logs -----------------------------------------------------------------------------------------------
 
-    def append_logs(self, lines: tuple[LogLine, ...]) -> Future[None]:
-        """Number lines in the order they come and keep them."""
+    def append_logs(self, lines: tuple[messages.LogLine, ...]) -> Future[None]:
         return self._log_writer.submit(partial(function_logs.append, lines=lines))
 
-    def read_logs(self, request: ReadLogs) -> Future[Logs]:
-        """The lines that match now; whoever wants to wait for more asks again."""
+    def read_logs(self, request: messages.ReadLogs) -> Future[messages.Logs]:
         return self._log_reader.run(partial(function_logs.read, request=request))
 
     # --- deployments -------------------------------------------------------------------------------------------------
 
-    def save_deployment(self, request: SaveDeployment) -> Future[DeploymentSaved]:
-        """Store the next version of an application, inactive."""
+    def save_deployment(self, request: messages.SaveDeployment) -> Future[messages.DeploymentSaved]:
         return self._writer.submit(partial(deployments.save, request=request, now_ms=self._now_ms()))
 
     def activate_deployment(self, app: str, version: int) -> Future[None]:
-        """Make a version the current one (0: none is); "not_found"."""
         return self._writer.submit(partial(deployments.activate, app=app, version=version))
 
-    def list_deployments(self, app: str, active_only: bool) -> Future[Deployments]:
-        """Versions, newest first within an application."""
+    def list_deployments(self, app: str, active_only: bool) -> Future[messages.Deployments]:
         return self._reader.run(partial(deployments.page, app=app, active_only=active_only))
 
     # --- retention ---------------------------------------------------------------------------------------------------
 
     async def prune(self) -> Pruned:
-        """Remove a small batch of what is older than the retention settings allow."""
-        ended = await self._reader.run(executions.ended_count) - self._settings.execution_retention
+        # Keys first: their executions can then go, too.
+        keys = await self._writer.submit(partial(idempotency.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
+        pruned, more = await self._prune_executions()
         lines = await self._log_reader.run(partial(function_logs.excess, kept=self._settings.log_retention_lines))
-        pruned = pruned_lines = 0
-        if ended > 0:
-            pruned = await self._writer.submit(partial(executions.prune, count=min(ended, PRUNE_EXECUTIONS)))
+        pruned_lines = 0
         if lines > 0:
             pruned_lines = await self._log_writer.submit(partial(function_logs.prune, count=min(lines, PRUNE_LINES)))
-        keys = await self._writer.submit(partial(idempotency.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
-        more = ended > PRUNE_EXECUTIONS or lines > PRUNE_LINES or keys == PRUNE_KEYS
-        return Pruned(pruned, pruned_lines, keys, more)
+        return Pruned(pruned, pruned_lines, keys, more or lines > PRUNE_LINES or keys == PRUNE_KEYS)
+
+    async def _prune_executions(self) -> tuple[int, bool]:
+        """One step: how many were removed, and whether there is another one to do now."""
+        excess = await self._reader.run(executions.unnamed_count) - self._settings.execution_retention
+        if excess <= 0:
+            self._pruned_to = 0
+            return 0, False
+        step = partial(executions.prune, after_id=self._pruned_to, count=min(excess, PRUNE_EXECUTIONS))
+        pruned, self._pruned_to = await self._writer.submit(step)
+        if pruned == excess:
+            self._pruned_to = 0
+        return pruned, self._pruned_to > 0
 
     def _discard(self, files: list[str]) -> None:
         self._tasks.spawn(self._bodies.remove(files), "remove payload files")
