@@ -78,7 +78,7 @@ class Driver:
                 case RunTask(task, attempt, payload):
                     self._run(execution, task, attempt, payload, now_ns)
                 case Sleep(_, until_ns):
-                    execution.wake_ns = until_ns
+                    execution.wake_ns = max(1, until_ns)  # 0 would mean never; a resumed one may be long over
                 case Finish(error, cause, payload):
                     self._finish(execution, error, cause, payload, now_ns)
 
@@ -251,6 +251,9 @@ class Driver:
 
     def _answer(self, execution: Execution, message: Message) -> None:
         self._effects.append(Answer(execution.execution_id, message))
+
+    def _ns_of(self, at_ms: int) -> int:
+        return (at_ms - self.offset_ms) * NS_PER_MS
 
     def _at_ms(self, now_ns: int) -> int:
         return now_ns // NS_PER_MS + self.offset_ms

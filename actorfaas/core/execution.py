@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from actorfaas.core.history import NS_PER_MS, History
+from actorfaas.core.history import History
 from actorfaas.core.pool import Claim
 from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import FunctionSpec, HistoryEvent, TaskFailed
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine
-from actorfaas.states.model import Retrier, StateMachine, Task, Wait
+from actorfaas.states.model import Retrier, StateMachine, Task
 
 NS_PER_S = 1_000_000_000
 
@@ -136,14 +136,16 @@ def error_of(failed: TaskFailed) -> tuple[str, str]:
 class ResumePoint:
     """Where a journal ends. `state` "": after the last state, `output` is the result.
 
-    `entered_at_ms`: when a Wait state that was under way had been entered, else 0. `outcome`: status, error and cause
-    of an execution whose end is journalled but not its result.
+    `entered_at_ms`: when a Wait state that was under way had been entered, else 0. `failures`: the attempts at a Task
+    state that failed, so that those before the restart count. `outcome`: status, error and cause of an execution whose
+    end is journalled but not its result.
     """
 
     state: str
     output: bytes
     last_seq: int
     entered_at_ms: int
+    failures: tuple[HistoryEvent, ...]
     outcome: tuple[str, str, str] | None
 
 
@@ -158,6 +160,7 @@ _ENDS = {
 def resume_point(machine: StateMachine, events: Iterable[HistoryEvent], input_: bytes) -> ResumePoint:
     """Continue after the last state whose output is journalled."""
     state, output, last_seq, entered_at_ms = machine.start_at, input_, 0, 0
+    failures: list[HistoryEvent] = []
     outcome = None
     for event in events:
         last_seq = max(last_seq, event.seq)
@@ -166,12 +169,9 @@ def resume_point(machine: StateMachine, events: Iterable[HistoryEvent], input_: 
         elif event.type == "TaskSucceeded" or (event.type.endswith("StateExited") and event.type != "TaskStateExited"):
             output = event.payload
             state = getattr(machine.states[event.state], "next", "")
-            entered_at_ms = 0
+            entered_at_ms, failures = 0, []
         elif event.type == "WaitStateEntered" and event.state == state:
             entered_at_ms = event.at_ms
-    return ResumePoint(state, output, last_seq, entered_at_ms, outcome)
-
-
-def wait_ends_ns(state: Wait, entered_at_ms: int, offset_ms: int) -> int:
-    """When a Wait state that was entered at a wall-clock instant is over."""
-    return (entered_at_ms - offset_ms) * NS_PER_MS + int(state.seconds * NS_PER_S)
+        elif event.type in ("TaskFailed", "TaskTimedOut") and event.state == state:
+            failures.append(event)
+    return ResumePoint(state, output, last_seq, entered_at_ms, tuple(failures), outcome)

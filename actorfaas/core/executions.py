@@ -19,10 +19,10 @@ from actorfaas.core.execution import (
     NS_PER_S,
     Execution,
     Plan,
+    ResumePoint,
     resume_point,
-    wait_ends_ns,
 )
-from actorfaas.core.history import NS_PER_MS, History
+from actorfaas.core.history import History
 from actorfaas.core.progress import Progress
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
@@ -36,8 +36,9 @@ from actorfaas.states.engine import (
     STATES_RUNTIME,
     STATES_TIMEOUT,
     Engine,
+    Instruction,
 )
-from actorfaas.states.model import Task, Wait, single_task
+from actorfaas.states.model import Task, single_task
 
 
 class Executions(Progress):
@@ -102,14 +103,20 @@ class Executions(Progress):
         elif not point.state:
             self._perform(execution, execution.engine.conclude(point.output), now_ns)
         else:
-            done = execution.engine.resume(point.state, point.output, now_ns)
-            state = plan.machine.states[point.state]
-            if isinstance(state, Wait) and point.entered_at_ms:
-                done = execution.engine.wait_until(wait_ends_ns(state, point.entered_at_ms, self.offset_ms))
-            self._perform(execution, done, now_ns)
+            self._perform(execution, self._resume_at(point, execution.engine, now_ns), now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
+
+    def _resume_at(self, point: ResumePoint, engine: Engine, now_ns: int) -> list[Instruction]:
+        """Enter the state that was under way, with the time it has waited and the attempts it has used."""
+        done = engine.resume(point.state, point.output, now_ns)
+        if point.entered_at_ms:
+            done = engine.wait_again(self._ns_of(point.entered_at_ms))
+        for failed in point.failures:
+            if not engine.ended:
+                done = engine.task_failed(failed.error_type, failed.error_message, self._ns_of(failed.at_ms))
+        return done
 
     def _resumed(self, found: UnfinishedExecution, plan: Plan, last_seq: int) -> Execution:
         create = CreateExecution(
@@ -123,7 +130,6 @@ class Executions(Progress):
             traceparent=found.traceparent,
             payload=b"",
         )
-        deadline_ms = found.deadline_at_ms - self.offset_ms
         execution = Execution(
             execution_id=found.execution_id,
             plan=plan,
@@ -131,7 +137,7 @@ class Executions(Progress):
             history=History(create, created=True, last_seq=last_seq, delay_ns=self._journal_delay_ns),
             traceparent=found.traceparent,
             strategy="auto",
-            deadline_ns=max(1, deadline_ms * NS_PER_MS) if found.deadline_at_ms else 0,
+            deadline_ns=max(1, self._ns_of(found.deadline_at_ms)) if found.deadline_at_ms else 0,
             held=False,
         )
         self._all[found.execution_id] = execution
@@ -273,8 +279,7 @@ class Executions(Progress):
         elif step is not None and step.sent and step.deadline_ns <= now_ns:
             self._abandon(execution, "timeout")
             cause = f"state {step.task.name} ran longer than {execution.timeout_ns(step.task) / NS_PER_S:g} s"
-            execution.history.add_error(self._at_ms(now_ns), "TaskTimedOut", step.task.name, STATES_TIMEOUT, cause)
-            self._perform(execution, execution.engine.task_failed(STATES_TIMEOUT, cause, now_ns), now_ns)
+            self._fail_task(execution, step, STATES_TIMEOUT, cause, now_ns)
 
     def running(self) -> int:
         """Executions that have not ended."""

@@ -84,9 +84,9 @@ class History:
         """An event without a worker."""
         self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload)
 
-    def add_error(self, at_ms: int, type_: str, state: str, error: str, cause: str) -> None:
-        """A failure that no worker reported."""
-        self._append(at_ms, type_, state, 0, "", "", 0, 0, 0, 0, error, cause, b"")
+    def add_error(self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0) -> None:
+        """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"")
 
     def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left."""

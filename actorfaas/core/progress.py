@@ -19,7 +19,7 @@ from actorfaas.messages import (
     TaskFailed,
     TaskFinished,
 )
-from actorfaas.states.engine import STATES_DATA_LIMIT
+from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.wire import MAX_HEADER_BYTES
 
 MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
@@ -59,13 +59,18 @@ class Progress(Driver):
         """An output that cannot be journalled fails its state, also when the next worker has it already."""
         execution.current = None
         self._finished_late(execution, done, now_ns)
-        error, name = STATES_DATA_LIMIT, step.task.name
-        cause = f"the output of state {name} has {len(done.payload)} bytes, {MAX_OUTPUT_BYTES} can be journalled"
-        execution.history.add_error(self._at_ms(now_ns), "TaskFailed", name, error, cause)
-        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+        size = len(done.payload)
+        cause = f"the output of state {step.task.name} has {size} bytes, {MAX_OUTPUT_BYTES} can be journalled"
+        self._fail_task(execution, step, STATES_DATA_LIMIT, cause, now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
+
+    def _fail_task(self, execution: Execution, step: Step, error: str, cause: str, now_ns: int) -> None:
+        """An attempt at a state failed without its worker saying so."""
+        type_ = "TaskTimedOut" if error == STATES_TIMEOUT else "TaskFailed"
+        execution.history.add_error(self._at_ms(now_ns), type_, step.task.name, error, cause, step.attempt)
+        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
 
     def _handed_on(self, execution: Execution, done: TaskFinished, now_ns: int) -> None:
         following = self._handed_to(execution, done.handed_to, now_ns)
@@ -195,8 +200,7 @@ class Progress(Driver):
         step = execution.current
         if step is not None and step.claim is claim:
             execution.current = None
-            execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_UNAVAILABLE, cause)
-            self._perform(execution, execution.engine.task_failed(WORKER_UNAVAILABLE, cause, now_ns), now_ns)
+            self._fail_task(execution, step, WORKER_UNAVAILABLE, cause, now_ns)
             self._store(execution, now_ns)
             self._set_alarm(execution)
             return
@@ -233,8 +237,7 @@ class Progress(Driver):
             self._perform(execution, execution.engine.run_again(), now_ns)
         else:
             cause = "the worker was lost because a part of the platform restarted"
-            execution.history.add_error(self._at_ms(now_ns), "TaskFailed", step.task.name, WORKER_LOST, cause)
-            self._perform(execution, execution.engine.task_failed(WORKER_LOST, cause, now_ns), now_ns)
+            self._fail_task(execution, step, WORKER_LOST, cause, now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
 

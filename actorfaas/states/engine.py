@@ -174,9 +174,12 @@ class Engine:
         self._follow(state.next, payload, now_ns, done)
         return done
 
-    def wait_until(self, until_ns: int) -> list[Instruction]:
-        """After `resume` at a Wait state: it was entered before; keep its first instant."""
-        return [Sleep(self.state, until_ns)]
+    def wait_again(self, entered_ns: int) -> list[Instruction]:
+        """After `resume` at a Wait state that had been entered at `entered_ns`: it waits no longer for that."""
+        state = self._machine.states[self.state]
+        if not isinstance(state, Wait):
+            raise ValueError(f"state {state.name!r} does not wait")
+        return [Sleep(state.name, entered_ns + int(state.seconds * NS_PER_S))]
 
     @property
     def has_input(self) -> bool:

@@ -185,3 +185,10 @@ def test_an_ended_execution_takes_nothing_more() -> None:
 )
 def test_which_errors_a_retrier_is_for(names: tuple[str, ...], error: str, applies: bool) -> None:
     assert matches(Retrier(names, 1, 1, 1), error) is applies
+
+
+def test_only_a_wait_state_waits_again() -> None:
+    engine = Engine(parse(chain("a")), {})
+    engine.resume("a", b"1", 0)
+    with pytest.raises(ValueError, match="does not wait"):
+        engine.wait_again(0)
