@@ -1,4 +1,4 @@
-"""`actorfaas list` and `show`: what is deployed, and one thing of it in detail."""
+"""`actorfaas list` and `show`: what is deployed, and one thing of it (or one execution) in detail."""
 
 from __future__ import annotations
 
@@ -43,10 +43,14 @@ def list_command(options: Options) -> None:
 @click.command("show")
 @click.argument("name")
 @click.option("--asl", is_flag=True, help="Only the workflow's Amazon States Language definition.")
-@click.option("--history", is_flag=True, help="Every event of the execution.")
+@click.option("--history", is_flag=True, help="Every event of the execution, as JSON.")
+@click.option("--app", "is_app", is_flag=True, help="NAME is an application: list its versions.")
 @common_options
-def show_command(options: Options, name: str, asl: bool, history: bool) -> None:
-    """Show the function, workflow or execution NAME."""
+def show_command(options: Options, name: str, asl: bool, history: bool, is_app: bool) -> None:
+    """Show the function, workflow, execution or application NAME.
+
+    Where an application has the name of a function or workflow, --app shows the application.
+    """
     with options.client() as node:
         if name.startswith(EXECUTION_PREFIX):
             if history:
@@ -54,8 +58,10 @@ def show_command(options: Options, name: str, asl: bool, history: bool) -> None:
             else:
                 _show_execution(options, node.execution(name))
             return
-        found = _find(node, name)
-    if asl:
+        found = node.deployment(name) if is_app else _find(node, name)
+    if "deployments" in found:
+        _show_versions(options, found)
+    elif asl:
         if "definition" not in found:
             raise click.UsageError(f"{name} is a function; only workflows have a definition")
         write_json(found["definition"])
@@ -71,20 +77,33 @@ def how(one: Json) -> str:
 
 
 def _find(node: Client, name: str) -> Json:
-    """The function or workflow called `name`. Raises ClientError when there is neither."""
-    try:
-        return node.function(name)
-    except ApiProblem as problem:
-        if problem.status != 404:
-            raise
-    try:
-        return node.workflow(name)
-    except ApiProblem as problem:
-        if problem.status == 404:
-            raise ClientError(
-                f"no function, workflow or execution is called {name!r}; see: actorfaas list"
-            ) from problem
-        raise
+    """The function, workflow or application called `name`. Raises ClientError when there is none of them."""
+    for look_up in (node.function, node.workflow, node.deployment):
+        try:
+            return look_up(name)
+        except ApiProblem as problem:
+            if problem.status != 404:
+                raise
+    raise ClientError(f"no function, workflow, execution or application is called {name!r}; see: actorfaas list")
+
+
+def _show_versions(options: Options, found: Json) -> None:
+    if options.as_json:
+        write_json(found)
+        return
+    write_table(
+        ("version", "serves", "deployed", "entry", "functions and workflows"),
+        [
+            (
+                str(one["version"]),
+                "yes" if one["active"] else "",
+                f"{ago(one['created_at_ms'])} ago",
+                one["entry"],
+                ", ".join([*one["workflows"], *one["functions"]]),
+            )
+            for one in found["deployments"]
+        ],
+    )
 
 
 def _show_execution(options: Options, execution: Json) -> None:

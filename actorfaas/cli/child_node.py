@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from actorfaas.config import Settings
-from actorfaas.errors import NodeUnreachable
+from actorfaas.errors import ClientError
 
 START_TIMEOUT_S = 30.0
 STOP_GRACE_S = 10.0
@@ -24,32 +24,32 @@ STOP_GRACE_S = 10.0
 
 
 class ChildNode:
-    """A running node and its URL."""
+    """A node's process, and its URL once it is ready."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, stop_within_s: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], stop_within_s: float) -> None:
         self.process = process
-        self.url = url
+        self.url = ""
         self._stop_within_s = stop_within_s
 
     @classmethod
     def start(cls, settings: Settings) -> ChildNode:
-        """Start a node in development mode and wait until it is ready. Raises NodeUnreachable when it is not."""
+        """Start a node in development mode and wait until it is ready. Raises ClientError when it is not."""
         prepare_folder(settings.data_dir)
         # a session of its own: Ctrl-C reaches this process only, which stops the node in order
         process = subprocess.Popen(
-            [sys.executable, "-m", "actorfaas", "-o", "json", "serve", "--stop-with-parent"],
+            [sys.executable, "-m", "actorfaas", "-o", "json", "serve", "--stop-with", str(os.getpid())],
             env=os.environ | replace(settings, dev=True).to_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        node = cls(process, settings.stop_timeout_s + STOP_GRACE_S)
         try:
-            url = _read_url(process)
-        except BaseException:
-            process.kill()
-            process.wait()
+            node.url = _read_url(process)
+        except BaseException:  # Ctrl-C too: what has started by now is stopped in order
+            node.stop()
             raise
-        return cls(process, url, settings.stop_timeout_s + STOP_GRACE_S)
+        return node
 
     def has_ended(self) -> bool:
         """Whether the node is gone, which it should not be before `stop`."""
@@ -95,10 +95,18 @@ def _read_url(process: subprocess.Popen[bytes]) -> str:
         selector.register(process.stdout, selectors.EVENT_READ)
         while b"\n" not in received:
             if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise NodeUnreachable(f"the node was not ready in {START_TIMEOUT_S:g} s")
+                raise ClientError(f"the node was not ready in {START_TIMEOUT_S:g} s")
             piece = process.stdout.read1(4096)  # type: ignore[attr-defined]  # a pipe is a BufferedReader
             if not piece:
-                raise NodeUnreachable(f"the node did not start (exit code {process.wait()}); its messages are above")
+                raise ClientError(f"the node did not start ({_ending(process)}); its messages are above")
             received += piece
     url: str = json.loads(received.splitlines()[0])["url"]
     return url
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    """How a process that has closed its output ends."""
+    try:
+        return f"exit code {process.wait(STOP_GRACE_S)}"
+    except subprocess.TimeoutExpired:
+        return "it hangs"

@@ -22,8 +22,9 @@ Json = Any  # a decoded JSON document: what the API answered
 def deploy_command(options: Options, path: Path, app: str, entry: str) -> None:
     """Deploy the code at PATH: a .py file, a folder with app.py, or a package.
 
-    The new version serves only once it is imported and initialised; if that fails, the version before stays. A
-    requirements.txt in the folder (or beside the file) is installed for it. Files named in .actorfaasignore stay out.
+    What it declares can then be called; the same content again changes nothing. A new version serves only once it is
+    imported and initialised; if that fails, the version before stays. A requirements.txt in the folder (or beside the
+    file) is installed for it. Files named in .actorfaasignore stay out.
     """
     from actorfaas.packing import pack
 
@@ -31,13 +32,11 @@ def deploy_command(options: Options, path: Path, app: str, entry: str) -> None:
     started = time.perf_counter()
     with options.client() as node:
         deployed = node.deploy(bundle.app, bundle.archive, entry=bundle.entry)
-    if options.as_json:
-        write_json(deployed)
-        return
-    click.echo(f"{deployed['app']} version {deployed['version']}: {what(deployed)}")
-    files = "1 file" if len(bundle.files) == 1 else f"{len(bundle.files)} files"
-    note(f"{files}, {len(bundle.archive):,} bytes, {time.perf_counter() - started:.2f} s")
-    warn_unforkable(deployed)
+    _write(options, deployed)
+    if not options.as_json:
+        files = "1 file" if len(bundle.files) == 1 else f"{len(bundle.files)} files"
+        note(f"{files}, {len(bundle.archive):,} bytes, {time.perf_counter() - started:.2f} s")
+        warn_unforkable(deployed)
 
 
 @click.command("rollback")
@@ -47,11 +46,7 @@ def deploy_command(options: Options, path: Path, app: str, entry: str) -> None:
 def rollback_command(options: Options, app: str, version: int | None) -> None:
     """Make an earlier VERSION of APP current; without one, the version before."""
     with options.client() as node:
-        deployed = node.rollback(app, version or 0)
-    if options.as_json:
-        write_json(deployed)
-    else:
-        click.echo(f"{deployed['app']} version {deployed['version']}: {what(deployed)}")
+        _write(options, node.rollback(app, version or 0))
 
 
 @click.command("remove")
@@ -67,14 +62,22 @@ def remove_command(options: Options, app: str) -> None:
         note(f"removed {app}")
 
 
-def what(deployed: Json) -> str:
-    """What a deployment holds, in words."""
-    parts = [
-        f"{kind} {', '.join(deployed[key])}"
-        for kind, key in (("functions", "functions"), ("workflows", "workflows"))
-        if deployed.get(key)
-    ]
-    return "; ".join(parts) or "nothing declared"
+def in_words(deployed: Json) -> str:
+    """Which version serves, and whether that is new."""
+    if deployed.get("unchanged"):
+        return f"{deployed['app']} is unchanged, version {deployed['version']} stays in service"
+    return f"{deployed['app']} version {deployed['version']} is in service"
+
+
+def _write(options: Options, deployed: Json) -> None:
+    """What serves now: a line for the version, and one for each thing that can be called."""
+    if options.as_json:
+        write_json(deployed)
+        return
+    click.echo(in_words(deployed))
+    for kind in ("workflow", "function"):
+        for name in deployed[f"{kind}s"]:
+            click.echo(f"  {kind}  {name}")
 
 
 def warn_unforkable(deployed: Json) -> None:

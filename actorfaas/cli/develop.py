@@ -16,10 +16,9 @@ from actorfaas.cli.logs import write_line
 from actorfaas.cli.output import note
 from actorfaas.cli.redeploy import Redeployer
 from actorfaas.cli.target import Options, common_options
-from actorfaas.client import Client
 from actorfaas.config import Settings, load
 from actorfaas.discovery import DEV_FOLDER
-from actorfaas.errors import ClientError, NodeUnreachable
+from actorfaas.errors import ClientError
 from actorfaas.packing import Ignore, find_apps
 
 DEBOUNCE_MS = 200
@@ -68,13 +67,13 @@ def _develop(path: Path, settings: Settings, *, as_json: bool) -> None:
     try:
         note(f"node {node.url}, data in {settings.data_dir}")
         _show_logs(node.url, settings.api_token, as_json=as_json)
-        with Client(node.url, token=settings.api_token) as client:
+        with Options(node.url, settings.api_token).client() as client:
             redeployer = Redeployer(client, path)
             redeployer.deploy_all()
             note("watching for changes; Ctrl-C stops")
             for changed in _changes(path):
                 if node.has_ended():
-                    raise NodeUnreachable(f"the node has ended with exit code {node.process.returncode}")
+                    raise ClientError(f"the node has ended with exit code {node.process.returncode}")
                 if changed or redeployer.has_due():
                     redeployer.files_changed(changed)
     finally:
@@ -103,7 +102,7 @@ def _show_logs(url: str, token: str, *, as_json: bool) -> None:
     """Write functions' output to standard output from a thread that ends with this process."""
 
     def follow() -> None:
-        with Client(url, token=token) as client:
+        with Options(url, token).client() as client:
             after = -1
             while True:
                 try:

@@ -27,6 +27,9 @@ def executions_command(options: Options, name: str, status: str | None, limit: i
     if options.as_json:
         write_json(reply)
         return
+    if not reply["executions"]:
+        note("no executions; a plain function call leaves one only with --async or --wait")
+        return
     write_table(
         ("execution", "name", "version", "status", "started", "took"),
         [

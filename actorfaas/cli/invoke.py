@@ -13,39 +13,46 @@ import click
 from actorfaas.cli.executions import show_states
 from actorfaas.cli.output import note, write_json
 from actorfaas.cli.target import Options, common_options
-from actorfaas.errors import ApiProblem, ResponseTimeout
+from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout
 from actorfaas.ids import STRATEGIES
 
 if TYPE_CHECKING:
-    from actorfaas.client import Answer, Client
+    from actorfaas.client import Answer, Client, InvokeOptions
 
 Json = Any  # a decoded JSON document: what the API answered
 
 WAIT_STEP_S = 30.0
 """How long one request waits for an execution to end; the next one follows."""
+RETRY_S = 1.0
+LOST_LIMIT_S = 60.0
+"""How long a node may be away while the end of an execution is waited for."""
 
 
 @click.command("invoke")
 @click.argument("name")
-@click.argument("source", metavar="[-]", default="", type=click.Choice(["-", ""]))
-@click.option("-d", "--data", help="The input: a JSON document.")
-@click.option(
-    "-f", "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read the input from a file."
-)
+@click.argument("given", metavar="[INPUT]", required=False)
+@click.option("-d", "--data", metavar="INPUT", help="The input, as an option.")
+@click.option("-f", "--file", metavar="FILE", help="Read the input from a file: the same as @FILE.")
 @click.option("--async", "asynchronous", is_flag=True, help="Start it and print the execution's id.")
-@click.option("--wait", is_flag=True, help="Start it, survive a lost connection, wait for the end, print the output.")
+@click.option("--wait", is_flag=True, help="Start it and wait for the end, through lost connections; print the output.")
 @click.option("--stream", is_flag=True, help="Write pieces of a streamed response as they come.")
 @click.option("--strategy", type=click.Choice(sorted(STRATEGIES)), help="How the instance is obtained.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Limit.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Time limit of this call; can only shorten the function's own.",
+)
 @click.option("--idempotency-key", default="", metavar="TEXT", help="The same key is done once, however often sent.")
 @click.option("--timing", is_flag=True, help="Say on standard error where the time went.")
 @common_options
 def invoke_command(
     options: Options,
     name: str,
-    source: str,
+    given: str | None,
     data: str | None,
-    file: Path | None,
+    file: str | None,
     asynchronous: bool,
     wait: bool,
     stream: bool,
@@ -56,59 +63,69 @@ def invoke_command(
 ) -> None:
     """Call the function or run the workflow NAME.
 
-    The input is JSON: from --data, --file, or standard input with `-`; without any of them it is null. The result is
-    written to standard output exactly as the node sent it.
+    INPUT is a JSON document, @FILE for one in a file, or - for one on standard input; without it, null is sent. The
+    result is written to standard output exactly as the node sent it.
 
     \b
-      actorfaas invoke hello --data '{"name": "Ada"}'
+      actorfaas invoke hello '{"name": "Ada"}'
       echo '[1, 2]' | actorfaas invoke total -
     """
-    body = _body(source, data, file)
+    if stream and (asynchronous or wait):
+        raise click.UsageError("--stream shows a call as it runs; --async and --wait have only its end")
+    body = _body(given, data, None if file is None else f"@{file}")
+    how: InvokeOptions = {"strategy": strategy or "", "timeout_s": timeout_s, "idempotency_key": idempotency_key}
     with options.client() as node:
-        if asynchronous or wait:
-            execution_id = node.start(
-                name, body, strategy=strategy or "", timeout_s=timeout_s, idempotency_key=idempotency_key
-            )
-            if not wait:
-                _write_started(options, execution_id)
-                return
-            _wait(node, execution_id, timeout_s, timing)
-            return
-        started = time.perf_counter()
-        with node.open(
-            name, body, strategy=strategy or "", timeout_s=timeout_s, idempotency_key=idempotency_key
-        ) as opened:
-            out = sys.stdout.buffer
-            if stream:
-                for piece in opened.pieces():
-                    out.write(piece)
-                    out.flush()
-            else:
-                out.write(b"".join(opened.pieces()))
-            _end_line(out)
-        if timing:
-            _write_timing(node, opened.head, (time.perf_counter() - started) * 1000)
+        if wait:
+            _wait(node, node.start(name, body, **how), timeout_s, timing)
+        elif asynchronous:
+            _write_started(options, node.start(name, body, **how))
+        else:
+            _call(node, name, body, how, stream=stream, timing=timing)
 
 
-def _body(source: str, data: str | None, file: Path | None) -> bytes:
+def _call(node: Client, name: str, body: bytes, how: InvokeOptions, *, stream: bool, timing: bool) -> None:
+    """Call and write the result: in pieces as they come, or once all of it is there."""
+    started = time.perf_counter()
+    with node.open(name, body, **how) as opened:
+        out = sys.stdout.buffer
+        for piece in opened.pieces() if stream else [b"".join(opened.pieces())]:
+            out.write(piece)
+            out.flush()
+        _end_line(out)
+    if timing:
+        _write_timing(node, opened.head, (time.perf_counter() - started) * 1000)
+
+
+def _body(*inputs: str | None) -> bytes:
     """The input as bytes, checked to be JSON here: the message can then say where it came from."""
-    if sum([source == "-", data is not None, file is not None]) > 1:
-        raise click.UsageError("give the input once: --data, --file or -")
-    if source == "-":
-        body, origin = sys.stdin.buffer.read(), "standard input"
-    elif file is not None:
-        body, origin = file.read_bytes(), str(file)
-    else:
-        body, origin = (data or "").encode(), "--data"
-    if body.strip():
-        try:
-            json.loads(body)
-        except ValueError as error:
-            hint = "; text needs quotes of its own: --data '\"text\"'" if origin == "--data" else ""
-            raise click.UsageError(f"{origin} is not JSON: {error}{hint}") from error
-    elif data is not None or file is not None:
+    given = [one for one in inputs if one is not None]
+    if len(given) > 1:
+        raise click.UsageError("give the input once: behind the name, with --data or with --file")
+    if not given:
+        return b""
+    body, origin = _read(given[0])
+    if not body.strip():
+        if given[0] == "-":
+            return b""
         raise click.UsageError(f"{origin} is empty; leave it out to send null")
+    try:
+        json.loads(body)
+    except ValueError as error:
+        hint = "; text needs quotes of its own, such as '\"Ada\"'; @FILE reads a file" if origin == "the input" else ""
+        raise click.UsageError(f"{origin} is not JSON: {error}{hint}") from error
     return body
+
+
+def _read(given: str) -> tuple[bytes, str]:
+    """What was given as the input, and what to call it."""
+    if given == "-":
+        return sys.stdin.buffer.read(), "standard input"
+    if not given.startswith("@"):
+        return given.encode(), "the input"
+    try:
+        return Path(given[1:]).read_bytes(), given[1:]
+    except OSError as error:
+        raise click.UsageError(f"{given[1:]} cannot be read: {error.strerror}") from error
 
 
 def _write_started(options: Options, execution_id: str) -> None:
@@ -122,14 +139,7 @@ def _write_started(options: Options, execution_id: str) -> None:
 def _wait(node: Client, execution_id: str, timeout_s: float | None, timing: bool) -> None:
     """Wait for an execution to end and write its output. Raises ApiProblem when it did not succeed."""
     note(f"execution {execution_id}")
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    while True:
-        left_s = WAIT_STEP_S if deadline is None else deadline - time.monotonic()
-        if left_s <= 0:
-            raise ResponseTimeout(f"execution {execution_id} is still running; see: actorfaas show {execution_id}")
-        execution = node.execution(execution_id, wait_s=min(WAIT_STEP_S, left_s))
-        if execution["status"] != "running":
-            break
+    execution = _ended(node, execution_id, None if timeout_s is None else time.monotonic() + timeout_s)
     if timing:
         show_states(execution)
     if execution["status"] != "succeeded":
@@ -139,12 +149,37 @@ def _wait(node: Client, execution_id: str, timeout_s: float | None, timing: bool
     _end_line(out)
 
 
+def _ended(node: Client, execution_id: str, deadline_s: float | None) -> Json:
+    """The execution once it has ended. A node that is away for a while is asked again: the execution survives that."""
+    lost_s: float | None = None
+    while True:
+        left_s = WAIT_STEP_S if deadline_s is None else deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise ResponseTimeout(f"execution {execution_id} is still running; see: actorfaas show {execution_id}")
+        try:
+            execution = node.execution(execution_id, wait_s=min(WAIT_STEP_S, left_s))
+        except (NodeUnreachable, ResponseTimeout, ApiProblem) as error:
+            if isinstance(error, ApiProblem) and not error.retryable:
+                raise
+            if lost_s is None:
+                note(f"{error}; asking again")
+                lost_s = time.monotonic()
+            elif time.monotonic() - lost_s > LOST_LIMIT_S:
+                raise
+            time.sleep(min(RETRY_S, left_s))
+        else:
+            lost_s = None
+            if execution["status"] != "running":
+                return execution
+
+
 def _failure(execution: Json) -> ApiProblem:
+    """As what the node answers to whoever waits for it."""
     error = execution["error"] or {}
+    codes = {"timed_out": (504, "timeout"), "cancelled": (409, "cancelled")}
     status: str = execution["status"]
     return ApiProblem(
-        504 if status == "timed_out" else 500,
-        "timeout" if status == "timed_out" else status,
+        *codes.get(status, (500, "execution_failed")),
         error.get("error_message") or f"the execution ended {status}",
         execution_id=execution["execution_id"],
         error_type=error.get("error_type", ""),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from actorfaas.cli.output import write_json_line
+from actorfaas.cli.output import note, write_json_line
 from actorfaas.cli.target import Options, common_options
 
 Json = Any  # a decoded JSON document: what the API answered
@@ -48,9 +48,11 @@ def logs_command(
     oldest_ms = 0.0 if since is None else (time.time() - since) * 1000
     with options.client() as node:
         reply = node.logs(function=function, request=request, execution=execution, limit=limit, tail=True)
-        for line in reply["lines"]:
-            if line["at_ms"] >= oldest_ms:
-                write_line(line, as_json=options.as_json)
+        lines = [line for line in reply["lines"] if line["at_ms"] >= oldest_ms]
+        for line in lines:
+            write_line(line, as_json=options.as_json)
+        if not lines and not follow:
+            note("nothing was written")
         if follow:
             after = int(reply["after"])
             for line in node.follow_logs(function=function, request=request, execution=execution, after=after):

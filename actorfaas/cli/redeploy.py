@@ -10,20 +10,25 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from actorfaas.cli.deployments import warn_unforkable
+from actorfaas.cli.deployments import in_words, warn_unforkable
 from actorfaas.cli.output import note
-from actorfaas.client import Client
 from actorfaas.discovery import DEFAULT_URL
 from actorfaas.errors import ApiProblem, ClientError, DeployError
-from actorfaas.packing import Ignore, find_apps, pack
+from actorfaas.packing import Bundle, Ignore, find_apps, pack
+
+if TYPE_CHECKING:
+    from actorfaas.client import Client
+
+Json = Any  # a decoded JSON document: what the API answered
 
 
 @dataclass(slots=True)
 class Served:
-    """One application as it was last tried (`sha256`) and as it is served (`version` 0: never deployed).
+    """One application as it was last tried (`sha256`, `files`) and as it is served (`version` 0: never deployed).
 
     `is_due`: the last try failed for a reason that may pass, such as a part of the node restarting.
     """
@@ -31,6 +36,7 @@ class Served:
     path: Path
     app: str
     sha256: str = ""
+    files: frozenset[str] = frozenset()
     version: int = 0
     is_due: bool = False
     names: frozenset[str] = frozenset()
@@ -69,35 +75,41 @@ class Redeployer:
                 self._deploy(path, inside)
 
     def _deploy(self, path: Path, changed: Iterable[str]) -> None:
-        started = time.perf_counter()
-        served = self._served.get(path)
         try:
             bundle = pack(path)
-            served = served or Served(path, bundle.app)
-            self._served[path] = served
-            if bundle.sha256 == served.sha256 and not served.is_due:
-                return
-            served.sha256, served.is_due = bundle.sha256, False
-            deployed = self._node.deploy(bundle.app, bundle.archive, entry=bundle.entry)
         except DeployError as error:
             note(click.style(f"{path.name}: {error}", fg="red"))
-        except ApiProblem as problem:
-            self._served[path].is_due = problem.retryable
-            self._say_failed(problem, path)
-        except ClientError as error:
-            self._served[path].is_due = True
-            note(click.style(f"{path.name}: {error}", fg="red"))
-        else:
-            before, served.names = served.names, frozenset([*deployed["functions"], *deployed["workflows"]])
-            served.version = deployed["version"]
-            what = f" ({', '.join(changed)})" if changed else ""
-            seconds = time.perf_counter() - started
-            note(click.style(f"{served.app} version {served.version} in {seconds:.2f} s{what}", fg="green", bold=True))
-            self._say_names(before, [*deployed["workflows"], *deployed["functions"]])
-            warn_unforkable(deployed)
+            return
+        served = self._served.setdefault(path, Served(path, bundle.app))
+        if bundle.sha256 == served.sha256 and not served.is_due:
+            return
+        known = served.files.union(bundle.files)  # not an editor's files that were there for a moment
+        served.sha256, served.files, served.is_due = bundle.sha256, frozenset(bundle.files), False
+        self._send(served, bundle, [name for name in changed if name in known])
 
-    def _say_failed(self, problem: ApiProblem, path: Path) -> None:
-        served = self._served[path]
+    def _send(self, served: Served, bundle: Bundle, changed: list[str]) -> None:
+        started = time.perf_counter()
+        try:
+            deployed = self._node.deploy(bundle.app, bundle.archive, entry=bundle.entry)
+        except ApiProblem as problem:
+            served.is_due = problem.retryable
+            self._say_failed(problem, served)
+        except ClientError as error:
+            served.is_due = True
+            note(click.style(f"{served.path.name}: {error}", fg="red"))
+        else:
+            self._say_deployed(deployed, served, changed, time.perf_counter() - started)
+
+    def _say_deployed(self, deployed: Json, served: Served, changed: list[str], seconds: float) -> None:
+        before, served.names = served.names, frozenset([*deployed["functions"], *deployed["workflows"]])
+        served.version = deployed["version"]
+        what = f" ({', '.join(changed)})" if changed else ""
+        said = f"{in_words(deployed)} after {seconds:.2f} s{what}"
+        note(click.style(said, fg="green", bold=True))
+        self._say_names(before, [*deployed["workflows"], *deployed["functions"]])
+        warn_unforkable(deployed)
+
+    def _say_failed(self, problem: ApiProblem, served: Served) -> None:
         note((problem.traceback or problem.detail).rstrip())
         stays = f"version {served.version} stays in service" if served.version else "nothing is in service yet"
         note(click.style(f"{served.app} was not deployed; {stays}", fg="red", bold=True))
@@ -124,7 +136,7 @@ def call_lines(url: str, name: str) -> list[str]:
     """Commands that call `name`, ready to be pasted."""
     option = "" if url == DEFAULT_URL else f" --url {shlex.quote(url)}"
     return [
-        f"actorfaas{option} invoke {name} --data '{{}}'",
+        f"actorfaas{option} invoke {name} '{{}}'",
         f"curl {shlex.quote(f'{url}/v1/invoke/{name}')} -d '{{}}'",
     ]
 

@@ -22,10 +22,10 @@ EXIT_FAILURE, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPT = 1, 2, 124, 130
 VERBS: dict[str, tuple[str, str]] = {
     "dev": ("develop", "Serve code from a folder and deploy it again whenever it changes."),
     "serve": ("serve", "Run a node until it is stopped."),
-    "deploy": ("deployments", "Deploy a module, a package or a folder."),
+    "deploy": ("deployments", "Deploy a module, a folder or a package."),
     "invoke": ("invoke", "Call a function or run a workflow."),
-    "list": ("catalogue", "List applications, functions and workflows."),
-    "show": ("catalogue", "Show one function, workflow or execution."),
+    "list": ("catalogue", "List functions and workflows with their applications."),
+    "show": ("catalogue", "Show a function, workflow, execution or application."),
     "executions": ("executions", "List executions, newest first."),
     "cancel": ("executions", "Stop an execution."),
     "logs": ("logs", "Show what functions wrote."),
@@ -107,8 +107,13 @@ def _report_problem(problem: ApiProblem) -> int:
         click.echo("Give the node's token with --token or in ACTORFAAS_TOKEN.", err=True)
     if problem.retry_after_s:
         click.echo(f"Try again in {problem.retry_after_s:g} s.", err=True)
-    ids = [("request", problem.request_id), ("execution", problem.execution_id)]
-    click.echo(" ".join(f"{name} {value}" for name, value in ids if value), err=True)
+    if problem.code == "not_found":
+        click.echo("What there is: actorfaas list", err=True)
+    if problem.execution_id:
+        click.echo(f"execution {problem.execution_id}; see: actorfaas show {problem.execution_id}", err=True)
+    elif problem.request_id:
+        hint = f"; what it wrote: actorfaas logs --request {problem.request_id}" if problem.function else ""
+        click.echo(f"request {problem.request_id}{hint}", err=True)
     return EXIT_TIMEOUT if problem.code == "timeout" else EXIT_FAILURE
 
 
@@ -121,5 +126,5 @@ def root(options: Options) -> None:
     \b
     Quick start:
       actorfaas dev app.py                    serve your code while you write it
-      actorfaas invoke hello --data '"Ada"'   call a function
+      actorfaas invoke hello '"Ada"'          call a function, from another terminal
     """

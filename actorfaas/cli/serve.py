@@ -42,16 +42,16 @@ def setting_options(command: Any) -> Any:  # click's decorators lose the type of
 
 @click.command("serve")
 @setting_options
-@click.option("--stop-with-parent", is_flag=True, hidden=True)
+@click.option("--stop-with", "parent_pid", type=int, metavar="PID", hidden=True)
 @common_options
-def serve_command(options: Options, stop_with_parent: bool, **flags: Any) -> None:  # one for each setting
+def serve_command(options: Options, parent_pid: int | None, **flags: Any) -> None:  # one for each setting
     """Run a node until it is stopped (Ctrl-C, SIGTERM). Its URL is printed when it is ready.
 
     Every option is also a setting ACTORFAAS_NAME in the environment, and a line `name = value` in actorfaas.toml or
     under [tool.actorfaas] in pyproject.toml; options come first, then the environment.
     """
-    if stop_with_parent:
-        _stop_with_parent()
+    if parent_pid is not None:
+        _stop_with(parent_pid)
     from actorfaas.node import main
 
     settings = load(flags)
@@ -67,9 +67,8 @@ def serve_command(options: Options, stop_with_parent: bool, **flags: Any) -> Non
     raise click.exceptions.Exit(main(settings, on_ready))
 
 
-def _stop_with_parent() -> None:
+def _stop_with(parent_pid: int) -> None:
     """SIGTERM for this process when its parent ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != parent:
+    if os.getppid() != parent_pid:  # it ended before that call
         raise click.exceptions.Exit(1)

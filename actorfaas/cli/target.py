@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -30,6 +31,8 @@ class Options:
 
     def client(self) -> Client:
         """A client of the node that was asked for, or is found."""
+        # Where click is installed, httpx imports a command line of its own, and rich for it: 90 ms that no verb needs.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how an import is made to fail
         from actorfaas.client import Client
 
         return Client(self.url, token=self.token)

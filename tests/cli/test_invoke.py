@@ -10,7 +10,7 @@ import pytest
 
 from actorfaas.cli.invoke import timing_in_words
 from tests.cli.conftest import Cli
-from tests.fake_node import JSON, FakeNode, Reply, document
+from tests.fake_node import JSON, FakeNode, Reply, document, problem
 
 
 def execution(status: str, **members: Any) -> dict[str, Any]:  # an execution's document
@@ -33,6 +33,8 @@ def hello(fake: FakeNode) -> FakeNode:
         ((), b"", b""),
         (("--data", '{"n": 1}'), b"", b'{"n": 1}'),
         (("-d", "null"), b"", b"null"),
+        (('{"n": 1}',), b"", b'{"n": 1}'),
+        (("-d", "-"), b"2", b"2"),
         (("-",), b"[1,\n2]\n", b"[1,\n2]\n"),
         (("-",), b"", b""),
     ],
@@ -43,17 +45,21 @@ def test_the_input(cli: Cli, hello: FakeNode, arguments: tuple[str, ...], stdin:
     assert hello.last.body == sent
 
 
-def test_the_input_from_a_file(cli: Cli, hello: FakeNode, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [("--file", "in.json"), ("-d", "@in.json"), ("@in.json",)])
+def test_the_input_from_a_file(cli: Cli, hello: FakeNode, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "in.json").write_bytes(b'"\xc3\xa4"')
-    assert cli("invoke", "hello", "--file", str(tmp_path / "in.json")).exit_code == 0
+    assert cli("invoke", "hello", *arguments).exit_code == 0
     assert hello.last.body == b'"\xc3\xa4"'
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--data", "Ada"), "--data is not JSON"),
-        (("--data", ""), "--data is empty"),
+        (("--data", "Ada"), "the input is not JSON"),
+        (("Ada",), "the input is not JSON"),
+        (("--data", ""), "the input is empty"),
+        (("@missing.json",), "missing.json cannot be read: No such file"),
+        (("--stream", "--wait"), "--stream shows a call as it runs"),
         (("--data", "1", "-"), "give the input once"),
         (("-",), "standard input is not JSON"),
         (("--timeout", "0"), "0"),
@@ -155,6 +161,24 @@ class TestAsynchronous:
         assert (result.exit_code, result.stdout) == (code, "")
         assert "OrderRejected: no stock" in result.stderr
         assert "execution exe_1" in result.stderr
+
+    def test_waiting_goes_on_when_the_node_is_away_for_a_moment(
+        self, cli: Cli, fake: FakeNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("actorfaas.cli.invoke.RETRY_S", 0.0)
+        away = problem(503, "restarting", "coming back", retryable=True)
+        fake.on("GET", "/v1/executions/exe_1", away, away, document(execution("succeeded", output=1)))
+        result = cli("invoke", "flow", "--wait")
+        assert (result.exit_code, result.stdout) == (0, "1")
+        assert result.stderr.count("coming back; asking again") == 1
+
+    def test_waiting_ends_when_the_node_stays_away(
+        self, cli: Cli, fake: FakeNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("actorfaas.cli.invoke.RETRY_S", 0.0)
+        monkeypatch.setattr("actorfaas.cli.invoke.LOST_LIMIT_S", 0.0)
+        fake.on("GET", "/v1/executions/exe_1", problem(503, "restarting", "coming back", retryable=True))
+        assert cli("invoke", "flow", "--wait").exit_code == 1
 
     def test_waiting_no_longer_than_asked(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/executions/exe_1", document(execution("running")))

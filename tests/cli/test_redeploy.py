@@ -20,6 +20,13 @@ def deployed(app: str, version: int, *functions: str) -> Reply:
     return document({"app": app, "version": version, "functions": names, "workflows": [], "unforkable": []}, 201)
 
 
+def only(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on standard error since the last look; nothing goes to standard output."""
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeNode]:
     with FakeNode().running() as made:
@@ -50,8 +57,8 @@ def test_the_first_time(fake: FakeNode, node: Client, shop: Path, capsys: pytest
     Redeployer(node, shop).deploy_all()
     said = capsys.readouterr()
     assert said.out == ""
-    assert "shop version 1 in " in said.err
-    assert f"actorfaas --url {fake.url} invoke buy --data '{{}}'" in said.err
+    assert "shop version 1 is in service after " in said.err
+    assert f"actorfaas --url {fake.url} invoke buy '{{}}'" in said.err
     assert f"curl {fake.url}/v1/invoke/buy -d '{{}}'" in said.err
 
 
@@ -63,13 +70,37 @@ def test_a_change(fake: FakeNode, node: Client, shop: Path, capsys: pytest.Captu
     (shop / "app.py").write_text("two")
     redeployer.files_changed({shop / "app.py"})
     said = capsys.readouterr().err
-    assert "shop version 2 in " in said
+    assert "shop version 2 is in service after " in said
     assert "(app.py)" in said
     assert "  - old" in said
     assert "invoke sell" in said
     assert "invoke buy" not in said
     with zipfile.ZipFile(io.BytesIO(fake.last.body)) as archive:
         assert archive.read("app.py") == b"two"
+
+
+def test_files_that_were_there_for_a_moment_are_not_named(
+    fake: FakeNode, node: Client, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "old.py").write_text("")
+    fake.on("PUT", "/v1/deployments/shop", deployed("shop", 1, "buy"), deployed("shop", 2, "buy"))
+    redeployer = Redeployer(node, shop)
+    redeployer.deploy_all()
+    (shop / "app.py").write_text("two")
+    (shop / "old.py").unlink()
+    redeployer.files_changed({shop / "app.py", shop / "old.py", shop / "sed4vhVhO"})
+    assert only(capsys).splitlines()[-1].endswith(" s (app.py, old.py)")
+
+
+def test_what_the_node_has_already_is_said(
+    fake: FakeNode, node: Client, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = {"app": "shop", "version": 4, "functions": ["buy"], "workflows": [], "unforkable": [], "unchanged": True}
+    fake.on("PUT", "/v1/deployments/shop", document(answer, 201))
+    Redeployer(node, shop).deploy_all()
+    said = only(capsys)
+    assert "shop is unchanged, version 4 stays in service after " in said
+    assert "invoke buy" in said
 
 
 def test_the_same_content_is_not_deployed_again(fake: FakeNode, node: Client, shop: Path) -> None:
@@ -184,4 +215,4 @@ def test_nothing_there(node: Client, tmp_path: Path) -> None:
 
 
 def test_commands_need_no_url_where_the_default_is_right() -> None:
-    assert call_lines("http://127.0.0.1:8080", "f")[0] == "actorfaas invoke f --data '{}'"
+    assert call_lines("http://127.0.0.1:8080", "f")[0] == "actorfaas invoke f '{}'"

@@ -39,7 +39,7 @@ class TestDeploy:
         fake.on("PUT", "/v1/deployments/shop", document(DEPLOYED, 201))
         result = cli("deploy", str(folder))
         assert result.exit_code == 0
-        assert result.stdout == "shop version 3: functions resize; workflows flow\n"
+        assert result.stdout == "shop version 3 is in service\n  workflow  flow\n  function  resize\n"
         assert fake.last.query == {"entry": "app.py"}
         with zipfile.ZipFile(io.BytesIO(fake.last.body)) as archive:
             assert archive.read("app.py") == b"# code"
@@ -50,6 +50,12 @@ class TestDeploy:
         result = cli("-o", "json", "deploy", str(tmp_path), "--app", "mine", "--entry", "main.py")
         assert json.loads(result.stdout) == DEPLOYED
         assert fake.last.query == {"entry": "main.py"}
+
+    def test_the_same_content_again(self, cli: Cli, fake: FakeNode, tmp_path: Path) -> None:
+        (tmp_path / "a.py").write_text("")
+        fake.on("PUT", "/v1/deployments/a", document(DEPLOYED | {"unchanged": True}, 201))
+        said = cli("deploy", str(tmp_path / "a.py")).stdout
+        assert said.startswith("shop is unchanged, version 3 stays in service\n")
 
     def test_what_cannot_fork_is_said(self, cli: Cli, fake: FakeNode, tmp_path: Path) -> None:
         (tmp_path / "a.py").write_text("")
@@ -114,6 +120,17 @@ class TestListAndShow:
     def test_a_function_has_no_definition(self, cli: Cli) -> None:
         assert cli("show", "resize", "--asl").exit_code == 2
 
+    @pytest.mark.parametrize("arguments", [("shop",), ("resize", "--app")])
+    def test_show_an_application(self, cli: Cli, fake: FakeNode, arguments: tuple[str, ...]) -> None:
+        version = {"app": arguments[0], "created_at_ms": 0, "entry": "app.py", "functions": ["f"], "workflows": ["w"]}
+        versions = {
+            "deployments": [version | {"version": 2, "active": True}, version | {"version": 1, "active": False}]
+        }
+        fake.on("GET", f"/v1/deployments/{arguments[0]}", document(versions))
+        lines = [line.split() for line in cli("show", *arguments).stdout.splitlines()]
+        assert [line[:2] for line in lines[1:]] == [["2", "yes"], ["1", "-"]]
+        assert json.loads(cli("show", *arguments, "-o", "json").stdout) == versions
+
     def test_show_an_execution(self, cli: Cli) -> None:
         result = cli("show", "exe_1")
         assert "took       250ms" in result.stdout
@@ -128,7 +145,7 @@ class TestListAndShow:
     def test_an_unknown_name(self, cli: Cli) -> None:
         result = cli("show", "nothing")
         assert result.exit_code == 1
-        assert "no function, workflow or execution is called 'nothing'" in result.stderr
+        assert "no function, workflow, execution or application is called 'nothing'" in result.stderr
 
     def test_an_empty_list_says_what_to_do(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/functions", document({"functions": []}))
@@ -155,6 +172,12 @@ class TestExecutions:
         assert cli("executions").exit_code == 0
         assert fake.last.query == {"limit": "20"}
 
+    def test_none(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/executions", document({"executions": [], "next_cursor": ""}))
+        result = cli("executions")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "no executions" in result.stderr
+
     def test_cancel(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("POST", "/v1/executions/exe_1/cancel", Reply(204))
         assert cli("cancel", "exe_1").stderr == "cancelled exe_1\n"
@@ -177,7 +200,8 @@ class TestLogs:
 
     def test_since(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/logs", document({"lines": [LINE], "after": 8}))
-        assert cli("logs", "--since", "1h").stdout == ""
+        result = cli("logs", "--since", "1h")
+        assert (result.stdout, result.stderr) == ("", "nothing was written\n")
         assert cli("logs", "--since", "36500d").stdout != ""
         assert cli("logs", "--since", "soon").exit_code == 2
 

@@ -87,7 +87,10 @@ def node(app: Path) -> Iterator[RunningNode]:
     with running_node() as started:
         done = actorfaas(started.url, "deploy", str(app))
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "demo version 1: functions count, fail, greet, shout, stuck; workflows welcome\n"
+        assert done.stdout == (
+            "demo version 1 is in service\n  workflow  welcome\n"
+            "  function  count\n  function  fail\n  function  greet\n  function  shout\n  function  stuck\n"
+        )
         yield started
 
 
@@ -167,7 +170,9 @@ def test_versions(node: RunningNode, tmp_path: Path) -> None:
     code.write_text("from actorfaas import function\n@function\ndef which(event):\n    return 1\n")
     assert actorfaas(node.url, "deploy", str(code)).returncode == 0
     code.write_text(code.read_text().replace("return 1", "return 2"))
-    assert actorfaas(node.url, "deploy", str(code)).stdout.startswith("versions version 2")
+    assert actorfaas(node.url, "deploy", str(code)).stdout.startswith("versions version 2 is in service")
+    assert actorfaas(node.url, "deploy", str(code)).stdout.startswith("versions is unchanged, version 2 stays")
+    assert actorfaas(node.url, "rollback", "versions", "2").stdout.startswith("versions is unchanged, version 2 stays")
     assert actorfaas(node.url, "invoke", "which").stdout == "2"
     assert actorfaas(node.url, "rollback", "versions").stdout.startswith("versions version 1")
     assert actorfaas(node.url, "invoke", "which").stdout == "1"
@@ -276,7 +281,7 @@ class TestDev:
             assert dev.stdout.line().endswith("hello to Ada")
 
             code.write_text(self.SOURCE.replace("v1", "v2"))
-            assert "(app.py)" in dev.stderr.until("version 2 in")[-1]
+            assert "(app.py)" in dev.stderr.until("version 2 is in service")[-1]
             assert self.invoke(url) == '"v2 Ada"'
 
             code.write_text(self.SOURCE + "def (\n")
@@ -286,7 +291,7 @@ class TestDev:
             assert self.invoke(url) == '"v2 Ada"'
 
             code.write_text(self.SOURCE.replace("v1", "v3"))
-            dev.stderr.until("version 3 in")
+            dev.stderr.until("version 3 is in service")
             assert self.invoke(url) == '"v3 Ada"'
             node_pid = json.loads((code.parent / ".actorfaas" / "node.json").read_text())["pid"]
         assert dev.process.returncode == 0
