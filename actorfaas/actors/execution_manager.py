@@ -69,7 +69,7 @@ class ExecutionManager(Actor):
             boot=os.urandom(3).hex(),
             journal_delay_ns=int(settings.journal_delay_ms * NS_PER_MS),
         )
-        self.catalogue = Catalogue(settings.default_timeout_s)
+        self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
         self._draining = False

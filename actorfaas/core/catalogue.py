@@ -5,19 +5,16 @@ Owns the picture only; storing versions, starting and stopping their templates i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from actorfaas.core.acceptance import declared_names, problems
 from actorfaas.core.execution import NS_PER_S, FunctionPlan, Plan, own_retriers
 from actorfaas.errors import RequestRefused
-from actorfaas.ids import FRESH_STRATEGIES, STRATEGIES, function_topic
+from actorfaas.ids import FRESH_STRATEGIES, function_topic
 from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
 from actorfaas.states.model import StateMachine, Task, Wait, parse, single_task
-from actorfaas.states.validate import MAX_SECONDS, validate
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_DURABILITIES = ("standard", "express")
 _GENERATORS = ("generator", "async_generator")
 
 
@@ -43,9 +40,11 @@ class Version:
 
 @dataclass(slots=True)
 class Catalogue:
-    """Every version in service or draining. `default_timeout_s` is for functions that declare no limit."""
+    """Every version in service or draining. `default_timeout_s` is for functions that declare no limit; a node of
+    `max_workers` can keep no more warm."""
 
     default_timeout_s: float
+    max_workers: int
     versions: dict[tuple[str, int], Version] = field(default_factory=dict)
     _active: dict[str, Version] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
@@ -59,9 +58,9 @@ class Catalogue:
         Raises RequestRefused: "invalid" with every problem, or "conflict" with the owners.
         """
         functions, workflows = tuple(functions), tuple(workflows)
-        names = _names(functions, workflows)
-        if problems := list(_problems(functions, workflows)):
-            raise RequestRefused("invalid", "; ".join(problems))
+        names = declared_names(functions, workflows)
+        if found := list(problems(functions, workflows, self.max_workers)):
+            raise RequestRefused("invalid", "; ".join(found))
         taken = [
             f"{name!r} belongs to application {owner!r}"
             for name in names
@@ -209,39 +208,3 @@ class Catalogue:
                 streams=False,
                 description=flow.description,
             )
-
-
-def _names(functions: Iterable[FunctionSpec], workflows: Iterable[WorkflowSpec]) -> list[str]:
-    return [spec.name for spec in functions] + [flow.name for flow in workflows]
-
-
-def _problems(functions: Collection[FunctionSpec], workflows: Collection[WorkflowSpec]) -> Iterator[str]:
-    names = _names(functions, workflows)
-    if not names:
-        yield "nothing is declared: decorate a function with @function"
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{name!r} is declared twice"
-    for name in names:
-        if not _NAME.fullmatch(name):
-            yield f"{name!r} is not a name: letters, digits, '.', '-' and '_', at most 80"
-    for spec in functions:
-        yield from _function_problems(spec)
-    known = {spec.name for spec in functions}
-    for flow in workflows:
-        if flow.durability not in _DURABILITIES:
-            yield f"workflow {flow.name!r}: durability must be standard or express"
-        for problem in validate(flow.definition, known):
-            yield f"workflow {flow.name!r} {problem}"
-
-
-def _function_problems(spec: FunctionSpec) -> Iterator[str]:
-    if spec.strategy not in STRATEGIES:
-        yield f"function {spec.name!r}: strategy must be one of {', '.join(sorted(STRATEGIES))}"
-    if spec.concurrency < 1:
-        yield f"function {spec.name!r}: concurrency must be at least 1"
-    for setting in ("queue_limit", "retries", "retry_delay_s", "timeout_s", "warm", "idle_timeout_s"):
-        value = getattr(spec, setting)
-        if value < 0:
-            yield f"function {spec.name!r}: {setting} must not be negative"
-        elif not value <= MAX_SECONDS:  # what comes later is no instant that a message can hold; nor is NaN
-            yield f"function {spec.name!r}: {setting} must be at most {MAX_SECONDS}"

