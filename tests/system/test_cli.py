@@ -17,6 +17,7 @@ import pytest
 
 from actorfaas.cli.child_node import free_port
 from actorfaas.testing import RunningNode, running_node
+from tests.system.kit import eventually, has_ended
 
 pytestmark = pytest.mark.system
 
@@ -62,9 +63,14 @@ welcome = workflow("welcome", greet >> shout)
 
 
 def actorfaas(url: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """One command for the node at `url`."""
+    return run("--url", url, *arguments, stdin=stdin)
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """One command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "actorfaas", "--url", url, *arguments],
+        [sys.executable, "-m", "actorfaas", *arguments],
         input=stdin,
         capture_output=True,
         text=True,
@@ -309,17 +315,38 @@ class TestDev:
                 assert selector.select(WAIT_S), "the node still runs"
             os.close(ended)
 
+    def test_interrupted_while_its_node_starts(self, code: Path) -> None:
+        with following("", "dev", str(code), "--port", "0") as dev:
+            child = eventually(lambda: children_of(dev.process.pid), "the node's process")[0]
+            dev.process.send_signal(signal.SIGINT)
+            assert dev.process.wait(WAIT_S) == 0
+        assert has_ended(child)
+
+    def test_a_node_that_cannot_start(self, node: RunningNode, code: Path) -> None:
+        port = node.url.rpartition(":")[2]
+        done = run("dev", str(code), "--port", port)
+        assert done.returncode == 1
+        assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+        assert "the node did not start (exit code 2)" in done.stderr
+        assert "actorfaas serve" not in done.stderr
+
     def test_nothing_to_serve(self, tmp_path: Path) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "actorfaas", "dev", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-            check=False,
-        )
+        done = run("dev", str(tmp_path))
         assert done.returncode == 1
         assert "no folder in it is an application" in done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_node_is_not_left_behind_by_what_started_it(tmp_path: Path) -> None:
+    """Whoever started it has ended before it could ask to be told of that."""
+    done = run("serve", "--data-dir", str(tmp_path), "--port", "0", "--stop-with", "0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not (tmp_path / "node.json").exists()
 
 
 def test_a_port_in_use_is_not_chosen(node: RunningNode) -> None:
@@ -328,12 +355,6 @@ def test_a_port_in_use_is_not_chosen(node: RunningNode) -> None:
 
 
 def test_serve_refuses_a_wrong_setting() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "actorfaas", "serve", "--log-level", "loud"],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-    )
+    done = run("serve", "--log-level", "loud")
     assert done.returncode == 2
     assert "log_level must be one of" in done.stderr
