@@ -118,7 +118,6 @@ class Function(_Typed[P, R]):
         return FunctionSpec(
             name=self.name,
             module=self.module,
-            qualname=self.__qualname__,
             kind=self.kind,
             strategy=self.strategy,
             timeout_s=float(self.timeout_s or 0.0),

@@ -223,7 +223,7 @@ def test_a_payload_travels_beside_the_header_untouched() -> None:
 
 def test_structs_and_their_tuples_nest() -> None:
     spec = FunctionSpec(
-        name="f", module="app", qualname="f", kind="sync", strategy="auto", timeout_s=1, memory_mb=1,
+        name="f", module="app", kind="sync", strategy="auto", timeout_s=1, memory_mb=1,
         concurrency=1, queue_limit=1, warm=1, idle_timeout_s=1.5, retries=0, retry_delay_s=0.0, init="",
         env={"A": "b"}, description="",
     )  # fmt: skip

@@ -9,14 +9,13 @@ from actorfaas.messages.base import Message, message, struct
 class FunctionSpec:
     """What a decorator declared about one function; the defaults live in `actorfaas.api`.
 
-    `module` and `qualname` locate the handler inside the bundle; `init` is the qualname of its init hook in that
-    module, or "". `kind`: sync, async, generator, async_generator. `concurrency`: most instances alive at once.
-    `warm`: instances kept alive when idle. `retries`: further attempts after a failure.
+    `module` is the handler's inside the bundle, `init` the name of its init hook in that module, or "". `kind`: sync,
+    async, generator, async_generator. `concurrency`: most instances alive at once. `warm`: instances kept alive when
+    idle. `retries`: further attempts after a failure.
     """
 
     name: str
     module: str
-    qualname: str
     kind: str
     strategy: str
     timeout_s: float

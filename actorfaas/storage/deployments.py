@@ -6,7 +6,8 @@ Specifications are kept as JSON objects by field name, so that a person can read
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 
 import orjson
 
@@ -23,6 +24,7 @@ from actorfaas.messages import (
 from actorfaas.storage.writer import Transaction
 
 _COLUMNS = "app, version, active, created_at_ms, bundle, functions, workflows"
+_FUNCTION_FIELDS = frozenset(one.name for one in fields(FunctionSpec))
 
 
 def save(transaction: Transaction, request: SaveDeployment, now_ms: int) -> DeploymentSaved:
@@ -71,9 +73,14 @@ def _record(
         bool(active),
         created_at_ms,
         BundleRef(**orjson.loads(bundle)),
-        tuple(FunctionSpec(**spec) for spec in orjson.loads(functions)),
+        tuple(_function(spec) for spec in orjson.loads(functions)),
         tuple(WorkflowSpec(**{**spec, "definition": spec["definition"].encode()}) for spec in orjson.loads(workflows)),
     )
+
+
+def _function(spec: dict[str, Any]) -> FunctionSpec:  # values of any field
+    """A specification as it was stored, without what an earlier actorfaas kept and nothing reads any more."""
+    return FunctionSpec(**{name: value for name, value in spec.items() if name in _FUNCTION_FIELDS})
 
 
 def _json(value: object) -> str:

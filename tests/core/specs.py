@@ -10,7 +10,6 @@ def function(name: str, **changes: object) -> FunctionSpec:
     settings: dict[str, object] = {
         "name": name,
         "module": "app",
-        "qualname": name,
         "kind": "sync",
         "strategy": "auto",
         "timeout_s": 30.0,

@@ -52,7 +52,6 @@ from tests.http.shapes import check
 SPEC = FunctionSpec(
     name="hello",
     module="app",
-    qualname="hello",
     kind="sync",
     strategy="auto",
     timeout_s=0.0,

@@ -76,9 +76,7 @@ def read_logs(
 
 
 def function_spec(name: str) -> FunctionSpec:
-    return FunctionSpec(
-        name, "app", name, "sync", "auto", 0.0, 512, 16, 1000, 1, 60.0, 2, 0.1, "", {"A": "b"}, "does it"
-    )
+    return FunctionSpec(name, "app", "sync", "auto", 0.0, 512, 16, 1000, 1, 60.0, 2, 0.1, "", {"A": "b"}, "does it")
 
 
 def deployment(app: str = "shop") -> SaveDeployment:

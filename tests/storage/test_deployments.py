@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,15 @@ async def test_a_version_comes_back_as_it_was_stored(store: SqliteStore, wall: W
     assert (record.bundle, record.functions, record.workflows) == (
         *(request.bundle, request.functions, request.workflows),
     )
+
+
+async def test_fields_of_functions_that_are_no_longer_kept_are_ignored(store: SqliteStore, tmp_path: Path) -> None:
+    request = deployment("shop")
+    await store.save_deployment(request)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as connection, connection:
+        connection.execute('UPDATE deployment SET functions = replace(functions, \'"module"\', \'"old":1,"module"\')')
+    (record,) = (await store.list_deployments("shop", active_only=False)).deployments
+    assert record.functions == request.functions
 
 
 async def test_versions_are_numbered_by_application_and_listed_newest_first(store: SqliteStore) -> None:

@@ -15,7 +15,7 @@ from actorfaas.templates.exits import Exit, OomWatch
 from actorfaas.templates.function import FunctionTemplate
 from actorfaas.templates.template import Template
 
-SPEC = FunctionSpec("f", "app", "f", "sync", "auto", 1.0, 64, 1, 1, 0, 1.0, 0, 0.0, "", {}, "")
+SPEC = FunctionSpec("f", "app", "sync", "auto", 1.0, 64, 1, 1, 0, 1.0, 0, 0.0, "", {}, "")
 
 
 def is_open(fd: int) -> bool:
