@@ -77,7 +77,16 @@ from actorfaas.messages.invocation import (
     InvocationResult,
     Publish,
 )
-from actorfaas.messages.kernel import ActorDescription, DescribeActor, Done, Hello, Ready, Refused, Stop
+from actorfaas.messages.kernel import (
+    ActorDescription,
+    ActorProcesses,
+    DescribeActor,
+    Done,
+    Hello,
+    Ready,
+    Refused,
+    Stop,
+)
 from actorfaas.messages.key_values import KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue
 from actorfaas.messages.paging import (
     CallEnded,
@@ -150,6 +159,7 @@ __all__ = [
     "MESSAGES",
     "ActivateDeployment",
     "ActorDescription",
+    "ActorProcesses",
     "AppendHistory",
     "AppendLogs",
     "AssignTask",

@@ -47,6 +47,13 @@ class Stop(Message):
     deadline_s: float
 
 
+@message(8)
+class ActorProcesses(Message):
+    """Node → actor process, first of all and after every change: the processes of the node's actors now."""
+
+    pids: tuple[int, ...]
+
+
 @message(6)
 class DescribeActor(Message):
     """Anyone → any actor (ask; answered by the kernel): `ActorDescription`."""

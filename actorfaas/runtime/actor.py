@@ -20,13 +20,14 @@ from actorfaas.config import Settings
 from actorfaas.logs import Logger
 from actorfaas.messages import ActorDescription, DescribeActor, Message, Refused
 from actorfaas.runtime import introspect
-from actorfaas.runtime.channel import Connection, attach
+from actorfaas.runtime.channel import Connection, Credentials, attach
 from actorfaas.runtime.clock import SYSTEM_CLOCK, Clock
 from actorfaas.runtime.handover import HandoverClient, HandoverListener
 from actorfaas.runtime.listener import Listener
 from actorfaas.runtime.mailbox import Mailbox, Overflow
 from actorfaas.runtime.peers import PeerLink
 from actorfaas.runtime.tasks import Tasks
+from actorfaas.runtime.trust import Trust
 from actorfaas.wire import MAX_HEADER_BYTES
 
 __all__ = ["Actor", "Connection", "Overflow", "Sender"]
@@ -87,6 +88,7 @@ class Actor:
         self.settings = settings
         self.log: Logger = logs.get(self.name)
         self.clock: Clock = SYSTEM_CLOCK
+        self.trust = Trust()
         self.failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._tasks = Tasks(self.name, self._task_failed)
@@ -153,7 +155,7 @@ class Actor:
         client = self._handover_clients.get(peer)
         if client is None:
             path = handover_path(self.settings, peer)
-            client = self._handover_clients[peer] = HandoverClient(peer, path, self.log)
+            client = self._handover_clients[peer] = HandoverClient(peer, path, self.log, self._trusts)
         seconds = self.settings.ask_timeout_s if timeout_s is None else timeout_s
         await client.hand_over(message, sock, seconds)
 
@@ -182,12 +184,12 @@ class Actor:
             self._tasks.spawn(link.run(), f"link to {link.peer}")
         await self.set_up()
         self._inbox.open()
-        self._listener = Listener(
-            self.settings.socket_path(self.name), self._tasks, self.log, self.settings.ask_timeout_s, self._welcome
-        )
+        path = self.settings.socket_path(self.name)
+        seconds = self.settings.ask_timeout_s
+        self._listener = Listener(path, self._tasks, self.log, seconds, self._trusts, self._welcome)
         if self.accepts_handover:
             path = handover_path(self.settings, self.name)
-            self._handover_listener = HandoverListener(path, self.log, self._take_handover)
+            self._handover_listener = HandoverListener(path, self.log, self._trusts, self._take_handover)
 
     async def run_until_failure(self) -> BaseException:
         """Wait for the failure of a spawned task; the process then stops this actor and exits non-zero."""
@@ -299,8 +301,12 @@ class Actor:
             owner=self,
             log=self.log,
             ask_timeout_s=self.settings.ask_timeout_s,
+            trusts=self._trusts,
             connected=self._peer_is_up,
         )
+
+    def _trusts(self, credentials: Credentials) -> bool:
+        return self.trust.covers(credentials)
 
     def _link_to(self, peer: str) -> PeerLink:
         link = self._links.get(peer)

@@ -314,8 +314,3 @@ def prepare(sock: socket.socket) -> None:
 def peer_credentials(sock: socket.socket) -> Credentials:
     """Process, user and group at the other end (unix(7), SO_PEERCRED: as they were at connect or socketpair)."""
     return Credentials(*_UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
-
-
-def is_trusted(credentials: Credentials, own_uid: int) -> bool:
-    """Whether a process may talk to our actors: it runs as our user, or as root."""
-    return credentials.uid in (own_uid, 0)

@@ -19,8 +19,9 @@ from actorfaas import wire
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, WireError
 from actorfaas.logs import Logger
 from actorfaas.messages import Done, Message, Refused
-from actorfaas.runtime.channel import is_trusted, peer_credentials
+from actorfaas.runtime.channel import peer_credentials
 from actorfaas.runtime.listener import Acceptor
+from actorfaas.runtime.trust import Trusts
 
 MAX_PACKET_BYTES = 64 * 1024
 _PACKETS_PER_TURN = 64
@@ -40,11 +41,11 @@ def _frame(message: Message, kind: int, ask_id: int) -> bytes:
 class HandoverListener:
     """Receives descriptors for one actor."""
 
-    def __init__(self, path: Path, log: Logger, take: HandedOver) -> None:
+    def __init__(self, path: Path, log: Logger, trusts: Trusts, take: HandedOver) -> None:
         self._log = log
         self._take = take
         self._senders: set[socket.socket] = set()
-        self._acceptor = Acceptor(path, socket.SOCK_SEQPACKET, log, self._accepted)
+        self._acceptor = Acceptor(path, socket.SOCK_SEQPACKET, log, trusts, self._accepted)
 
     def close(self) -> None:
         """Take no more; senders see their connection end."""
@@ -129,10 +130,11 @@ def _set(ready: asyncio.Future[None]) -> None:
 class HandoverClient:
     """Hands descriptors to one actor over one connection, which is made when needed and again when it broke."""
 
-    def __init__(self, peer: str, path: Path, log: Logger) -> None:
+    def __init__(self, peer: str, path: Path, log: Logger, trusts: Trusts) -> None:
         self._peer = peer
         self._path = path
         self._log = log
+        self._trusts = trusts
         self._sock: socket.socket | None = None
         self._turn = asyncio.Lock()
         self._acknowledgements: dict[int, asyncio.Future[Message]] = {}
@@ -185,9 +187,10 @@ class HandoverClient:
                 sock.close()
                 await asyncio.sleep(_RETRY_DELAY_S)
                 continue
-            if not is_trusted(peer_credentials(sock), os.geteuid()):
-                sock.close()
-                raise PeerUnavailable(f"{self._path} belongs to another user")
+            if not self._trusts(peer_credentials(sock)):
+                sock.close()  # perhaps an actor of which the node is about to tell
+                await asyncio.sleep(_RETRY_DELAY_S)
+                continue
             asyncio.get_running_loop().add_reader(sock, self._read_acknowledgements, sock)
             self._sock = sock
         return self._sock

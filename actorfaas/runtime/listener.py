@@ -1,7 +1,7 @@
 """Where an actor can be reached: its Unix socket, and the introduction of those who call.
 
-A caller is let in when the kernel says it runs as our user (or root) and its first message is a `Hello` of our
-protocol version, within a deadline. Everyone else is disconnected, which concerns nobody but them.
+A caller is let in when the kernel says it is a process we trust (`runtime.trust`) and its first message is a `Hello`
+of our protocol version, within a deadline. Everyone else is disconnected, which concerns nobody but them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from actorfaas import wire
 from actorfaas.errors import ConfigError
 from actorfaas.logs import Logger
 from actorfaas.messages import Hello, Message
-from actorfaas.runtime.channel import Connection, attach, is_trusted, peer_credentials
+from actorfaas.runtime.channel import Connection, attach, peer_credentials
 from actorfaas.runtime.tasks import Tasks
+from actorfaas.runtime.trust import Trusts
 
 HELLO_TIMEOUT_S = 5.0
 MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path has 108, with the terminating zero
 _BACKLOG = 1024
+_SECOND_LOOK_S = 0.05
+_MAX_UNKNOWN = 64
 
 
 def listening_socket(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socket:
@@ -38,19 +41,26 @@ def listening_socket(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socke
         sock.bind(str(path))
         path.chmod(0o600)
         sock.listen(_BACKLOG)
-    except BaseException:
+    except OSError:
         sock.close()
         raise
     return sock
 
 
 class Acceptor:
-    """Accepts on a listening socket as long as it is open; callers of another user are turned away."""
+    """Accepts on a listening socket as long as it is open; callers that are not trusted are turned away.
 
-    def __init__(self, path: Path, kind: int, log: Logger, accepted: Callable[[socket.socket], None]) -> None:
+    Not at once: an actor that was just started may call before the news of it has been read here.
+    """
+
+    def __init__(
+        self, path: Path, kind: int, log: Logger, trusts: Trusts, accepted: Callable[[socket.socket], None]
+    ) -> None:
         self._path = path
         self._log = log
+        self._trusts = trusts
         self._accepted = accepted
+        self._unknown: set[socket.socket] = set()  # until a second look; beyond _MAX_UNKNOWN they are turned away now
         self._sock = listening_socket(path, kind)
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
@@ -60,6 +70,9 @@ class Acceptor:
             asyncio.get_running_loop().remove_reader(self._sock)
             self._sock.close()
             self._path.unlink(missing_ok=True)
+        for sock in self._unknown:
+            sock.close()
+        self._unknown.clear()
 
     def _accept(self) -> None:
         for _ in range(_BACKLOG):
@@ -70,12 +83,24 @@ class Acceptor:
             except OSError as error:  # out of descriptors: the caller waits in the backlog until there are some
                 self._log.error("cannot accept a connection", path=str(self._path), error=str(error))
                 return
-            credentials = peer_credentials(sock)
-            if is_trusted(credentials, os.geteuid()):
+            if self._trusts(peer_credentials(sock)):
                 self._accepted(sock)
+            elif len(self._unknown) < _MAX_UNKNOWN:
+                self._unknown.add(sock)
+                asyncio.get_running_loop().call_later(_SECOND_LOOK_S, self._look_again, sock)
             else:
-                self._log.warning("caller of another user turned away", pid=credentials.pid, uid=credentials.uid)
                 sock.close()
+
+    def _look_again(self, sock: socket.socket) -> None:
+        if sock not in self._unknown:
+            return  # closed meanwhile
+        self._unknown.remove(sock)
+        credentials = peer_credentials(sock)
+        if self._trusts(credentials):
+            self._accepted(sock)
+        else:
+            self._log.warning("a caller that is no actor of this node turned away", **credentials._asdict())
+            sock.close()
 
 
 class Listener:
@@ -87,6 +112,7 @@ class Listener:
         tasks: Tasks,
         log: Logger,
         ask_timeout_s: float,
+        trusts: Trusts,
         welcome: Callable[[Connection, str], None],
         hello_timeout_s: float = HELLO_TIMEOUT_S,
     ) -> None:
@@ -96,7 +122,7 @@ class Listener:
         self._hello_timeout_s = hello_timeout_s
         self._welcome = welcome
         self._strangers: set[Connection] = set()
-        self._acceptor = Acceptor(path, socket.SOCK_STREAM, log, self._accepted)
+        self._acceptor = Acceptor(path, socket.SOCK_STREAM, log, trusts, self._accepted)
 
     def close(self) -> None:
         """Take no more callers; those who have not introduced themselves are disconnected."""

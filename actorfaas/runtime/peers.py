@@ -12,7 +12,8 @@ from actorfaas import wire
 from actorfaas.errors import PeerUnavailable
 from actorfaas.logs import Logger
 from actorfaas.messages import Hello, Message
-from actorfaas.runtime.channel import Connection, Owner, attach, is_trusted
+from actorfaas.runtime.channel import Connection, Owner, attach, peer_credentials
+from actorfaas.runtime.trust import Trusts
 
 FIRST_DELAY_S = 0.02
 LONGEST_DELAY_S = 0.25
@@ -31,6 +32,7 @@ class PeerLink:
         owner: Owner,
         log: Logger,
         ask_timeout_s: float,
+        trusts: Trusts,
         connected: Callable[[Connection], None],
     ) -> None:
         self.peer = peer
@@ -39,6 +41,7 @@ class PeerLink:
         self._owner = owner
         self._log = log
         self._ask_timeout_s = ask_timeout_s
+        self._trusts = trusts
         self._connected = connected
         self._connection: Connection | None = None
         self._is_up = asyncio.Event()
@@ -98,7 +101,12 @@ class PeerLink:
         sock.setblocking(False)
         try:
             sock.connect(str(self._path))  # a Unix socket connects at once, or the backlog is full (EAGAIN)
+            credentials = peer_credentials(sock)
         except OSError:
+            sock.close()
+            return None
+        if not self._trusts(credentials):
+            self._log.warning("who listens is no actor of this node", peer=self.peer, **credentials._asdict())
             sock.close()
             return None
         connection = Connection(self.peer, self._owner, self._log, ask_timeout_s=self._ask_timeout_s, is_outgoing=True)
@@ -107,9 +115,5 @@ class PeerLink:
         try:
             await attach(connection, sock)
         except OSError:
-            return None
-        if not is_trusted(connection.credentials, os.geteuid()):
-            self._log.error("the socket belongs to another user", peer=self.peer, uid=connection.credentials.uid)
-            connection.abort()
             return None
         return None if connection.is_closed else connection

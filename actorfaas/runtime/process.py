@@ -1,7 +1,8 @@
 """A process that hosts actors: `python -m actorfaas.runtime.process MODULE:CLASS [MODULE:CLASS ...]`.
 
 The node starts it with the settings in the environment and one end of a control socket (ACTORFAAS_CONTROL_FD). It says
-`Ready` there, obeys `Stop`, and goes when the socket ends, for then the node is dead. SIGTERM is a graceful stop too
+`Ready` there, obeys `Stop`, learns which processes the other actors are, and goes when the socket ends, for then the
+node is dead. SIGTERM is a graceful stop too
 (a second one ends the grace); SIGINT is ignored, since a terminal sends it to everybody and the node coordinates.
 Exit status: 0 stopped, 1 an actor failed, 2 called wrongly or with settings that are not valid.
 """
@@ -23,9 +24,10 @@ import uvloop
 from actorfaas import config, logs
 from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
-from actorfaas.messages import Message, Ready, Stop
+from actorfaas.messages import ActorProcesses, Message, Ready, Stop
 from actorfaas.runtime.actor import Actor
 from actorfaas.runtime.channel import Connection, attach
+from actorfaas.runtime.trust import Trust
 
 CONTROL_FD = "ACTORFAAS_CONTROL_FD"
 """The environment variable that names the inherited control socket."""
@@ -40,6 +42,9 @@ class ActorProcess:
 
     def __init__(self, actors: Sequence[Actor], settings: Settings, control: socket.socket | None) -> None:
         self._actors = actors
+        self._trust = Trust()
+        for actor in actors:
+            actor.trust = self._trust
         self._settings = settings
         self._log = logs.get("+".join(actor.name for actor in actors))
         self._control_socket = control
@@ -55,6 +60,7 @@ class ActorProcess:
         loop.add_signal_handler(signal.SIGTERM, self._terminated)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # a handler, not SIG_IGN: that would be inherited
         if self._control_socket is not None:
+            self._trust.wait_for_the_node()
             await attach(self._control, self._control_socket)
         self._main = asyncio.create_task(self._host(), name="host")
         try:
@@ -67,6 +73,8 @@ class ActorProcess:
     async def _host(self) -> None:
         started: list[Actor] = []
         try:
+            if self._control_socket is not None:
+                await self._learn_who_is_who()
             for actor in self._actors:
                 started.append(actor)
                 await actor.start()
@@ -78,6 +86,16 @@ class ActorProcess:
             self._log.error("an actor could not be set up", exc_info=error)
             self._status, self._deadline_s = EXIT_FAILED, _ORPHAN_DEADLINE_S
         await self._stop(started)
+
+    async def _learn_who_is_who(self) -> None:
+        """The others have been told of this process when it is told of them: then it may call. Raises TimeoutError."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._trust.told, self._stop_asked)]
+        try:
+            async with asyncio.timeout(self._settings.ask_timeout_s):
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _until_stop_or_failure(self) -> None:
         waits = [asyncio.create_task(actor.run_until_failure()) for actor in self._actors]
@@ -111,6 +129,8 @@ class ActorProcess:
     def message_arrived(self, connection: Connection, message: Message, ask_id: int) -> None:
         if isinstance(message, Stop):
             self._ask_to_stop(message.deadline_s)
+        elif isinstance(message, ActorProcesses):
+            self._trust.learn(message.pids)
 
     def burst_ended(self) -> None:
         pass

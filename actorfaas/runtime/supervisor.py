@@ -12,14 +12,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from actorfaas.core.restart import GiveUp, RestartPolicy, RestartRules
 from actorfaas.errors import ActorFaasError
 from actorfaas.logs import Logger
-from actorfaas.messages import Message, Ready, Stop
+from actorfaas.messages import ActorProcesses, Message, Ready, Stop
 from actorfaas.runtime.channel import Connection, attach
 from actorfaas.runtime.process import CONTROL_FD
 
@@ -49,9 +49,11 @@ class ChildSpec:
 class Child:
     """One supervised process: launched, watched, relaunched, stopped."""
 
-    def __init__(self, spec: ChildSpec, log: Logger) -> None:
+    def __init__(self, spec: ChildSpec, log: Logger, changed: Callable[[], None]) -> None:
+        """`changed` is called when there is another process, or none any more."""
         self.spec = spec
         self.restarts = 0
+        self._changed = changed
         self._log = log.bind(child=spec.name)
         self._policy = RestartPolicy(spec.rules)
         self._process: asyncio.subprocess.Process | None = None
@@ -89,6 +91,7 @@ class Child:
             theirs.close()
         self._exited = asyncio.create_task(self._process.wait(), name=f"exit of {self.spec.name}")
         self._control = Connection(self.spec.name, self, self._log, ask_timeout_s=self.spec.start_timeout_s)
+        self._changed()  # all know of the process, and it of all, before it can call anybody
         await attach(self._control, ours)
         await self._first_of(self._exited, self._ready, self._stopping, timeout_s=self.spec.start_timeout_s)
         if self._ready.is_set() and not self._exited.done():
@@ -108,6 +111,7 @@ class Child:
             if self._stopping.is_set():
                 return
             how = self._how_it_ended()
+            self._changed()
             self._kill_group()
             decision = self._policy.died(loop.time(), loop.time() - self._began_s)
             if isinstance(decision, GiveUp):
@@ -126,6 +130,11 @@ class Child:
             except ChildFailed as error:
                 self._log.error("did not restart", error=str(error))
 
+    def tell(self, message: Message) -> None:
+        """Say something to the process, if there is one."""
+        if self._control is not None:
+            self._control.tell(message)
+
     def begin_stop(self) -> None:
         """No restart from now on; a launch under way returns early."""
         self._stopping.set()
@@ -136,8 +145,8 @@ class Child:
         process, exited = self._process, self._exited
         if process is None or exited is None:
             return
-        if not exited.done() and not hurry.is_set() and self._control is not None:
-            self._control.tell(Stop(deadline_s=deadline_s))
+        if not exited.done() and not hurry.is_set():
+            self.tell(Stop(deadline_s=deadline_s))
             await self._first_of(exited, hurry, timeout_s=deadline_s + REQUEST_GRACE_S)
         if not exited.done():
             if not hurry.is_set():
@@ -211,7 +220,7 @@ class Supervisor:
     """All children of a node."""
 
     def __init__(self, specs: Sequence[ChildSpec], log: Logger) -> None:
-        self.children = [Child(spec, log) for spec in specs]
+        self.children = [Child(spec, log, self._tell_who_is_who) for spec in specs]
         self.failure: ChildFailed | None = None
         self.failed = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -247,6 +256,11 @@ class Supervisor:
     def hurry(self) -> None:
         """End the patience of a stop under way, and of one to come."""
         self._hurry.set()
+
+    def _tell_who_is_who(self) -> None:
+        message = ActorProcesses(tuple(child.pid for child in self.children if child.pid))
+        for child in self.children:
+            child.tell(message)
 
     async def _watch(self, child: Child) -> None:
         try:

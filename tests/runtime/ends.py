@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from actorfaas import logs
 from actorfaas.messages import Message
 from actorfaas.runtime import memory
-from actorfaas.runtime.channel import Connection, attach
+from actorfaas.runtime.channel import Connection, Credentials, attach
 
 LOG = logs.get("test")
+
+
+def trusting(credentials: Credentials) -> bool:
+    """Talk to everybody."""
+    return True
 
 
 @dataclass

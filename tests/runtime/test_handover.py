@@ -14,7 +14,7 @@ from actorfaas.errors import PeerUnavailable, RequestRefused
 from actorfaas.messages import DescribeQueue, Message, Refused, StopFunction
 from actorfaas.runtime.handover import HandoverClient, HandoverListener
 from tests.actors_kit import Kit
-from tests.runtime.ends import LOG
+from tests.runtime.ends import LOG, trusting
 
 
 def note(number: int = 0) -> Message:
@@ -89,8 +89,8 @@ async def test_nobody_there_is_said_after_the_timeout(kit: Kit) -> None:
 
 async def test_a_refused_handover_closes_the_socket_and_says_why(short_dir: Path) -> None:
     path = short_dir / "q.sock"
-    listener = HandoverListener(path, LOG, lambda message, sock: Refused(error="overloaded", detail="full"))
-    client = HandoverClient("queue", path, LOG)
+    listener = HandoverListener(path, LOG, trusting, lambda message, sock: Refused(error="overloaded", detail="full"))
+    client = HandoverClient("queue", path, LOG, trusting)
     ours, theirs = socket.socketpair()
     with ours:
         with theirs, pytest.raises(RequestRefused, match="overloaded: full"):
@@ -105,7 +105,7 @@ async def test_a_receiver_that_dies_before_answering_fails_the_handover(short_di
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(str(path))
         server.listen()
-        client = HandoverClient("queue", path, LOG)
+        client = HandoverClient("queue", path, LOG, trusting)
         ours, theirs = socket.socketpair()
         waiting = asyncio.create_task(client.hand_over(note(), theirs, timeout_s=5.0))
         await asyncio.sleep(0)
@@ -115,6 +115,22 @@ async def test_a_receiver_that_dies_before_answering_fails_the_handover(short_di
         for sock in (ours, theirs):
             sock.close()
         client.close()
+
+
+async def test_nothing_is_handed_to_or_taken_from_a_stranger(short_dir: Path) -> None:
+    path = short_dir / "q.sock"
+    taken: list[Message] = []
+    listener = HandoverListener(path, LOG, lambda _: False, lambda message, sock: taken.append(message))
+    trusted, wary = HandoverClient("queue", path, LOG, trusting), HandoverClient("queue", path, LOG, lambda _: False)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with pytest.raises(PeerUnavailable, match="the handover connection to queue broke"):
+            await trusted.hand_over(note(), theirs, timeout_s=5.0)
+        with pytest.raises(PeerUnavailable, match="queue was not reachable"):
+            await wary.hand_over(note(), theirs, timeout_s=0.05)
+    assert not taken
+    for one in (trusted, wary, listener):
+        one.close()
 
 
 def packet(message: Message, kind: int = wire.Kind.ASK) -> bytes:

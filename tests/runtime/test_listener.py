@@ -1,4 +1,4 @@
-"""Who is let in: only our user, only with a Hello of our protocol, only in time."""
+"""Who is let in: only who is trusted, only with a Hello of our protocol, only in time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 from actorfaas import wire
 from actorfaas.errors import ConfigError
 from actorfaas.messages import DescribeQueue, Hello, KvGet, KvValue, Message
-from actorfaas.runtime.channel import Credentials, is_trusted
+from actorfaas.runtime.channel import Connection, Credentials
 from actorfaas.runtime.listener import Listener, listening_socket
-from tests.actors_kit import Kit
-from tests.runtime.ends import LOG
+from actorfaas.runtime.peers import PeerLink
+from tests.actors_kit import FakePeer, Kit
+from tests.runtime.ends import LOG, RecordingOwner, trusting
 
 HELLO = Hello(actor="caller", pid=1, protocol=wire.PROTOCOL_VERSION)
 
@@ -91,7 +92,7 @@ async def test_garbage_after_the_hello_ends_the_connection_and_is_told(kit: Kit)
 async def test_a_caller_without_a_hello_is_disconnected_in_time(short_dir: Path, kit: Kit) -> None:
     door = await kit.fake("door")
     path = short_dir / "l.sock"
-    listener = Listener(path, door._tasks, LOG, 1.0, lambda connection, name: None, hello_timeout_s=0.02)
+    listener = Listener(path, door._tasks, LOG, 1.0, trusting, lambda connection, name: None, hello_timeout_s=0.02)
     reader, writer = await asyncio.open_unix_connection(str(path))
     assert await hung_up(reader, writer)
     listener.close()
@@ -114,8 +115,82 @@ def test_a_path_that_is_too_long_is_a_setting_to_change(short_dir: Path) -> None
         listening_socket(short_dir / ("x" * 100) / "a.sock")
 
 
-def test_only_our_user_and_root_are_trusted() -> None:
-    assert is_trusted(Credentials(1, 1000, 1000), own_uid=1000)
-    assert is_trusted(Credentials(1, 0, 0), own_uid=1000)
-    assert not is_trusted(Credentials(1, 1001, 1000), own_uid=1000)
-    assert not is_trusted(Credentials(1, 1000, 1000), own_uid=0)
+# --- strangers --------------------------------------------------------------------------------------------------------
+
+
+class Door:
+    """A listener whose trust is scripted: one answer a look, and who was let in."""
+
+    def __init__(self, path: Path, host: FakePeer, *answers: bool) -> None:
+        self.path = path
+        self.answers = list(answers)
+        self.asked: list[Credentials] = []
+        self.looked = asyncio.Event()
+        self.welcomed: asyncio.Queue[str] = asyncio.Queue()
+        self.listener = Listener(path, host._tasks, LOG, 1.0, self._trusts, self._welcome)
+
+    def _trusts(self, credentials: Credentials) -> bool:
+        self.asked.append(credentials)
+        self.looked.set()
+        return self.answers.pop(0)
+
+    def _welcome(self, connection: Connection, name: str) -> None:
+        self.welcomed.put_nowait(name)
+        connection.abort()
+
+    async def call(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(str(self.path))
+        writer.write(frame(HELLO))
+        return reader, writer
+
+
+async def test_who_stays_a_stranger_is_turned_away(short_dir: Path, kit: Kit) -> None:
+    door = Door(short_dir / "l.sock", await kit.fake("host"), False, False)
+    assert await hung_up(*await door.call())
+    assert door.asked == [Credentials(os.getpid(), os.geteuid(), os.getegid())] * 2
+    assert door.welcomed.empty()
+    door.listener.close()
+
+
+async def test_who_is_known_at_the_second_look_is_let_in(short_dir: Path, kit: Kit) -> None:
+    door = Door(short_dir / "l.sock", await kit.fake("host"), False, True)
+    reader, writer = await door.call()
+    assert await asyncio.wait_for(door.welcomed.get(), 10) == "caller"
+    assert await hung_up(reader, writer)
+    door.listener.close()
+
+
+async def test_strangers_go_with_the_listener(short_dir: Path, kit: Kit) -> None:
+    door = Door(short_dir / "l.sock", await kit.fake("host"), False)
+    reader, writer = await door.call()
+    await asyncio.wait_for(door.looked.wait(), 10)
+    door.listener.close()
+    assert await hung_up(reader, writer)
+
+
+async def test_an_actor_says_nothing_to_a_stranger_that_listens_in_a_peers_place(short_dir: Path) -> None:
+    path = short_dir / "peer.sock"
+    met: asyncio.Queue[Credentials] = asyncio.Queue()
+
+    def trusts(credentials: Credentials) -> bool:
+        met.put_nowait(credentials)
+        return False
+
+    with listening_socket(path) as impostor:
+        link = PeerLink(
+            "peer",
+            path,
+            caller="subject",
+            owner=RecordingOwner(),
+            log=LOG,
+            ask_timeout_s=1.0,
+            trusts=trusts,
+            connected=lambda connection: None,
+        )
+        running = asyncio.create_task(link.run())
+        assert (await asyncio.wait_for(met.get(), 10)).pid == os.getpid()
+        await asyncio.wait_for(met.get(), 10)  # it tries again
+        assert not link.is_up
+        with impostor.accept()[0] as caller:
+            assert caller.recv(1000) == b""
+        running.cancel()
