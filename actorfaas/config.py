@@ -50,6 +50,16 @@ class Settings:
     )
     max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
     max_bundle_bytes: int = field(default=256 * 1024 * 1024, metadata={"doc": "largest archive that can be deployed"})
+    max_in_flight_bytes: int = field(
+        default=256 * 1024 * 1024,
+        metadata={"doc": "most bytes of bodies and results held for invocations; more are refused with 503"},
+    )
+    head_timeout_s: float = field(default=30.0, metadata={"doc": "most time for a request's line and headers"})
+    body_timeout_s: float = field(default=60.0, metadata={"doc": "most time for a request's body"})
+    upload_timeout_s: float = field(default=600.0, metadata={"doc": "most time for the upload of a bundle"})
+    stall_timeout_s: float = field(
+        default=60.0, metadata={"doc": "a client that takes nothing of its response for this long is cut off"}
+    )
     max_in_flight: int = field(default=4096, metadata={"doc": "most HTTP invocations waiting for a result at once"})
     default_timeout_s: float = field(default=30.0, metadata={"doc": "time limit of functions that declare none"})
     ask_timeout_s: float = field(default=10.0, metadata={"doc": "how long one actor waits for another's answer"})

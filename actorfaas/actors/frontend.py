@@ -77,7 +77,7 @@ class Frontend(Actor):
     async def set_up(self) -> None:
         allow_many_files()
         self.archives.prepare()
-        self._server = HttpServer(self._app, listening_socket(self.settings), self.settings.max_in_flight)
+        self._server = HttpServer(self._app, listening_socket(self.settings), self.settings)
         self._serving = self.spawn(self._server.serve(), "http server")
         self.spawn(self._sweep(), "sweep")
         host, port = self._server.address

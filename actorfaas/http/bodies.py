@@ -1,23 +1,26 @@
 """Request bodies and responses over raw ASGI: collected under a limit, sent in two events.
 
-Owns the limits on what a client may make the node hold, and the lingering close after a body that is too large.
+Owns the limits on the size and the time of a body, and the lingering close after one that is too large. How much
+all of them may hold together is `http.budget`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
+from actorfaas.http.budget import Share
 from actorfaas.http.calls import Receive, Send
 from actorfaas.http.headers import HeaderMap
 from actorfaas.http.problems import Headers, Problem
 
-BODY_TIMEOUT_S = 60.0
-"""An invocation's body that takes longer than this is given up."""
-
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
 """How much of a refused body is still read and thrown away, so that the client sees the answer and not a reset."""
+
+WAIT_ABOVE_BYTES = 64 * 1024
+"""What is larger than this stays with the request until the client has taken it, instead of with the connection."""
 
 CLOSE = (b"connection", b"close")
 
@@ -26,25 +29,40 @@ class CallerGone(Exception):
     """The client hung up before its request was complete; there is nobody to answer."""
 
 
-async def collect(receive: Receive, headers: HeaderMap, limit_bytes: int) -> bytes:
-    """The whole body. Raises Problem "body_too_large" or "body_timeout", or CallerGone."""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            parts = [part async for part in pieces(receive, headers, limit_bytes)]
-    except TimeoutError:
-        raise Problem("body_timeout", f"the body was not complete after {BODY_TIMEOUT_S:.0f} s") from None
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one body."""
+
+    size_bytes: int
+    timeout_s: float
+
+
+async def collect(receive: Receive, headers: HeaderMap, limits: Limits, share: Share) -> bytes:
+    """The whole body, held in `share`. Raises Problem "body_too_large", "body_timeout" or "overloaded", or
+    CallerGone."""
+    parts = []
+    async for part in pieces(receive, headers, limits):
+        share.take(len(part))
+        parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def pieces(receive: Receive, headers: HeaderMap, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it arrives, refused as soon as it is known to be too large. Raises like `collect`."""
+async def pieces(receive: Receive, headers: HeaderMap, limits: Limits) -> AsyncIterator[bytes]:
+    """The body as it arrives, refused as soon as it is known to be too large. Raises Problem "body_too_large" or
+    "body_timeout", or CallerGone."""
     announced = headers.get(b"content-length")
+    limit_bytes = limits.size_bytes
     if announced is not None and int(announced) > limit_bytes:
         raise _too_large(limit_bytes)
+    deadline_s = asyncio.get_running_loop().time() + limits.timeout_s
     received = 0
     more = True
     while more:
-        event = await receive()
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                event = await receive()
+        except TimeoutError:
+            raise Problem("body_timeout", f"the body was not complete after {limits.timeout_s:g} s") from None
         if event["type"] == "http.disconnect":
             raise CallerGone
         body: bytes = event.get("body", b"")
@@ -60,8 +78,11 @@ def _too_large(limit_bytes: int) -> Problem:
 
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """A complete response."""
+    """A complete response; after a large one, back when the client has taken it."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
+    if len(body) > WAIT_ABOVE_BYTES:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        body = b""  # sending on waits until the connection takes more
     await send({"type": "http.response.body", "body": body})
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from actorfaas.http.budget import Share
 from actorfaas.http.problems import Problem
 from actorfaas.messages import InvocationChunk, InvocationFailed, InvocationResult
 
@@ -61,10 +62,11 @@ class Call:
 class StreamCall(Call):
     """A call whose result comes in pieces."""
 
-    __slots__ = ("changed", "content", "pieces")
+    __slots__ = ("changed", "content", "pieces", "share")
 
-    def __init__(self, request_id: str, deadline_ns: int, sent_ns: int, receive: Receive) -> None:
+    def __init__(self, request_id: str, deadline_ns: int, sent_ns: int, receive: Receive, share: Share) -> None:
         super().__init__(request_id, deadline_ns, sent_ns, receive)
+        self.share = share
         self.pieces: deque[bytes] = deque()
         self.content = ""
         self.changed = asyncio.Event()
@@ -77,6 +79,7 @@ class StreamCall(Call):
             self.end(Problem("internal", "the stream's pieces came too fast or changed their content"))
             return
         self.content = chunk.content
+        self.share.add(len(chunk.payload))
         self.pieces.append(chunk.payload)
         self.changed.set()
 
@@ -122,6 +125,7 @@ class Calls:
         self._given_up.clear()
         for call in list(self.table.values()):
             call.end(Problem(code, detail))
+            call.is_answered = True
 
     def sweep(self, now_ns: int, spawn: Callable[[Call], asyncio.Task[None]]) -> list[Call]:
         """End overdue calls and return them; watch the callers of those that take longer."""

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from actorfaas.http import render
 from actorfaas.http.archives import Archives
-from actorfaas.http.bodies import pieces
+from actorfaas.http.bodies import Limits, pieces
 from actorfaas.http.directory import Directory
 from actorfaas.http.exchange import json_object, json_response, name, text
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links, Office
@@ -34,7 +34,8 @@ class DeploymentEndpoints:
         self._links = links
         self._directory = directory
         self._archives = archives
-        self._max_bundle_bytes = office.settings.max_bundle_bytes
+        self._bundle_limits = Limits(office.settings.max_bundle_bytes, office.settings.upload_timeout_s)
+        self._body_timeout_s = office.settings.body_timeout_s
         # Preparing a bundle and starting its functions each take at most a few times deploy_timeout_s; whoever gives
         # up then says what took so long, so this wait outlasts both.
         self._timeout_s = 6 * office.settings.deploy_timeout_s + 3 * office.settings.ask_timeout_s
@@ -46,19 +47,20 @@ class DeploymentEndpoints:
         if entry.startswith("/") or ".." in entry.split("/") or len(entry) > MAX_ENTRY_LENGTH:
             raise Problem("invalid", f"entry must be a path inside the bundle, not {entry!r}")
         headers = dict(request.scope["headers"])
-        archive = await self._archives.store(pieces(request.receive, headers, self._max_bundle_bytes))
+        archive = await self._archives.store(pieces(request.receive, headers, self._bundle_limits))
         message = Deploy(app=app, archive=str(archive.path), sha256=archive.sha256, entry=entry)
+        is_wanted = True  # also when it is not known what became of it
         try:
-            deployed = await self._change(message)
+            return json_response(render.deployed(await self._change(message)), 201)
         except Problem as problem:
-            if archive.is_new and problem.code in ("deploy_failed", "invalid", "conflict"):
-                await self._archives.discard(archive)
+            is_wanted = problem.code not in ("deploy_failed", "invalid", "conflict")
             raise
-        return json_response(render.deployed(deployed), 201)
+        finally:
+            await self._archives.let_go(archive, keep=is_wanted)
 
     async def rollback(self, request: Request) -> Response:
         """Make an earlier version current."""
-        version = (await json_object(request)).get("version", 0)
+        version = (await json_object(request, self._body_timeout_s)).get("version", 0)
         if not isinstance(version, int) or isinstance(version, bool) or version < 0:
             raise Problem("invalid", f"version must be a whole number, not {version!r}")
         return json_response(render.deployed(await self._change(Rollback(name(request, "app"), version))))

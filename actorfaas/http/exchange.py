@@ -13,7 +13,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from actorfaas.http.bodies import collect
+from actorfaas.http.bodies import Limits, collect
+from actorfaas.http.budget import Budget
 from actorfaas.http.problems import Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -76,9 +77,10 @@ def wait_s(request: Request) -> float:
     return min(seconds, MAX_WAIT_S)
 
 
-async def json_object(request: Request) -> dict[str, Any]:  # mixed JSON values
+async def json_object(request: Request, timeout_s: float) -> dict[str, Any]:  # mixed JSON values
     """A small JSON object from the body, {} for an empty body. Raises Problem "bad_payload" and `collect`'s."""
-    body = await collect(request.receive, dict(request.scope["headers"]), MAX_JSON_BYTES)
+    limits = Limits(MAX_JSON_BYTES, timeout_s)
+    body = await collect(request.receive, dict(request.scope["headers"]), limits, Budget(MAX_JSON_BYTES).share())
     if not body.strip():
         return {}
     try:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas import __version__
+from actorfaas.config import Settings
 from actorfaas.errors import ActorFaasError
 from actorfaas.http import openapi, render
 from actorfaas.http.directory import Directory
@@ -67,7 +68,7 @@ class InspectionEndpoints:
             "python": platform.python_version(),
             "ready": not self._waiting_for(),
             "in_flight": self._numbers()[0],
-            "settings": render.masked({field.name: getattr(settings, field.name) for field in fields(settings)}),
+            "settings": render.masked(_in_use(settings)),
             "actors": [render.actor(name, described.get(name)) for name in (*PEERS, "frontend")],
             "mechanisms": {
                 "event_loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
@@ -119,3 +120,9 @@ class InspectionEndpoints:
         except ActorFaasError:
             return []
         return [render.template(template) for template in described.templates]
+
+
+def _in_use(settings: Settings) -> render.Document:
+    """Every setting; the folders as they are found from anywhere."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {**values, "data_dir": settings.data_dir.absolute(), "run_dir": settings.run_path.absolute()}

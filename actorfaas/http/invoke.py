@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from actorfaas.http import headers as request_headers
 from actorfaas.http import server_timing, streams
-from actorfaas.http.bodies import CallerGone, collect, respond, respond_problem
+from actorfaas.http.bodies import CallerGone, Limits, collect, respond, respond_problem
+from actorfaas.http.budget import Budget, Share
 from actorfaas.http.calls import Call, Calls, Event, Outcome, Receive, Send, StreamCall, now_ns
 from actorfaas.http.directory import Directory, Target
 from actorfaas.http.executions import Executions, Order, Started
@@ -55,6 +56,7 @@ class _Request:
     receive: Receive
     send: Send
     began_ns: int
+    share: Share
     name: str = UNKNOWN
     status: int = 500
     start_kind: str = ""
@@ -80,8 +82,9 @@ class Invoker:
         self._executions = executions
         self._guard = guard
         self._metrics = metrics
-        self._max_body_bytes = office.settings.max_body_bytes
+        self._body_limits = Limits(office.settings.max_body_bytes, office.settings.body_timeout_s)
         self._max_in_flight = office.settings.max_in_flight
+        self.budget = Budget(office.settings.max_in_flight_bytes)
         self._dev = office.settings.dev
         self.in_flight = 0
         self.is_stopping = False
@@ -91,7 +94,8 @@ class Invoker:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: HeaderMap = dict(scope["headers"])
-        request = _Request(request_headers.request_id(headers), headers, receive, send, now_ns())
+        request_id = request_headers.request_id(headers)
+        request = _Request(request_id, headers, receive, send, now_ns(), self.budget.share())
         if self.in_flight == 0:
             self.idle.clear()
         self.in_flight += 1
@@ -105,6 +109,7 @@ class Invoker:
         except streams.Broken as broken:
             self._broken(request, broken.outcome)  # returning without the end makes the server cut the connection
         finally:
+            request.share.release()
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
@@ -145,7 +150,7 @@ class Invoker:
         name = scope["path"][len(PREFIX) :]
         target = self._directory.find(name)
         request.name = name
-        body = await collect(request.receive, headers, self._max_body_bytes) or b"null"
+        body = await collect(request.receive, headers, self._body_limits, request.share) or b"null"
         strategy = request_headers.strategy(headers, target.route.strategy)
         limit_s = request_headers.timeout_s(headers, target.timeout_s)
         if target.is_workflow or b"prefer" in headers or b"idempotency-key" in headers:
@@ -201,6 +206,7 @@ class Invoker:
         call = Call(publish.request_id, publish.deadline_ns, now_ns(), request.receive)
         result = self._result(request, await self._outcome(call, publish))
         body = result.payload
+        request.share.add(len(body))
         request.status = 200
         headers: Headers = [
             JSON_TYPE,
@@ -252,7 +258,7 @@ class Invoker:
     # --- a call whose result comes in pieces ---------------------------------------------------------------------
 
     async def _stream(self, request: _Request, publish: Publish) -> None:
-        call = StreamCall(publish.request_id, publish.deadline_ns, now_ns(), request.receive)
+        call = StreamCall(publish.request_id, publish.deadline_ns, now_ns(), request.receive, request.share)
         table = self._calls.table
         table[call.request_id] = call
         call.watcher = self._office.spawn(call.watch(), f"watch the caller of {call.request_id}")
@@ -280,9 +286,8 @@ class Invoker:
             request.status = 200
             result = await streams.forward(call, own, request.send, lambda count: self._credit(call, count))
             request.start_kind = result.start_kind
-        except (CallerGone, streams.Broken, asyncio.CancelledError):
-            self.cancel(call, kill=True)
-            raise
+        finally:
+            self.cancel(call, kill=True)  # unless its last message came
 
     def _credit(self, call: StreamCall, count: int) -> None:
         self._metrics.streamed_pieces += count
@@ -318,6 +323,7 @@ class Invoker:
             problem.headers.extend(headers[2:])
             raise problem
         request.status = 200
+        request.share.add(len(state.payload))
         headers.append((b"content-length", b"%d" % len(state.payload)))
         await respond(request.send, 200, headers, state.payload)
 

@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
     "forbidden": Kind(403, "The request comes from where it may not"),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "Method not allowed"),
+    "head_timeout": Kind(408, "The request's head did not arrive in time", True),
     "body_timeout": Kind(408, "The request body did not arrive in time", True),
     "conflict": Kind(409, "Conflict"),
     "busy": Kind(409, "Busy"),

@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn inside the actor's event loop, without its signals, logs and lifespan.
 
-Owns the listening socket's arrival (inherited from the node, or bound here) and the server's graceful end.
+Owns the listening socket's arrival (inherited from the node, or bound for itself) and the server's graceful end.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import uvicorn
 from actorfaas.config import Settings
 from actorfaas.http.app import App
 from actorfaas.http.connection import BoundedProtocol
+from actorfaas.runtime.places import HTTP_BACKLOG, listening_http_socket
 
 FD_VARIABLE = "ACTORFAAS_HTTP_FD"
 """Environment variable with the number of the listening socket that the node holds."""
 
-BACKLOG = 2048
 KEEP_ALIVE_S = 75
 CONNECTIONS_PER_CALL = 4
 """Open connections allowed for every call that may be under way; beyond them uvicorn answers 503 by itself."""
@@ -37,24 +37,13 @@ class _Server(uvicorn.Server):
 
 
 def listening_socket(settings: Settings, environment: Mapping[str, str] | None = None) -> socket.socket:
-    """The node's socket when it gave one, else a new one bound to the settings' address. Raises OSError."""
+    """The node's socket when it gave one, else a new one bound to the settings' address. Raises ConfigError."""
     given = (os.environ if environment is None else environment).get(FD_VARIABLE, "")
     if given:
         sock = socket.socket(fileno=os.dup(int(given)))
         sock.setblocking(False)
         return sock
-    found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    return listening_http_socket(settings.host, settings.port)
 
 
 def allow_many_files() -> None:
@@ -66,14 +55,14 @@ def allow_many_files() -> None:
 class HttpServer:
     """One uvicorn server on one socket; `serve` runs until `stop` was called and the last response is out."""
 
-    def __init__(self, app: App, sock: socket.socket, max_in_flight: int) -> None:
+    def __init__(self, app: App, sock: socket.socket, settings: Settings) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its failures itself
         self._sock = sock
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=BoundedProtocol.bounded_by(settings),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -81,8 +70,8 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=BACKLOG,
-                limit_concurrency=max(64, max_in_flight * CONNECTIONS_PER_CALL),
+                backlog=HTTP_BACKLOG,
+                limit_concurrency=max(64, settings.max_in_flight * CONNECTIONS_PER_CALL),
                 timeout_keep_alive=KEEP_ALIVE_S,
             )
         )

@@ -1,6 +1,6 @@
 """A streamed response: pieces from a generator handler, passed on as the client takes them.
 
-Owns the credit: a piece is credited to the LocalQueue once the client's socket accepted it, so a slow client slows
+Owns the credit: a piece is credited to the LocalQueue once the client's connection took it, so a slow client slows
 the handler down instead of filling memory.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actorfaas.http.bodies import respond
+from actorfaas.http.bodies import WAIT_ABOVE_BYTES, respond
 from actorfaas.http.calls import Outcome, Send, StreamCall, now_ns
 from actorfaas.http.problems import Headers
 from actorfaas.messages import InvocationResult
@@ -52,10 +52,7 @@ async def forward(call: StreamCall, headers: Headers, send: Send, acknowledge: A
     await send({"type": "http.response.start", "status": 200, "headers": start})
     while True:
         if call.pieces:
-            count = len(call.pieces)
-            body = _joined(call)
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            acknowledge(count)
+            await _pass_on(call, send, acknowledge)
         elif call.future.done():
             outcome = call.future.result()
             if not isinstance(outcome, InvocationResult):
@@ -64,6 +61,15 @@ async def forward(call: StreamCall, headers: Headers, send: Send, acknowledge: A
             return outcome
         else:
             await _change(call)
+
+
+async def _pass_on(call: StreamCall, send: Send, acknowledge: Acknowledge) -> None:
+    count, size_bytes = len(call.pieces), sum(map(len, call.pieces))
+    await send({"type": "http.response.body", "body": _joined(call), "more_body": True})
+    if size_bytes > WAIT_ABOVE_BYTES:
+        await send({"type": "http.response.body", "body": b"", "more_body": True})  # waits until that was taken
+    call.share.give_back(size_bytes)
+    acknowledge(count)
 
 
 async def empty(request_headers: Headers, send: Send) -> None:

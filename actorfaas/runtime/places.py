@@ -26,7 +26,7 @@ from actorfaas.runtime.listener import MAX_SOCKET_PATH_BYTES
 
 REMAINS_TIMEOUT_S = 5.0
 _POLL_S = 0.02
-_HTTP_BACKLOG = 2048
+HTTP_BACKLOG = 2048
 
 
 def make_places(settings: Settings, actors: Iterable[str]) -> Settings:
@@ -159,7 +159,7 @@ def listening_http_socket(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setblocking(False)
         sock.bind(address)
-        sock.listen(_HTTP_BACKLOG)
+        sock.listen(HTTP_BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:

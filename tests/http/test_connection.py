@@ -13,6 +13,9 @@ from actorfaas.http import connection
 from tests.actors_kit import PATIENCE_S, Kit
 from tests.frontend_kit import Node, frontend
 
+LARGE_BYTES = 32 * 1024 * 1024
+"""More than a socket's buffers hold."""
+
 GET = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
 
 
@@ -62,32 +65,79 @@ async def test_a_head_of_the_usual_size_in_pieces_is_answered(kit: Kit) -> None:
             await reader.readuntil(b"}")
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /hea"])
-async def test_a_client_that_asks_for_nothing_is_disconnected(
-    kit: Kit, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.05)
-    async with frontend(kit) as node, client(node) as (reader, writer):
-        writer.write(said)
+async def test_a_client_that_asks_for_nothing_is_disconnected(kit: Kit) -> None:
+    async with frontend(kit, head_timeout_s=0.05) as node, client(node) as (reader, _):
         assert await until_closed(reader) == b""
 
 
-async def test_the_next_head_has_a_time_limit_too(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with frontend(kit) as node, client(node) as (reader, writer):
+async def test_a_head_that_is_not_completed_is_408(kit: Kit) -> None:
+    async with frontend(kit, head_timeout_s=0.05) as node, client(node) as (reader, writer):
+        writer.write(b"GET /hea")
+        head, _, body = (await until_closed(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body)["type"] == "urn:actorfaas:problem:head_timeout"
+
+
+async def test_the_next_head_has_a_time_limit_too(kit: Kit) -> None:
+    async with frontend(kit, head_timeout_s=1.0) as node, client(node) as (reader, writer):
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"}")
-        monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.05)
         writer.write(b"GET /hea")
-        await until_closed(reader)
-        assert reader.at_eof()
+        assert (await until_closed(reader)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_call_may_take_longer_than_a_head(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.05)
-    async with frontend(kit) as node:
+async def test_a_call_may_take_longer_than_a_head(kit: Kit) -> None:
+    async with frontend(kit, head_timeout_s=0.05) as node:
         call = node.post("/v1/invoke/hello", b"1")
         published = await node.published()
         async with client(node) as (reader, _):
             await until_closed(reader)  # another connection's head has timed out meanwhile
         published.answer(b"2")
         assert (await call).content == b"2"
+
+
+@pytest.mark.parametrize("path", [b"POST /v1/invoke/hello", b"PUT /v1/deployments/app"])
+async def test_a_body_that_is_not_completed_is_408(kit: Kit, path: bytes) -> None:
+    async with (
+        frontend(kit, body_timeout_s=0.05, upload_timeout_s=0.05) as node,
+        client(node) as (reader, writer),
+    ):
+        writer.write(path + b" HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n1")
+        head, _, body = (await until_closed(reader)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body)["type"] == "urn:actorfaas:problem:body_timeout"
+
+
+async def test_the_rest_of_a_body_that_nobody_reads_has_a_time_limit(kit: Kit) -> None:
+    async with frontend(kit, body_timeout_s=0.2) as node, client(node) as (reader, writer):
+        writer.write(GET + b"content-length: 1000000\r\n\r\n")
+        await reader.readuntil(b"}")
+        closed = asyncio.create_task(until_closed(reader))
+        while not closed.done():  # without end, were it not cut off
+            writer.write(b"x")
+            await asyncio.wait({closed}, timeout=0.01)
+        assert await closed == b""
+
+
+async def test_a_client_that_takes_nothing_of_a_result_is_cut_off(kit: Kit) -> None:
+    async with frontend(kit, stall_timeout_s=0.1) as node, client(node) as (reader, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport can
+        writer.write(b"POST /v1/invoke/hello HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1")
+        published = await node.published()
+        published.answer(b"1" * LARGE_BYTES)
+        await node.frontend.invoker.idle.wait()
+        assert node.frontend.invoker.budget.used_bytes == 0
+        writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+        assert len(await until_closed(reader)) < LARGE_BYTES
+
+
+async def test_a_slow_reader_is_waited_for_while_it_takes_something(kit: Kit) -> None:
+    async with frontend(kit, stall_timeout_s=1.0) as node, client(node) as (reader, writer):
+        writer.write(b"POST /v1/invoke/hello HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1")
+        (await node.published()).answer(b"1" * LARGE_BYTES)
+        await reader.readuntil(b"\r\n\r\n")
+        assert node.frontend.invoker.in_flight == 1  # what the client has not taken is still the call's
+        assert node.frontend.invoker.budget.used_bytes == LARGE_BYTES + 1
+        await reader.readexactly(LARGE_BYTES)
+        await node.frontend.invoker.idle.wait()
+        assert node.frontend.invoker.budget.used_bytes == 0

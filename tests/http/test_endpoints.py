@@ -341,6 +341,7 @@ async def test_node_shows_settings_without_the_token(kit: Kit) -> None:
     check(found, "Node")
     assert "secret" not in response.text
     assert (found["version"], found["ready"], found["settings"]["api_token"]) == (__version__, True, "***")
+    assert found["settings"]["run_dir"] == str(kit.settings.run_path)
     connected = {actor["actor"]: actor["connected"] for actor in found["actors"]}
     assert connected == dict.fromkeys(
         ("data_layer", "local_queue", "fw_supervisor", "execution_manager", "frontend"), True
@@ -405,3 +406,9 @@ async def test_pages_of_other_sites_cannot_read_or_write(node: Node) -> None:
         assert (await node.get(path, Origin="https://evil.example")).status_code == 403
         assert (await node.get(path, Host="evil.example")).status_code == 403
     assert (await node.get("/healthz", Host="10.0.0.7")).status_code == 200
+
+
+async def test_the_run_folder_is_shown_as_it_is_found_from_anywhere(kit: Kit) -> None:
+    kit.configure(run_dir=Path())  # as most nodes have it: below the data folder
+    async with frontend(kit) as node:
+        assert (await node.get("/v1/node")).json()["settings"]["run_dir"] == str(kit.settings.data_dir / "run")

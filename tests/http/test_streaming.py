@@ -11,6 +11,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from actorfaas.http.budget import Budget
 from actorfaas.http.calls import MAX_PIECES, Event, StreamCall
 from actorfaas.http.problems import Problem
 from actorfaas.messages import CancelRequest, ChunkCredit, InvocationChunk
@@ -160,7 +161,7 @@ async def test_flood_of_pieces_beyond_any_credit_ends_the_call() -> None:
     async def receive() -> Event:
         raise AssertionError("not read")
 
-    call = StreamCall("r", 0, 0, receive)
+    call = StreamCall("r", 0, 0, receive, Budget(0).share())
     for _ in range(MAX_PIECES):
         call.add(InvocationChunk("r", "json", b"1"))
     assert not call.future.done()
