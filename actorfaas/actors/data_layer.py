@@ -24,6 +24,7 @@ from actorfaas.messages import (
     ExecutionState,
     FinishExecution,
     GetExecution,
+    GetWorkingSet,
     KvDelete,
     KvGet,
     KvList,
@@ -37,6 +38,7 @@ from actorfaas.messages import (
     ReadLogs,
     RecordExecution,
     SaveDeployment,
+    SaveWorkingSet,
     WaitExecution,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
@@ -160,6 +162,10 @@ class DataLayer(Actor):
                 self._answer(sender, store.kv_delete(message))
             case KvList():
                 self._answer(sender, store.kv_list(message))
+            case SaveWorkingSet():
+                self._answer(sender, store.save_working_set(message))
+            case GetWorkingSet():
+                self._answer(sender, store.get_working_set(message.function_topic))
             case _:
                 raise RequestRefused("invalid", f"{self.name} does not take {type(message).__name__}")
 

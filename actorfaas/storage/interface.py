@@ -34,7 +34,9 @@ from actorfaas.messages import (
     ReadLogs,
     RecordExecution,
     SaveDeployment,
+    SaveWorkingSet,
     Unfinished,
+    WorkingSetRecord,
 )
 
 
@@ -107,6 +109,12 @@ class Store(Protocol):
 
     def list_deployments(self, app: str, active_only: bool) -> Future[Deployments]:
         """Versions, newest first within an application."""
+
+    def save_working_set(self, request: SaveWorkingSet) -> Future[None]:
+        """Keep a record instead of the one before; "invalid" if it is too large."""
+
+    def get_working_set(self, function_topic: str) -> Future[WorkingSetRecord]:
+        """The record of a function version; "not_found"."""
 
     async def prune(self) -> Pruned:
         """Remove a small batch of what is older than the retention settings allow."""

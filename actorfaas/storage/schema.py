@@ -95,6 +95,13 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     );
     CREATE UNIQUE INDEX deployment_active ON deployment (app) WHERE active;
     """,
+    """
+    CREATE TABLE working_set (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        function_topic TEXT NOT NULL UNIQUE,
+        record BLOB NOT NULL
+    );
+    """,
     "CREATE INDEX idempotency_key_by_execution ON idempotency_key (execution_id);",
 )
 

@@ -15,7 +15,7 @@ from actorfaas import messages
 from actorfaas.config import Settings
 from actorfaas.errors import RequestRefused, StorageError
 from actorfaas.logs import Logger
-from actorfaas.storage import deployments, executions, function_logs, idempotency, key_values, schema
+from actorfaas.storage import deployments, executions, function_logs, idempotency, key_values, schema, working_sets
 from actorfaas.storage.bodies import Bodies, Body
 from actorfaas.storage.database import Database, unavailable
 from actorfaas.storage.execution_store import ExecutionStore, wall_ms
@@ -173,6 +173,14 @@ class SqliteStore(Store):
 
     def list_deployments(self, app: str, active_only: bool) -> Future[messages.Deployments]:
         return self._reader.run(partial(deployments.page, app=app, active_only=active_only))
+
+    # --- working sets ------------------------------------------------------------------------------------------------
+
+    def save_working_set(self, request: messages.SaveWorkingSet) -> Future[None]:
+        return self._writer.submit(partial(working_sets.save, request=request))
+
+    def get_working_set(self, function_topic: str) -> Future[messages.WorkingSetRecord]:
+        return self._reader.run(partial(working_sets.get, function_topic=function_topic))
 
     # --- retention ---------------------------------------------------------------------------------------------------
 
