@@ -62,6 +62,7 @@ def result(request_id: str, payload: bytes, start_kind: str = "resident", chunks
         queue_ns=1_000_000,
         start_ns=2_000_000,
         run_ns=3_000_000,
+        page_in_ns=0,
         chunks=chunks,
         payload=payload,
     )

@@ -40,6 +40,7 @@ from actorfaas.messages import (
     RetireWorker,
     SetNextTopic,
     Subscribe,
+    TendWorker,
     Unsubscribe,
     WorkerExited,
 )
@@ -181,6 +182,8 @@ class LocalQueue(Actor):
                 self._core.drop(message, now)
             case Subscribe():
                 self._core.subscribe(message, now)
+            case TendWorker():
+                self._core.tend(message)
             case Unsubscribe():
                 self._unsubscribe(message, sender)
             case ReleaseIdle():

@@ -32,11 +32,11 @@ START_PATIENCE_NS = 60 * NS_PER_S
 
 def declarations(topic: str, queue_limit: int) -> list[DeclareTopic]:
     """The topics of one function version: its pool's, and one for each strategy with fresh instances."""
-    pooled = DeclareTopic(topic=topic, queue_limit=queue_limit, one_shot=False)
+    pooled = DeclareTopic(topic=topic, queue_limit=queue_limit, members="stay")
     return [
         pooled,
         *(
-            DeclareTopic(topic=request_topic(topic, kind), queue_limit=queue_limit, one_shot=True)
+            DeclareTopic(topic=request_topic(topic, kind), queue_limit=queue_limit, members="retire")
             for kind in sorted(FRESH_STRATEGIES)
         ),
     ]

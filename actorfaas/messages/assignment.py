@@ -9,12 +9,13 @@ from actorfaas.messages.base import Message, message, struct
 class DeclareTopic(Message):
     """ExecutionManager → LocalQueue (ask → Done): `topic` may be published to; at most `queue_limit` requests wait.
 
-    `one_shot`: a member leaves the topic after one delivery (strategies fork and cold).
+    `members`: stay, or serve one request each and then retire (strategies fork and cold) or return to the
+    ExecutionManager, told by `WorkerReleased` (swap, reap, faasnap).
     """
 
     topic: str
     queue_limit: int
-    one_shot: bool
+    members: str
 
 
 @message(41)
@@ -27,10 +28,16 @@ class DropTopic(Message):
 
 @message(42)
 class Subscribe(Message):
-    """ExecutionManager → LocalQueue: lend a worker to a shared topic; it takes one request at a time from it."""
+    """ExecutionManager → LocalQueue: lend a worker to a shared topic; it takes one request at a time from it.
+
+    `start_kind` and `page_in_ns`: how its next request gets its instance, as in `InvocationResult`; "" when the worker
+    is simply there.
+    """
 
     worker_topic: str
     topic: str
+    start_kind: str = ""
+    page_in_ns: int = 0
 
 
 @message(43)
@@ -123,7 +130,8 @@ class TopicDemand(Message):
 class TopicUsage(Message):
     """LocalQueue → ExecutionManager, about once a second for every topic that was used since the last one.
 
-    `busy_peak` is the largest number of members busy at once in the period; `run_ns` the sum over deliveries.
+    `busy_peak` is the largest number of members busy at once in the period; `run_ns` the sum over deliveries; `used`
+    the members that were given a request.
     """
 
     topic: str
@@ -133,6 +141,7 @@ class TopicUsage(Message):
     delivered: int
     failed: int
     run_ns: int
+    used: tuple[str, ...] = ()
 
 
 @message(52)

@@ -26,8 +26,10 @@ class Publish(Message):
 class InvocationResult(Message):
     """LocalQueue → publisher: the handler returned; `payload` is its JSON. Last message of the request.
 
-    `start_kind`: resident, fork or cold. `queue_ns` from publish to delivery, `start_ns` from delivery to the
-    handler's first instruction, `run_ns` inside the handler. `chunks` were streamed before.
+    `start_kind`: resident, fork, cold; or of an instance that was paged out: prefetched (what it needs had been read),
+    concurrent (it is read meanwhile), swapped (every page is a fault), recorded (the same, and recorded). `queue_ns`
+    from publish to delivery, of which `page_in_ns` were spent reading; `start_ns` from delivery to the handler's first
+    instruction, `run_ns` inside the handler. `chunks` were streamed before.
     """
 
     request_id: str
@@ -37,6 +39,7 @@ class InvocationResult(Message):
     queue_ns: int
     start_ns: int
     run_ns: int
+    page_in_ns: int
     chunks: int
     payload: bytes
 

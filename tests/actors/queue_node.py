@@ -64,7 +64,7 @@ class Node:
         return name, connection
 
     async def topic(self, name: str = "f@1", limit: int = 10) -> None:
-        await self.manager.ask("local_queue", DeclareTopic(name, limit, False), Done)
+        await self.manager.ask("local_queue", DeclareTopic(name, limit, "stay"), Done)
 
     def publish(self, request_id: str, timeout_s: float = 60, publisher: FakePeer | None = None) -> None:
         deadline_ns = time.monotonic_ns() + int(timeout_s * 1e9)

@@ -136,7 +136,7 @@ async def test_the_execution_manager_lends_takes_back_and_retires(node: Node) ->
 
 @pytest.mark.parametrize(
     "message",
-    [DeclareTopic("f@1", 1, False), Unsubscribe("w"), Subscribe("w", "f@1"), RetireWorker("w"), NewFunctionWorker(1)],
+    [DeclareTopic("f@1", 1, "stay"), Unsubscribe("w"), Subscribe("w", "f@1"), RetireWorker("w"), NewFunctionWorker(1)],
     ids=lambda message: type(message).__name__,
 )
 async def test_topics_and_workers_are_the_execution_managers_to_command(node: Node, message: Message) -> None:

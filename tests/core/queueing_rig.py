@@ -87,8 +87,8 @@ class Rig:
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    def declare(self, topic: str = "f@1", limit: int = 100, one_shot: bool = False) -> None:
-        self.core.declare(DeclareTopic(topic, limit, one_shot))
+    def declare(self, topic: str = "f@1", limit: int = 100, members: str = "stay") -> None:
+        self.core.declare(DeclareTopic(topic, limit, members))
         self.collect()
 
     def drop(self, topic: str = "f@1", reason: str = "unavailable") -> None:

@@ -57,7 +57,7 @@ def test_a_demand_that_says_nothing_new_is_repeated_seldom() -> None:
 
 def test_a_one_shot_topic_asks_with_every_request_that_waits() -> None:
     rig = Rig()
-    rig.declare("f@1!fork", one_shot=True)
+    rig.declare("f@1!fork", members="retire")
     for request in ("a", "b", "c"):
         rig.publish(request, topic="f@1!fork")
     assert [demand.waiting for demand in rig.all(TopicDemand)] == [1, 2, 3]
@@ -93,7 +93,7 @@ def test_use_is_reported_about_once_a_second() -> None:
     rig.passes(980 * MS)
     assert rig.none(TopicUsage)
     rig.passes(10 * MS)
-    assert rig.one(TopicUsage, rig.manager) == TopicUsage("f@1", 2, 2, 0, 2, 1, 6 * MS)
+    assert rig.one(TopicUsage, rig.manager) == TopicUsage("f@1", 2, 2, 0, 2, 1, 6 * MS, ("w2", "w1"))
     rig.passes(5 * S)
     assert rig.none(TopicUsage)
     assert not rig.core.needs_tick

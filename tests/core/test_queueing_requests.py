@@ -242,7 +242,7 @@ def test_a_dropped_topic_fails_what_waits_and_releases_members_when_they_are_don
 
 def test_a_member_of_a_one_shot_topic_serves_once_and_exits() -> None:
     rig = Rig()
-    rig.declare("f@1!fork", one_shot=True)
+    rig.declare("f@1!fork", members="retire")
     rig.publish("a", topic="f@1!fork")
     rig.publish("b", topic="f@1!fork")
     rig.worker("w", "f@1!fork")

@@ -73,7 +73,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
         self.returning = ""  # the execution whose result is being handed on
         self.members_ever = 0
         for topic in TOPICS:
-            self.rig.declare(topic, LIMIT, one_shot="!" in topic)
+            self.rig.declare(topic, LIMIT, members="retire" if "!" in topic else "stay")
         for topic in ("f@1", "f@1", "g@1", "", ""):
             self.start_worker(topic)
 
@@ -331,7 +331,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
         if topic:  # and deploys anew
             self.rig.drop(topic)
             self.observe()
-            self.rig.declare(topic, LIMIT, one_shot="!" in topic)
+            self.rig.declare(topic, LIMIT, members="retire" if "!" in topic else "stay")
         self.rig.core.manager_connected()
         self.rig.collect()
         self.observe()

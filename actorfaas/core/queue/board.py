@@ -87,6 +87,7 @@ class Board:
                         delivered_ns - request.accepted_ns,
                         started_ns - delivered_ns,
                         ended_ns - started_ns,
+                        request.page_in_ns,
                         request.chunks,
                         result.payload,
                     ),

@@ -41,6 +41,7 @@ from actorfaas.messages import (
     ReleaseIdle,
     SetNextTopic,
     Subscribe,
+    TendWorker,
     TopicState,
     WorkerExited,
     WorkerReleased,
@@ -106,10 +107,10 @@ class LocalQueueCore:
         """Make a topic, or change the settings of the one that is there."""
         topic = self.board.topics.get(declared.topic)
         if topic is None:
-            self.board.topics[declared.topic] = Topic(declared.topic, declared.queue_limit, declared.one_shot)
+            self.board.topics[declared.topic] = Topic(declared.topic, declared.queue_limit, declared.members)
         else:
             topic.queue_limit = declared.queue_limit
-            topic.one_shot = declared.one_shot
+            topic.members_do = declared.members
 
     def drop(self, dropped: DropTopic, now: int) -> None:
         """Fail what waits, release members: idle ones now, busy ones when they are done."""
@@ -132,7 +133,12 @@ class LocalQueueCore:
         if topic is None or worker.topic is not None or not worker.is_free:
             self.board.tell_manager(WorkerReleased(lent.worker_topic, lent.topic))
         else:
+            worker.next_kind, worker.next_page_in_ns = lent.start_kind, lent.page_in_ns
             self._members.join(worker, topic, now)
+
+    def tend(self, order: TendWorker) -> None:
+        """Have a worker look after its memory; answered by WorkerTended."""
+        self._workers.tend(order)
 
     def unsubscribe(self, worker_topic: str) -> str:
         """Take an idle worker back; "" when done, else why not: busy or not_found."""

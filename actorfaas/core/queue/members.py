@@ -10,6 +10,8 @@ from actorfaas.core.queue.board import Board
 from actorfaas.core.queue.records import (
     LEASED,
     RESIDENT,
+    RETIRE,
+    RETURN,
     STREAM_CREDIT,
     WAITING,
     Failure,
@@ -57,6 +59,7 @@ class Members:
         topic = worker.topic
         if topic is not None:
             worker.topic = None
+            worker.returning = False
             topic.members.pop(worker, None)
             topic.ready.pop(worker, None)
 
@@ -78,7 +81,7 @@ class Members:
                 self._board.outbox.append((worker.peer, Retire()))
         elif topic is None:
             return
-        elif topic.dropped:
+        elif topic.dropped or worker.returning:
             self.release(worker)
         elif (request := self._next_waiting(topic, now)) is not None:
             self._deliver(request, worker, now)
@@ -100,7 +103,9 @@ class Members:
         request.delivered_ns = now
         request.worker = worker
         first = worker.deliveries == 0 and worker.attached_ns > request.accepted_ns
-        request.start_kind = worker.start_kind if first else RESIDENT
+        request.start_kind = worker.start_kind if first else worker.next_kind or RESIDENT
+        request.page_in_ns = worker.next_page_in_ns
+        worker.next_kind, worker.next_page_in_ns = "", 0
         request.credit = STREAM_CREDIT if request.stream else 0
         worker.lease = request
         worker.deliveries += 1
@@ -110,8 +115,11 @@ class Members:
             topic.busy_peak = busy
         if not topic.used:
             self._reports.used(topic, now)
-        if topic.one_shot:
+        topic.served[worker.worker_topic] = None
+        if topic.members_do == RETIRE:
             worker.retiring = True
+        elif topic.members_do == RETURN:
+            worker.returning = True
         self._board.outbox.append(
             (
                 worker.peer,

@@ -21,6 +21,9 @@ REPLY = "reply"
 
 RESIDENT = "resident"
 
+STAY, RETIRE, RETURN = "stay", "retire", "return"
+"""What a member of a topic does after a request, see `DeclareTopic`."""
+
 
 class Peer(Protocol):
     """Where a message can be sent: a connection, or the link to the ExecutionManager."""
@@ -79,6 +82,7 @@ class Work:
         "deadline_ns",
         "delivered_ns",
         "next_topic",
+        "page_in_ns",
         "payload",
         "phase",
         "request_id",
@@ -99,6 +103,7 @@ class Work:
         self.credit = 0
         self.delivered_ns = 0
         self.start_kind = ""
+        self.page_in_ns = 0
         self.phase: Phase = NEW
         self.worker: Worker | None = None
 
@@ -191,11 +196,15 @@ class Worker:
         "lease",
         "leaving",
         "loss_due_ns",
+        "next_kind",
+        "next_page_in_ns",
         "peer",
         "pid",
         "reported",
         "retiring",
+        "returning",
         "start_kind",
+        "tending",
         "topic",
         "worker_topic",
     )
@@ -210,8 +219,12 @@ class Worker:
         self.attached_ns = now
         self.idle_since_ns = now
         self.deliveries = 0
+        self.next_kind = ""
+        self.next_page_in_ns = 0
+        self.tending = ""
         self.reported = False
         self.retiring = False
+        self.returning = False  # it goes back to the ExecutionManager when its request is done
         self.leaving = False  # it said that it ends itself
         self.condemned = ""
         self.exit_detail = ""
@@ -256,21 +269,22 @@ class Topic:
         "held",
         "last_demand",
         "members",
+        "members_do",
         "name",
         "next_demand_ns",
-        "one_shot",
         "queue_limit",
         "ready",
         "run_ns",
+        "served",
         "service_ns",
         "used",
         "waiting",
     )
 
-    def __init__(self, name: str, queue_limit: int, one_shot: bool) -> None:
+    def __init__(self, name: str, queue_limit: int, members_do: str) -> None:
         self.name = name
         self.queue_limit = queue_limit
-        self.one_shot = one_shot
+        self.members_do = members_do
         self.dropped = False
         self.waiting: OrderedDict[Request, None] = OrderedDict()
         self.held: dict[Request, None] = {}
@@ -280,6 +294,7 @@ class Topic:
         self.next_demand_ns = 0
         self.last_demand = (0, 0)  # waiting and members, as last reported
         self.used = False
+        self.served: dict[str, None] = {}  # members that were given a request since the last report
         self.busy_peak = 0
         self.delivered = 0
         self.failed = 0

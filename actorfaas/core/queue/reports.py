@@ -6,7 +6,7 @@ Both repeat for as long as they hold, so that one may be lost without harm. What
 from __future__ import annotations
 
 from actorfaas.core.queue.board import Board
-from actorfaas.core.queue.records import Topic
+from actorfaas.core.queue.records import STAY, Topic
 from actorfaas.messages import TopicDemand, TopicUsage
 
 USAGE_PERIOD_NS = 1_000_000_000
@@ -35,7 +35,7 @@ class Reports:
     def waits(self, topic: Topic, now: int) -> None:
         """A request began to wait in `topic`. A topic without members, or whose members serve once, asks at once."""
         self._hungry[topic] = None
-        if topic.one_shot or (not topic.members and now >= topic.next_demand_ns):
+        if topic.members_do != STAY or (not topic.members and now >= topic.next_demand_ns):
             self._demand(topic, now)
 
     def used(self, topic: Topic, now: int) -> None:
@@ -100,10 +100,12 @@ class Reports:
                     topic.delivered,
                     topic.failed,
                     topic.run_ns,
+                    tuple(topic.served),
                 )
             )
             topic.busy_peak = topic.busy
             topic.delivered = topic.failed = topic.run_ns = 0
+            topic.served.clear()
             if topic.busy or topic.waiting:
                 topic.used = True
                 self._used.append(topic)

@@ -33,9 +33,13 @@ from actorfaas.messages import (
     TaskChunk,
     TaskError,
     TaskResult,
+    Tend,
+    Tended,
+    TendWorker,
     WorkerDetached,
     WorkerExited,
     WorkerReported,
+    WorkerTended,
 )
 
 _TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory", "unavailable"})
@@ -74,10 +78,35 @@ class Workers:
                 self._chunk(worker, message, now)
             case TaskError():
                 self._error(worker, message, now)
+            case Tended():
+                self._tended(worker, message, now)
             case NewFunctionWorker():
                 self._new(worker, message, now)
             case _:
                 self.break_off(worker, f"a worker may not send {type(message).__name__}", now)
+
+    def tend(self, order: TendWorker) -> None:
+        """Pass an order about its memory on to a worker that has nothing to do; else say that it was not done."""
+        worker = self._board.workers.get(order.worker_topic)
+        if worker is None:
+            return  # WorkerDetached has told
+        may = worker.reported and worker.lease is None and not (worker.tending or worker.retiring or worker.condemned)
+        if order.action != "page_in":
+            may = may and worker.topic is None and worker.armed is None
+        if may:
+            worker.tending = order.action
+            self._board.outbox.append((worker.peer, Tend(order.action)))
+        else:
+            self._board.tell_manager(WorkerTended(order.worker_topic, order.action, False, 0, 0))
+
+    def _tended(self, worker: Worker, done: Tended, now: int) -> None:
+        if not worker.tending or worker.tending != done.action:
+            self.break_off(worker, "it tended to its memory unasked", now)
+            return
+        worker.tending = ""
+        self._board.tell_manager(
+            WorkerTended(worker.worker_topic, done.action, True, max(0, done.size_bytes), max(0, done.took_ns))
+        )
 
     def may_use_data(self, worker: Worker) -> bool:
         """Whether the worker may ask for its application's data now: only on behalf of a request."""
