@@ -20,11 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.02
+_DIRECT = build_opener(ProxyHandler({}))
+"""No proxy stands between a person and their own node, whatever the environment says."""
 
 
 class NodeDidNotStart(RuntimeError):
@@ -86,9 +88,8 @@ def _wait_until_ready(folder: Path, process: subprocess.Popen[bytes]) -> str:
         try:
             state = json.loads((folder / "node.json").read_text("utf-8"))
             if state["pid"] == process.pid:
-                with urlopen(f"{state['url']}/readyz", timeout=5):
-                    url: str = state["url"]
-                    return url
+                with _DIRECT.open(f"{state['url']}/readyz", timeout=5):
+                    return str(state["url"])
         except (OSError, URLError, ValueError, KeyError):
             pass
         time.sleep(_POLL_S)

@@ -23,11 +23,12 @@ def main() -> None:
         url = f"{node.url}/v1/invoke/noop"
         request = load.post(url, b"null", {"Actorfaas-Strategy": "fork"})
         load.run(url, request, connections=4, duration_s=1.0)
-        rates = []
+        rates, failures = [], 0
         for number in range(1, WINDOWS + 1):
             outcome = load.run(url, request, connections=4, duration_s=window_s)
             summary = Summary.of(outcome.latencies_s)
             rates.append(outcome.rate)
+            failures += sum(outcome.failures.values())
             report.rows.append(
                 {
                     "window": number,
@@ -39,6 +40,7 @@ def main() -> None:
             )
     report.budget("fork starts", 300, Summary.of(rates).p50, "/s", at_most=False)
     report.budget("last window against the first", 0.8, rates[-1] / rates[0], "×", at_most=False)
+    report.budget("failed calls", 0, float(failures), "calls")
     report.finish(chosen)
 
 

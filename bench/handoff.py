@@ -14,17 +14,21 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from bench import load, peers
 from bench.machine import ROOT
 from bench.measure import Summary, paired_ratio
 from bench.node import Node, running
-from bench.report import Report, options
+from bench.report import Report, Row, options
 
 STRATEGIES = ("resident", "fork", "cold")
 BLOCK = 10
 DISCARDED = 3
+DISSECTED = 1000
+WARM_CALLS = 100
+FRAMEWORK = "functions-framework"
 TIMING = re.compile(r"(\w+);dur=([\d.]+)")
 
 Samples = dict[tuple[str, str], dict[str, list[float]]]
@@ -34,9 +38,9 @@ def order_input() -> Any:  # whatever the example's file holds
     return json.loads((ROOT / "workflows/order_pipeline/inputs/basket.json").read_text())
 
 
-def workflow_inputs() -> dict[str, Any]:
+def workflow_inputs(seed: int) -> dict[str, Any]:
     """The workflows measured and what they are given."""
-    return {"random_average": {"count": 1000, "seed": 7}, "order_pipeline": order_input(), "payload": None}
+    return {"random_average": {"count": 1000, "seed": seed}, "order_pipeline": order_input(), "payload": None}
 
 
 def run_once(node: Node, name: str, value: object, strategy: str, into: dict[str, list[float]]) -> None:
@@ -56,59 +60,63 @@ def measure_workflows(node: Node, rounds: int, report: Report) -> Samples:
     writes) belongs to it. Cold blocks hold one run: it is slow and steady.
     """
     samples: Samples = {}
+    inputs = workflow_inputs(report.seed)
     for _ in range(rounds):
         for strategy in STRATEGIES:
-            for name, value in workflow_inputs().items():
+            for name, value in inputs.items():
                 for _ in range(DISCARDED if strategy != "cold" else 0):
                     run_once(node, name, value, strategy, {})
                 for _ in range(BLOCK if strategy != "cold" else 1):
                     run_once(node, name, value, strategy, samples.setdefault((name, strategy), {}))
+    report.rows += rows(samples)
+    return samples
+
+
+def rows(samples: Samples) -> Iterator[Row]:
+    """One line for every workflow and strategy."""
     for (name, strategy), series in samples.items():
         gap, total = Summary.of(series["gap"]), Summary.of(series["end to end"])
-        report.rows.append(
-            {
-                "workflow": name,
-                "strategy": strategy,
-                "runs": total.count,
-                "gap p50 ms": gap.p50,
-                "gap p99 ms": gap.p99,
-                "end to end p50 ms": total.p50,
-                "end to end p99 ms": total.p99,
-                "handlers p50 ms": Summary.of(series["run"]).p50,
-            }
-        )
-    return samples
+        yield {
+            "workflow": name,
+            "strategy": strategy,
+            "runs": total.count,
+            "gap p50 ms": gap.p50,
+            "gap p99 ms": gap.p99,
+            "end to end p50 ms": total.p50,
+            "end to end p99 ms": total.p99,
+            "handlers p50 ms": Summary.of(series["run"]).p50,
+        }
 
 
 def measure_call(node: Node, rounds: int, report: Report) -> None:
     """A warm no-op over one connection beside its peers, and where its time goes."""
     with peers.plain_uvicorn() as plain, peers.functions_framework() as framework:
-        targets = {"actorfaas": f"{node.url}/v1/invoke/noop", "functions-framework": framework, "plain uvicorn": plain}
-        medians: dict[str, list[float]] = {name: [] for name in targets}
-        for _ in range(rounds):
-            for name, url in targets.items():
-                outcome = load.run(url, load.post(url, b"null"), connections=1, duration_s=0.5)
-                medians[name].append(Summary.of(outcome.latencies_s).p50 * 1000)
-    for name, values in medians.items():
-        ratio = paired_ratio(values, medians["functions-framework"])
-        p50 = Summary.of(values).p50
-        report.rows.append({"warm no-op, 1 connection": name, "p50 ms": p50, "× functions-framework": ratio})
-    ratio = paired_ratio(medians["actorfaas"], medians["functions-framework"])
-    report.budget("warm HTTP no-op, 1 connection, against functions-framework", 0.75, ratio, "×")
-    take_apart(node, Summary.of(medians["actorfaas"]).p50, report)
+        targets = {"actorfaas": f"{node.url}/v1/invoke/noop", FRAMEWORK: framework, "plain uvicorn": plain}
+        series = peers.take_turns(targets, 1, rounds, 0.5)
+    medians_s = {name: one.medians_s for name, one in series.items()}
+    for name, values in medians_s.items():
+        ratio = paired_ratio(values, medians_s[FRAMEWORK])
+        p50_ms = Summary.of(values).p50 * 1000
+        report.rows.append({"warm no-op, 1 connection": name, "p50 ms": p50_ms, f"× {FRAMEWORK}": ratio})
+    ratio = paired_ratio(medians_s["actorfaas"], medians_s[FRAMEWORK])
+    report.budget(f"warm HTTP no-op, 1 connection, against {FRAMEWORK}", 0.75, ratio, "×")
+    take_apart(targets["actorfaas"], report)
 
 
-def take_apart(node: Node, total_ms: float, report: Report) -> None:
-    """Server-Timing of many warm calls: queue, start and run; the rest of the client's time is HTTP."""
+def take_apart(url: str, report: Report) -> None:
+    """Server-Timing of many warm calls: queue, start and run; the rest of the same calls' time is HTTP."""
     parts: dict[str, list[float]] = {}
-    for _ in range(300):
-        timing = node.invoke("noop", None).headers["Server-Timing"]
-        for part, duration in TIMING.findall(timing):
-            parts.setdefault(part, []).append(float(duration))
-    medians = {part: Summary.of(values).p50 for part, values in parts.items()}
-    medians["HTTP, both ways, and the client"] = total_ms - sum(medians.values())
-    for part, value in medians.items():
-        report.rows.append({"part of a warm call": part, "p50 ms": value, "share": value / total_ms})
+    totals: list[float] = []
+    for total_ms, head in load.one_by_one(url, load.post(url, b"null"), DISSECTED + WARM_CALLS):
+        timed = {part: float(duration) for part, duration in TIMING.findall(head)}
+        timed["HTTP, both ways, and the client"] = total_ms - sum(timed.values())
+        totals.append(total_ms)
+        for part, duration in timed.items():
+            parts.setdefault(part, []).append(duration)
+    whole = Summary.of(totals[WARM_CALLS:]).p50
+    for part, values in parts.items():
+        p50 = Summary.of(values[WARM_CALLS:]).p50
+        report.rows.append({"part of a warm call": part, "p50 ms": p50, "share of the p50 of all": p50 / whole})
 
 
 def main() -> None:

@@ -10,10 +10,12 @@ import os
 import select
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 HEAD_END = b"\r\n\r\n"
+ANSWER_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Connection:
     __slots__ = ("buffer", "expected", "sent_at", "sock")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.sock = socket.create_connection(address, timeout=10)
+        self.sock = socket.create_connection(address, timeout=ANSWER_TIMEOUT_S)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.expected = -1
@@ -81,25 +83,50 @@ def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> bytes:
 
 def run(url: str, request: bytes, connections: int, duration_s: float, max_calls: int = 0) -> Outcome:
     """Keep `connections` calls under way for `duration_s` (or until `max_calls` were sent)."""
-    parts = urlsplit(url)
-    address = (parts.hostname or "127.0.0.1", parts.port or 80)
     outcome = Outcome()
-    poller = select.epoll()
-    opened = {c.sock.fileno(): c for c in (Connection(address) for _ in range(connections))}
-    started = time.perf_counter()
-    deadline = started + duration_s
-    sent = 0
+    opened: dict[int, Connection] = {}
     try:
+        for _ in range(connections):
+            connection = Connection(_address(url))
+            opened[connection.sock.fileno()] = connection
+        started = time.perf_counter()
+        _keep_busy(opened, request, started + duration_s, max_calls, outcome)
+        outcome.elapsed_s = time.perf_counter() - started
+    finally:
+        for connection in opened.values():
+            connection.sock.close()
+    return outcome
+
+
+def one_by_one(url: str, request: bytes, calls: int) -> Iterator[tuple[float, str]]:
+    """Calls over one connection: of each, how long it took in ms, and the head of the response. Raises ConnectionError
+    for anything but 2xx."""
+    connection = Connection(_address(url))
+    with connection.sock:
+        for _ in range(calls):
+            connection.send(request)
+            while (status := connection.receive()) == 0:
+                pass
+            took_ms = (time.perf_counter() - connection.sent_at) * 1000
+            if not 200 <= status < 300:
+                raise ConnectionError(f"{url}: {status}")
+            yield took_ms, connection.buffer.split(HEAD_END, 1)[0].decode("latin-1")
+
+
+def _keep_busy(
+    opened: dict[int, Connection], request: bytes, deadline: float, max_calls: int, outcome: Outcome
+) -> None:
+    """Send on every connection, and again on each as soon as it has its answer, until the deadline."""
+    with select.epoll() as poller:
         for fd, connection in opened.items():
             poller.register(fd, select.EPOLLIN)
             connection.send(request)
-            sent += 1
-        pending = len(opened)
+        sent = pending = len(opened)
         while pending:
-            events = poller.poll(10)
+            events = poller.poll(ANSWER_TIMEOUT_S)
             if not events:
-                outcome.failures["no answer in 10 s"] = pending
-                break
+                outcome.failures[f"no answer in {ANSWER_TIMEOUT_S:g} s"] = pending
+                return
             for fd, _ in events:
                 connection = opened[fd]
                 status = _received(connection, outcome)
@@ -114,12 +141,11 @@ def run(url: str, request: bytes, connections: int, duration_s: float, max_calls
                 else:
                     pending -= 1
                     poller.unregister(fd)
-        outcome.elapsed_s = time.perf_counter() - started
-    finally:
-        poller.close()
-        for connection in opened.values():
-            connection.sock.close()
-    return outcome
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "127.0.0.1", parts.port or 80
 
 
 def _received(connection: Connection, outcome: Outcome) -> int:

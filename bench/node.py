@@ -22,7 +22,7 @@ class Node:
     def __init__(self, running: RunningNode) -> None:
         self.url = running.url
         self.process = running.process
-        self.http = httpx.Client(base_url=running.url, timeout=120)
+        self.http = httpx.Client(base_url=running.url, timeout=120, trust_env=False)
 
     def deploy(self, path: str) -> None:
         """Deploy a folder of the repository with the command line that users have."""

@@ -1,4 +1,8 @@
-"""What the platform is compared with: a plain uvicorn no-op and functions-framework, each in a process of its own."""
+"""What the platform is compared with: a plain uvicorn no-op and functions-framework, and taking turns with them.
+
+Each peer runs as its users run it, with its defaults: functions-framework on its production server (gunicorn, one
+process, four threads for each core), uvicorn with uvloop and httptools. While one is measured the others are idle.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from bench import load
+from bench.measure import Summary
 
 PLAIN_UVICORN = """
 async def app(scope, receive, send):
@@ -27,6 +35,39 @@ def noop(request):
     request.get_json(silent=True)
     return "null", 200, {"Content-Type": "application/json"}
 """
+
+
+@dataclass(slots=True)
+class Series:
+    """What one server did: a rate and a median for each of its turns, every latency, the failures."""
+
+    rates: list[float] = field(default_factory=list)
+    medians_s: list[float] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+    failures: int = 0
+
+    def add(self, outcome: load.Outcome) -> None:
+        """One more turn."""
+        self.rates.append(outcome.rate)
+        self.medians_s.append(Summary.of(outcome.latencies_s).p50)
+        self.latencies_s += outcome.latencies_s
+        self.failures += sum(outcome.failures.values())
+
+
+def take_turns(targets: Mapping[str, str], connections: int, rounds: int, turn_s: float) -> dict[str, Series]:
+    """Call every target (its URL by name) for `turn_s` in every round, another one first each time.
+
+    One more round comes before and is not counted: it warms all of them up.
+    """
+    series = {name: Series() for name in targets}
+    names = list(targets)
+    for number in range(rounds + 1):
+        shift = number % len(names)
+        for name in names[shift:] + names[:shift]:
+            outcome = load.run(targets[name], load.post(targets[name], b"null"), connections, turn_s)
+            if number > 0:
+                series[name].add(outcome)
+    return series
 
 
 def _free_port() -> int:
@@ -47,7 +88,8 @@ def plain_uvicorn() -> Iterator[str]:
 @contextmanager
 def functions_framework() -> Iterator[str]:
     """The URL of functions-framework (its production server) with a no-op function."""
-    command = ["-m", "functions_framework", "--target", "noop", "--source", "main.py", "--port", "{port}"]
+    command = ["-m", "functions_framework", "--target", "noop", "--source", "main.py"]
+    command += ["--host", "127.0.0.1", "--port", "{port}"]
     with _served("main.py", FUNCTIONS_FRAMEWORK, command) as url:
         yield url
 
@@ -77,7 +119,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise RuntimeError("the peer ended at once")
         try:
-            httpx.post(url, json=None)
+            httpx.post(url, json=None, trust_env=False)
         except httpx.TransportError:
             time.sleep(0.05)
         else:

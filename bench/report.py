@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench import machine
@@ -41,6 +42,7 @@ class Report:
 
     name: str
     seed: int = 0
+    machine: dict[str, Any] = field(default_factory=machine.facts)  # read before the run loads the machine
     rows: list[Row] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -54,7 +56,7 @@ class Report:
         return {
             "benchmark": self.name,
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "machine": machine.facts(),
+            "machine": self.machine,
             "seed": self.seed,
             "rows": self.rows,
             "budgets": [{**asdict(b), "met": b.met} for b in self.budgets],
@@ -63,19 +65,34 @@ class Report:
 
     def finish(self, options: argparse.Namespace) -> None:
         """Print the tables and write the JSON file if one was asked for."""
-        console = Console(width=None if sys.stdout.isatty() else 140)
+        out = console()
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in self.rows:
             groups.setdefault(tuple(row), []).append(row)
         for columns, rows in groups.items():
-            console.print(_table(self.name, columns, rows))
+            out.print(_table(self.name, columns, rows))
         if self.budgets:
-            console.print(_budget_table(self.budgets))
+            out.print(_budget_table(self.budgets))
         for note in self.notes:
-            console.print(f"[dim]{note}[/dim]")
+            out.print(f"[dim]{escape(note)}[/dim]")
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(self.as_json(), indent=1) + "\n", "utf-8")
+
+
+def console() -> Console:
+    """Where tables are drawn; wide enough for them where the output is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def goal(value: float, at_most: bool) -> str:
+    """A goal and its direction."""
+    return f"{'≤' if at_most else '≥'} {value:g}"
+
+
+def verdict(met: bool) -> str:
+    """Whether a goal was met, in colour."""
+    return "[green]met[/green]" if met else "[red]missed[/red]"
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
@@ -96,9 +113,8 @@ def _budget_table(budgets: Sequence[Budget]) -> Table:
     for column in ("budget", "goal", "measured", "unit", ""):
         table.add_column(column)
     for budget in budgets:
-        sign = "≤" if budget.at_most else "≥"
-        verdict = "[green]met[/green]" if budget.met else "[red]missed[/red]"
-        table.add_row(budget.name, f"{sign} {budget.goal:g}", f"{budget.value:,.3f}", budget.unit, verdict)
+        figures = goal(budget.goal, budget.at_most), f"{budget.value:,.3f}", budget.unit
+        table.add_row(budget.name, *figures, verdict(budget.met))
     return table
 
 
