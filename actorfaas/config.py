@@ -87,8 +87,29 @@ class Settings:
         metadata={"doc": "extracted bundles, and environments, kept although no deployment in service uses them"},
     )
     idempotency_hours: float = field(default=24.0, metadata={"doc": "how long an Idempotency-Key is remembered"})
+    paging: str = field(
+        default="auto", metadata={"doc": "auto: idle workers leave memory where there is swap; off: they stay"}
+    )
+    paging_policy: str = field(
+        default="predictive",
+        metadata={
+            "doc": "when idle workers leave memory: immediate, under pressure, or as calls are expected (predictive)"
+        },
+    )
+    memory_budget_mb: int = field(
+        default=0,
+        metadata={"doc": "memory that all functions may use together; 0: half of what there is, if there is swap"},
+    )
+    swap_mb: int = field(default=0, metadata={"doc": "size of the swap file that the node makes as root; 0: none"})
+    swap_path: Path = field(default=Path(), metadata={"doc": "where that swap file is; default: DATA_DIR/swapfile"})
+    zram_mb: int = field(
+        default=0, metadata={"doc": "compressed memory that the node uses as swap before the file; 0: none"}
+    )
+    cgroups: str = field(
+        default="auto", metadata={"doc": "auto: a control group for each worker where possible; off: none"}
+    )
     processes: str = field(
-        default="data_layer local_queue fw_supervisor execution_manager frontend",
+        default="data_layer swapper local_queue fw_supervisor execution_manager frontend",
         metadata={"doc": "which actors share a process: names joined by + share one, a blank separates processes"},
     )
 
@@ -100,6 +121,11 @@ class Settings:
     def run_path(self) -> Path:
         """The folder of the actors' sockets."""
         return self.run_dir if self.run_dir != Path() else self.data_dir / "run"
+
+    @property
+    def swapfile(self) -> Path:
+        """Where the node's swap file is, if it makes one."""
+        return self.swap_path if self.swap_path != Path() else self.data_dir / "swapfile"
 
     def to_environment(self) -> dict[str, str]:
         """The environment variables from which `load` makes these settings again (for child processes)."""
@@ -169,6 +195,9 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("auto", "console", "json"),
     "sqlite_synchronous": ("full", "normal"),
+    "paging": ("auto", "off"),
+    "paging_policy": ("predictive", "pressure", "immediate"),
+    "cgroups": ("auto", "off"),
 }
 
 

@@ -23,9 +23,11 @@ from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
 from actorfaas.runtime.places import NodeLock, listening_http_socket, make_places, remove_sockets
 from actorfaas.runtime.supervisor import ChildFailed, ChildSpec, Supervisor
+from actorfaas.swap.node_memory import NodeMemory
 
 ACTORS: Mapping[str, str] = {
     "data_layer": "actorfaas.actors.data_layer:DataLayer",
+    "swapper": "actorfaas.actors.swapper:Swapper",
     "local_queue": "actorfaas.actors.local_queue:LocalQueue",
     "fw_supervisor": "actorfaas.actors.fw_supervisor:FunctionWorkerSupervisor",
     "execution_manager": "actorfaas.actors.execution_manager:ExecutionManager",
@@ -50,6 +52,8 @@ def groups(processes: str, actors: Mapping[str, str] = ACTORS) -> list[tuple[str
     unknown = sorted(set(named) - set(actors))
     if unknown:
         raise ConfigError(f"processes: no actor is called {', '.join(unknown)}; there are {', '.join(actors)}")
+    if missing := [actor for actor in actors if actor not in named]:
+        raise ConfigError(f"processes does not name {', '.join(missing)}; add it to {processes!r}, or drop the setting")
     if sorted(named) != sorted(actors):
         raise ConfigError(f"processes must name each of {', '.join(actors)} exactly once, not {processes!r}")
     return made
@@ -78,10 +82,13 @@ class Node:
         with listening_http_socket(settings.host, settings.port) as http:
             settings = replace(settings, port=http.getsockname()[1])
             self._tidy(settings)  # what a node that was killed left behind
-            supervisor = Supervisor(self._specs(settings, lock.fds, http.fileno()), self._log)
+            memory = NodeMemory(settings, self._log)
             try:
+                environment = await asyncio.to_thread(memory.open)
+                supervisor = Supervisor(self._specs(settings, environment, lock.fds, http.fileno()), self._log)
                 return await self._serve(supervisor, settings)
             finally:
+                await asyncio.to_thread(memory.close)
                 self._tidy(settings)
 
     @staticmethod
@@ -147,8 +154,10 @@ class Node:
         self._signals.append(number)
         self._signalled.set()
 
-    def _specs(self, settings: Settings, lock_fds: tuple[int, ...], http_fd: int) -> list[ChildSpec]:
-        environment = {**os.environ, **settings.to_environment()}
+    def _specs(
+        self, settings: Settings, more: Mapping[str, str], lock_fds: tuple[int, ...], http_fd: int
+    ) -> list[ChildSpec]:
+        environment = {**os.environ, **settings.to_environment(), **more}
         specs = []
         for group in groups(settings.processes, self._actors):
             serves_http = "frontend" in group

@@ -73,10 +73,10 @@ class Capabilities:
         return {name: value for name, value in values.items() if isinstance(value, Answer)}
 
 
-def find_out() -> Capabilities:
-    """Ask the kernel. Takes a few milliseconds."""
+def find_out(groups: cgroup.Detected | None = None) -> Capabilities:
+    """Ask the kernel. Takes a few milliseconds. `groups`: the control groups to be used, if that is settled already."""
     held = effective_capabilities(Path("/proc/self/status").read_text())
-    groups = cgroup.detect()
+    groups = groups or cgroup.detect()
     return Capabilities(
         root=Answer(os.geteuid() == 0, "root" if os.geteuid() == 0 else f"user {os.geteuid()}, not root"),
         sys_nice=_capability(held, _CAP_SYS_NICE, "CAP_SYS_NICE", "paging other processes out and in"),

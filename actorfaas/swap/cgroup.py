@@ -7,6 +7,7 @@ and an empty v2 hierarchy), the one that counts memory is taken.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from actorfaas.swap.cgroup_v1 import TreeV1
 from actorfaas.swap.cgroup_v2 import TreeV2
 from actorfaas.swap.target import Target
 
-__all__ = ["Detected", "Group", "Owner", "Tree", "detect", "open_tree", "owner_of"]
+__all__ = ["Detected", "Group", "Owner", "Tree", "detect", "handed_down", "leaf_of", "open_tree", "owner_of"]
+
+HANDED_DOWN = "ACTORFAAS_CGROUP"
+"""The environment variable in which actors find the node's tree, as VERSION:FOLDER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +115,26 @@ def open_tree(owner: Owner, detected: Detected | None = None) -> Tree:
     tree: Tree = TreeV1(detected.parent, owner) if detected.version == 1 else TreeV2(detected.parent, owner)
     tree.open()
     return tree
+
+
+def to_hand_down(tree: Tree) -> str:
+    """What the node puts into `HANDED_DOWN`."""
+    return f"{tree.version}:{tree.root}"
+
+
+def handed_down(environment: Mapping[str, str] = os.environ) -> Tree | None:
+    """The tree that the node has opened for its actors; None if it has none."""
+    version, _, folder = environment.get(HANDED_DOWN, "").partition(":")
+    root = Path(folder)
+    owner = Owner.of_directory(root.name)
+    if version not in ("1", "2") or owner is None or not root.is_dir():
+        return None
+    return TreeV1(root.parent, owner) if version == "1" else TreeV2(root.parent, owner)
+
+
+def leaf_of(tree: Tree, target: Target) -> Group | None:
+    """The group a process is in, if it is one below the tree. Raises ProcessGone."""
+    own = parse_own_groups(target.read("cgroup").decode("utf-8", "replace"))
+    path = own.get("memory" if tree.version == 1 else "", "")
+    below = path.partition(f"/{tree.root.name}/")[2]  # the name says whose tree it is: no other has it
+    return tree.group(tree.root / below) if below else None

@@ -207,6 +207,11 @@ class Tree(ABC):
         """The group of a function version, made if need be."""
         return self._make(self.root / safe_name("fn", name), inner=True)
 
+    def find_function(self, name: str) -> Group | None:
+        """The group of a function version, if it was made."""
+        group = self.group(self.root / safe_name("fn", name))
+        return group if group.exists() else None
+
     def template(self, function: str) -> Group:
         """The leaf of a function's template."""
         return self._make(self.function(function).path / "template", inner=False)

@@ -17,7 +17,7 @@ from typing import Self
 from actorfaas.errors import ProcessGone
 from actorfaas.swap.maps import Mapping, parse
 
-_MINOR_FAULTS, _MAJOR_FAULTS, _START_TIME, _RESIDENT_PAGES = 9, 11, 21, 23
+_PARENT, _MINOR_FAULTS, _MAJOR_FAULTS, _START_TIME, _RESIDENT_PAGES = 3, 9, 11, 21, 23
 GONE = frozenset({errno.ESRCH, errno.ENOENT})
 
 
@@ -110,6 +110,10 @@ class Target:
     def resident_bytes(self) -> int:
         """RSS: what is mapped now, shared pages included. After a page-out it says little; a cgroup's usage counts."""
         return int(self._stat()[_RESIDENT_PAGES]) * os.sysconf("SC_PAGE_SIZE")
+
+    def parent_pid(self) -> int:
+        """The process that forked it, or whoever has adopted it since."""
+        return int(self._stat()[_PARENT])
 
     def state(self) -> str:
         """One letter as in proc_pid_stat(5): R running, S asleep, D waiting for the disk, Z exited, ..."""

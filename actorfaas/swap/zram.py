@@ -54,7 +54,9 @@ def why_not() -> str:
     return ""
 
 
-def turn_on(size_bytes: int, priority: int, marker: Path, algorithm: str = "lz4") -> SwapArea:
+def turn_on(
+    size_bytes: int, priority: int, marker: Path, algorithm: str = "lz4", label: str = swaps.NODE_LABEL
+) -> SwapArea:
     """A device of `size_bytes` in use as swap; one of ours that is in use already is taken as it is.
 
     `marker` is the file that remembers which device is ours. Another algorithm is taken if this one is not there.
@@ -71,7 +73,7 @@ def turn_on(size_bytes: int, priority: int, marker: Path, algorithm: str = "lz4"
         raise SwapUnavailable(f"no zram device can be made: {error.strerror or error}") from error
     try:
         with open(device, "r+b", buffering=0) as file:
-            file.write(swaps.build_header(size_bytes, swaps.NODE_LABEL, uuid.uuid4().bytes))
+            file.write(swaps.build_header(size_bytes, label, uuid.uuid4().bytes))
         swapfile.turn_on(device, priority)
         area = swaps.find_active(device)
     except (OSError, SwapUnavailable) as error:
@@ -86,6 +88,13 @@ def find(marker: Path) -> SwapArea | None:
     """Our device, if it is in use."""
     device = _marked(marker)
     return swaps.find_active(device) if device else None
+
+
+def label_of(marker: Path) -> str:
+    """Who made our device (see `swaps`); "" if there is none."""
+    device = _marked(marker)
+    header = swapfile.read_header(device) if device else None
+    return header.label if header else ""
 
 
 def turn_off(marker: Path, timeout_s: float) -> None:

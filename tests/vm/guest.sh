@@ -12,7 +12,7 @@ export ACTORFAAS_TEST_SWAP_DIR=/run/swap PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_ST
 cd "$checkout"
 echo "guest: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), started after $(cut -d' ' -f1 /proc/uptime) s"
 status=0
-"$python" -m pytest -v -m swap tests/system/test_swap_kernel.py -p no:cacheprovider -p no:xdist --durations=5 || status=$?
+"$python" -m pytest -v -m swap tests/system/swap -p no:cacheprovider -p no:xdist --durations=5 || status=$?
 umount -l /run/swap
 echo "guest: tests ended with status $status after $(cut -d' ' -f1 /proc/uptime) s"
 exit "$status"

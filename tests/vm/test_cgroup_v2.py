@@ -1,4 +1,4 @@
-"""The tests of tests/system/test_swap_kernel.py under control groups v2, an older kernel and a disk of its own."""
+"""The tests of tests/system/swap under control groups v2, an older kernel and a disk of its own."""
 
 from __future__ import annotations
 

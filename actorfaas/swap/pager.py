@@ -1,0 +1,251 @@
+"""Memory of one worker out and in, as the kernel does it best. Blocking: one thread at a time for each process.
+
+Out: private ranges are advised out in the order in which the working set will be read, then the worker's control group
+is reclaimed, without which nothing is freed. In: the recorded pages are read in batches and mapped from outside.
+What came of it is measured, not assumed: the kernel takes advice about everything and follows what it likes.
+Which worker, when, and what is then told to whom, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actorfaas.config import Settings
+from actorfaas.errors import CgroupError, SwapError
+from actorfaas.swap import cgroup, measuring, pagemap, swaps
+from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.madvise import Advice, advise
+from actorfaas.swap.maps import private_ranges
+from actorfaas.swap.measuring import Mode, Sample
+from actorfaas.swap.pagemap import Page
+from actorfaas.swap.populate import populate
+from actorfaas.swap.prefetch import Batch, PrefetchStrategy, batches
+from actorfaas.swap.ranges import Range, Ranges, pieces, subtract_in_order, total_bytes
+from actorfaas.swap.recorder import Recorder
+from actorfaas.swap.target import Faults, Target
+from actorfaas.swap.working_set import FileRange, WorkingSet
+
+OUT_BATCH_BYTES = 16 << 20
+"""How much is advised out before it is asked whether the worker is needed again."""
+
+_MOST_ANCESTORS = 16
+_LITTLE_BYTES = 1 << 20  # a worker that owns less than this is out, whatever came of it
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def never() -> bool:
+    """For those who are not interrupted."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class PagedOut:
+    """What a page-out did. `usage_bytes`: what is still charged; `error`: why it stayed in memory, else "".
+
+    `present`: the pages that stayed (shared ones, above all), for a recording to pass over.
+    """
+
+    freed_bytes: int
+    usage_bytes: int
+    error: str = ""
+    present: tuple[Range, ...] = ()
+
+
+@dataclass(slots=True)
+class Process:
+    """A worker to be paged: its process, the control group it was born in, and whose address space it shares."""
+
+    target: Target
+    group: Group | None
+    layout: str
+    present: tuple[Range, ...] = field(default=())
+    """What stayed in memory when it was last paged out, while nothing has run since."""
+
+
+class Pager:
+    """Pages the workers of one node. Every method raises SwapError or OSError for what did not work."""
+
+    def __init__(self, tree: Tree | None, node_pid: int) -> None:
+        """`tree`: the node's control groups, if it has any. Only descendants of `node_pid` are paged."""
+        self.tree = tree
+        self._node_pid = node_pid
+
+    def open(self, pid: int) -> Process:
+        """Take hold of a worker; `close` lets go. Raises ProcessGone, or SwapError if it is no process of the node."""
+        target = Target(pid)
+        try:
+            if not self._is_of_node(target):
+                raise SwapError(f"process {pid} is not one of this node's")
+            group = cgroup.leaf_of(self.tree, target) if self.tree else None
+            return Process(target, group, _layout_of(target))
+        except BaseException:
+            target.close()
+            raise
+
+    def close(self, process: Process) -> None:
+        """Let go. No other method may be at work with it."""
+        process.target.close()
+
+    def page_out(
+        self, process: Process, record: WorkingSet | None, is_needed: Callable[[], bool] = never, *, remember: bool
+    ) -> PagedOut:
+        """Bring private memory out unless it `is_needed`; `remember` what stayed, for a recording of the next call."""
+        target, group = process.target, process.group
+        process.present = ()
+        owned, before = _charged(process)
+        private = private_ranges(target.mappings())
+        for batch in _by_size(record.page_out_order(private) if record else private, OUT_BATCH_BYTES):
+            if is_needed():
+                return PagedOut(0, before, "it was needed before it was out")
+            advise(target, batch, Advice.PAGE_OUT)
+        refused = ""
+        try:
+            if group is not None:
+                group.reclaim()
+        except CgroupError as error:
+            refused = str(error)
+        if remember:
+            process.present = tuple(pagemap.find(target, Page.PRESENT))
+        target.check()
+        _, after = _charged(process)
+        freed = max(0, before - after)
+        return PagedOut(freed, after, _why_kept(owned, freed, refused), process.present)
+
+    def page_in(self, process: Process, record: WorkingSet, how: PrefetchStrategy) -> int:
+        """Read and map what of the record is not there; how many bytes that were. A batch is read while the one before
+        it is being mapped."""
+        target = process.target
+        present = pagemap.find(target, Page.PRESENT)
+        done = 0
+        reading: list[Range] = []
+        for batch in batches(record, how):
+            absent = _absent(batch, present)
+            advise(target, absent, Advice.WILL_NEED)
+            done += total_bytes(absent) + _read_ahead(batch.files)
+            if reading:
+                populate(target, reading)
+            reading = absent
+        if reading:
+            populate(target, reading)
+        target.check()
+        return done
+
+    def start_recording(self, process: Process) -> Recorder:
+        """Before a call: what it will touch is found out by `Recorder.scan` during it and `finish` after it."""
+        before = process.present or tuple(pagemap.find(process.target, Page.PRESENT))
+        process.present = ()
+        return Recorder(process.target, process.layout, before)
+
+    def faults(self, process: Process) -> Faults:
+        """The page faults it has had."""
+        return process.target.faults()
+
+    def page_out_function(self, function_topic: str) -> int:
+        """Bring out what a function's template and workers share; how many bytes were freed.
+
+        Advice passes shared pages over, reclaim takes those nobody has used lately. Nobody may be at work there.
+        """
+        group = self.tree.find_function(function_topic) if self.tree else None
+        if group is None:
+            raise SwapError(f"{function_topic} has no control group, without which shared memory cannot be paged out")
+        return group.reclaim()
+
+    def find_mode(self, settings: Settings) -> Mode:
+        """See `measuring`."""
+        return measuring.find_mode(settings, self.tree)
+
+    def sample(self) -> Sample:
+        """See `measuring`."""
+        return measuring.sample(self.tree)
+
+    def memory_of(self, process: Process) -> tuple[int, int]:
+        """Bytes charged in memory and in swap; -1 for what is not known."""
+        try:
+            if process.group is not None:
+                swap_bytes = process.group.swap_bytes()
+                return process.group.usage_bytes(), -1 if swap_bytes is None else swap_bytes
+            return -1, process.target.status_bytes("VmSwap").get("VmSwap", -1)
+        except SwapError:
+            return -1, -1
+
+    def _is_of_node(self, target: Target) -> bool:
+        pid = target.parent_pid()
+        for _ in range(_MOST_ANCESTORS):
+            if pid in (0, 1, self._node_pid):
+                break
+            with Target(pid) as ancestor:
+                pid = ancestor.parent_pid()
+        return pid == self._node_pid
+
+
+def _layout_of(target: Target) -> str:
+    """Names the process it was forked from, whose address space all its siblings share, across reboots too."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with Target(target.parent_pid()) as parent:
+        return f"{boot}/{parent.pid}-{parent.start_time}"
+
+
+def _charged(process: Process) -> tuple[int, int]:
+    """What a worker's group has of anonymous memory and in all; without a group, what the process maps of it."""
+    if process.group is None:
+        mapped = process.target.status_bytes("RssAnon").get("RssAnon", 0)
+        return mapped, mapped
+    return process.group.stat().anon_bytes, process.group.usage_bytes()
+
+
+def _why_kept(owned: int, freed: int, refused: str) -> str:
+    """In words, why most of what it owned is still there; empty if it is not."""
+    if owned < _LITTLE_BYTES or freed >= owned // 2:
+        return ""
+    if refused:
+        return refused
+    areas = swaps.active()
+    if not areas:
+        return "there is no swap any more"
+    free = sum(area.size_bytes - area.used_bytes for area in areas)
+    if free < owned - freed:
+        return f"swap is full: {free >> 20} MiB are free, {owned - freed >> 20} MiB would have to go there"
+    return f"the kernel kept {owned - freed >> 20} of {owned >> 20} MiB in memory"
+
+
+def _by_size(ranges: Ranges, most_bytes: int) -> Iterator[list[Range]]:
+    """The ranges in their order, in lists of about `most_bytes`."""
+    batch: list[Range] = []
+    size = 0
+    for one in pieces(ranges, most_bytes):
+        batch.append(one)
+        size += one[1]
+        if size >= most_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _absent(batch: Batch, present: Ranges) -> list[Range]:
+    """What of a batch is not mapped: private memory, and files where they are mapped."""
+    mapped_files = ((one.address, one.length_bytes) for one in batch.files if one.address)
+    return subtract_in_order([*batch.memory, *mapped_files], present)
+
+
+def _read_ahead(files: Iterable[FileRange]) -> int:
+    """Ask for the pages of files of which it is not known where they are mapped; how many bytes that are."""
+    done = 0
+    for one in files:
+        if one.address:
+            continue
+        try:
+            fd = os.open(one.path, _OPEN)
+        except OSError:  # gone since, or in a place that only the function sees
+            continue
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                os.posix_fadvise(fd, one.offset_bytes, one.length_bytes, os.POSIX_FADV_WILLNEED)
+                done += one.length_bytes
+        finally:
+            os.close(fd)
+    return done

@@ -1,0 +1,81 @@
+"""Which working sets are known, which fit a worker's address space, and when one is to be recorded (again). Pure.
+
+Where records are kept for good, and how a page-in uses one, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from actorfaas.swap.prefetch import Drift
+from actorfaas.swap.working_set import WorkingSet
+
+MOST_FUNCTIONS = 512
+"""Function versions remembered; of those beyond, the longest unused are forgotten (and can be loaded again)."""
+
+
+@dataclass(slots=True)
+class _Known:
+    record: WorkingSet | None
+    drift: Drift = field(default_factory=Drift)
+    again: bool = False
+    is_loaded: bool = False
+
+
+class Records:
+    """One record for each function version."""
+
+    def __init__(self, most_functions: int = MOST_FUNCTIONS) -> None:
+        self._most_functions = most_functions
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def is_known(self, function_topic: str) -> bool:
+        """Whether it was loaded, or found to have none."""
+        known = self._known.get(function_topic)
+        return known is not None and known.is_loaded
+
+    def loaded(self, function_topic: str, record: WorkingSet | None) -> None:
+        """What was kept of a function from before; nothing that was recorded meanwhile is overwritten."""
+        known = self._use(function_topic)
+        known.record = known.record or record
+        known.is_loaded = True
+
+    def recorded(self, function_topic: str, record: WorkingSet) -> None:
+        """A call was recorded."""
+        known = self._use(function_topic)
+        known.record, known.again, known.is_loaded = record, False, True
+
+    def fitting(self, function_topic: str, layout: str) -> WorkingSet | None:
+        """What of the record holds in this address space; None if there is nothing to be read ahead."""
+        record = self._use(function_topic).record
+        fitting = record.for_layout(layout) if record else None
+        return fitting if fitting and fitting.groups else None
+
+    def is_wanted(self, function_topic: str, layout: str) -> bool:
+        """Whether the next call is to be recorded: there is no record, it is of another address space, or outdated."""
+        known = self._use(function_topic)
+        return known.record is None or known.record.layout != layout or known.again
+
+    def called(self, function_topic: str, major_faults: int) -> None:
+        """A call ended whose working set had been read."""
+        known = self._use(function_topic)
+        if known.record is not None and known.drift.called(major_faults, known.record.pages):
+            known.again = True
+
+    def size_bytes(self, function_topic: str) -> int:
+        """How large the record is; 0 without one."""
+        record = self._use(function_topic).record
+        return record.memory_bytes + record.file_bytes if record else 0
+
+    def _use(self, function_topic: str) -> _Known:
+        known = self._known.get(function_topic)
+        if known is None:
+            known = self._known[function_topic] = _Known(None)
+            self._forget_old()
+        self._known.move_to_end(function_topic)
+        return known
+
+    def _forget_old(self) -> None:
+        while len(self._known) > self._most_functions:
+            self._known.popitem(last=False)
