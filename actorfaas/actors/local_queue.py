@@ -56,7 +56,8 @@ WORKER_HEADER_BYTES = 1024 * 1024
 not get so long that they break off the connection on which everybody's calls travel."""
 
 DATA_PATIENCE_S = 5.0
-"""How long functions' data waits for a DataLayer that is restarting."""
+"""How long functions' data waits for a DataLayer that is restarting; never more than half of the time the request has
+left, so that its handler hears of it before its own time is up, and is run again instead of having overrun."""
 
 _DATA_ANSWERS: dict[type[Message], type[Message]] = {
     KvGet: KvValue,
@@ -220,17 +221,20 @@ class LocalQueue(Actor):
 
     def _pass_on(self, worker: Worker, message: KvGet | KvPut | KvDelete | KvList, sender: Sender) -> None:
         under_way = self._data_asks.get(sender.connection, 0)
-        if not self._core.may_use_data(worker):
+        lease = worker.lease
+        if lease is None or not self._core.may_use_data(worker):
             sender.refuse("unauthorized", "functions' data can be used only while a request runs")
         elif under_way >= DATA_ASKS_LIMIT:
             sender.refuse("overloaded", f"{under_way} operations on data are under way", retryable=True)
         else:
             self._data_asks[sender.connection] = under_way + 1
-            self.spawn(self._relay(replace(message, namespace=worker.app), sender), "relay to data_layer")
+            patience_s = min(DATA_PATIENCE_S, (lease.deadline_ns - time.monotonic_ns()) / 2e9)
+            relay = self._relay(replace(message, namespace=worker.app), sender, patience_s)
+            self.spawn(relay, "relay to data_layer")
 
-    async def _relay(self, message: Message, sender: Sender) -> None:
+    async def _relay(self, message: Message, sender: Sender, patience_s: float) -> None:
         try:
-            sender.reply(await self._ask_data(message))
+            sender.reply(await self._ask_data(message, patience_s))
         except RequestRefused as refused:
             sender.refuse(
                 refused.code, refused.detail, retryable=refused.retryable, retry_after_s=refused.retry_after_s
@@ -243,14 +247,14 @@ class LocalQueue(Actor):
             if sender.connection in self._data_asks:
                 self._data_asks[sender.connection] -= 1
 
-    async def _ask_data(self, message: Message) -> Message:
-        """What the DataLayer answers; while it restarts it is waited for. Raises PeerUnavailable, AskTimeout,
-        RequestRefused.
+    async def _ask_data(self, message: Message, patience_s: float) -> Message:
+        """What the DataLayer answers; while it restarts it is waited for, at most `patience_s`. Raises
+        PeerUnavailable, AskTimeout, RequestRefused.
 
         What was under way when it went is asked again, but not a write that depends on a version: that may have
         happened, and would then be refused.
         """
-        deadline_s = time.monotonic() + min(DATA_PATIENCE_S, self.settings.ask_timeout_s)
+        deadline_s = time.monotonic() + min(patience_s, self.settings.ask_timeout_s)
         while True:
             await self.wait_for_peer("data_layer", max(0.0, deadline_s - time.monotonic()))
             try:

@@ -10,6 +10,7 @@ from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     Done,
+    InvocationFailed,
     InvocationResult,
     KvDelete,
     KvGet,
@@ -19,6 +20,8 @@ from actorfaas.messages import (
     KvValue,
     Message,
     Refused,
+    Task,
+    TaskError,
 )
 from tests.actors.queue_node import Node, result
 from tests.actors_kit import Kit
@@ -108,6 +111,18 @@ async def test_without_a_data_layer_data_is_unavailable(node: Node, kit: Kit) ->
     with pytest.raises(RequestRefused) as refused:
         await worker.ask(KvGet("", "a"), KvValue, 10.0)
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
+
+
+async def test_a_handler_hears_that_the_data_layer_is_away_before_its_own_time_is_up(node: Node) -> None:
+    await node.start()
+    await node.topic()
+    _, worker = await node.worker("f@1")
+    node.publish("r", timeout_s=1.0)
+    await node.workers.expect(Task)
+    with pytest.raises(RequestRefused, match="unavailable"):
+        await worker.ask(KvGet("", "a"), KvValue, 10.0)
+    worker.tell(TaskError("r", 0, 0, "unavailable", "RequestRefused", "away", "", False))
+    assert (await node.frontend.expect(InvocationFailed)).reason == "unavailable"
 
 
 async def test_a_data_layer_that_does_not_answer_is_a_timeout(node: Node, kit: Kit) -> None:
