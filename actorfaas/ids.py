@@ -2,7 +2,8 @@
 
 Topic names follow the platform this one descends from: `new_fw_reporting`, `request_next_fw` and
 `{function_topic}_{pid}`. A *function topic* is `NAME@VERSION`, so that two versions of a function never share
-workers. Work that needs a fresh instance waits on a topic of its own, `{function_topic}!{strategy}`.
+workers. Requests whose strategy asks for a fresh or a paged-out instance wait on a topic of their own,
+`{function_topic}!{strategy}`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,30 @@ import time
 NEW_FW_REPORTING = "new_fw_reporting"
 REQUEST_NEXT_FW = "request_next_fw"
 
+STRATEGY_MEANINGS = {
+    "auto": "whatever is cheapest by measured cost",
+    "resident": "a live worker that is never paged out",
+    "swap": "a live worker whose memory is out between requests; each page it touches is a fault",
+    "reap": "the same, with its recorded working set read back before the call",
+    "faasnap": "the same, with its recorded working set read back while the call runs",
+    "fork": "a fresh fork of the function's template",
+    "cold": "a new interpreter that imports everything",
+}
+"""Every strategy, and what serves a request under it, for people."""
+
+STRATEGIES = frozenset(STRATEGY_MEANINGS)
+
 FRESH_STRATEGIES = frozenset({"fork", "cold"})
 """Strategies in which every request gets an instance of its own."""
 
-POOLED_STRATEGIES = frozenset({"auto", "resident"})
+PAGED_STRATEGIES = frozenset({"swap", "reap", "faasnap"})
+"""Strategies in which a worker is paged out after each request it served."""
+
+POOLED_STRATEGIES = STRATEGIES - FRESH_STRATEGIES - PAGED_STRATEGIES
 """Strategies served by the function's pool of live workers."""
 
-STRATEGIES = POOLED_STRATEGIES | FRESH_STRATEGIES
+ONE_REQUEST_STRATEGIES = FRESH_STRATEGIES | PAGED_STRATEGIES
+"""Strategies whose requests wait on a topic of their own: a member of it serves one request and leaves it."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -40,8 +58,8 @@ def function_topic(name: str, version: int) -> str:
 
 
 def request_topic(function_topic: str, strategy: str) -> str:
-    """The topic a request is published to: the pool's, or the one whose members are made for one request each."""
-    return f"{function_topic}!{strategy}" if strategy in FRESH_STRATEGIES else function_topic
+    """The topic a request is published to: the pool's, or the one whose members serve one request each."""
+    return f"{function_topic}!{strategy}" if strategy in ONE_REQUEST_STRATEGIES else function_topic
 
 
 def worker_topic(function_topic: str, pid: int) -> str:

@@ -27,10 +27,17 @@ def test_topics() -> None:
     topic = ids.function_topic("resize", 3)
     assert topic == "resize@3"
     assert ids.worker_topic(topic, 4711) == "resize@3_4711"
-    assert [ids.request_topic(topic, strategy) for strategy in ("auto", "resident", "fork", "cold")] == [
-        "resize@3",
-        "resize@3",
-        "resize@3!fork",
-        "resize@3!cold",
-    ]
-    assert ids.POOLED_STRATEGIES | ids.FRESH_STRATEGIES == ids.STRATEGIES
+    assert {strategy: ids.request_topic(topic, strategy) for strategy in ids.STRATEGIES} == {
+        "auto": "resize@3",
+        "resident": "resize@3",
+        "swap": "resize@3!swap",
+        "reap": "resize@3!reap",
+        "faasnap": "resize@3!faasnap",
+        "fork": "resize@3!fork",
+        "cold": "resize@3!cold",
+    }
+
+
+def test_every_strategy_is_of_one_sort() -> None:
+    sorts = (ids.POOLED_STRATEGIES, ids.PAGED_STRATEGIES, ids.FRESH_STRATEGIES)
+    assert sorted(strategy for sort in sorts for strategy in sort) == sorted(ids.STRATEGIES)
