@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from actorfaas.actors.manager_link import ManagerLink
 from actorfaas.config import Settings
-from actorfaas.core.queue import Close, LocalQueueCore
+from actorfaas.core.queue import Close, LocalQueueCore, Reading
 from actorfaas.core.queue.records import Worker
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
@@ -79,7 +79,7 @@ class LocalQueue(Actor):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._manager = ManagerLink(self.log)
-        self._core = LocalQueueCore(self._manager, int(settings.grow_after_ms * 1e6))
+        self._core = LocalQueueCore(self._manager, int(settings.grow_after_ms * 1e6), settings.max_in_flight_bytes)
         self._adopted: set[Connection] = set()
         self._data_asks: dict[Connection, int] = {}
         self._flushing = False
@@ -275,11 +275,10 @@ class LocalQueue(Actor):
         try:
             for peer, message in core.outbox:
                 sent += 1
-                if not isinstance(message, Close):
+                if isinstance(message, Message):
                     peer.tell(message)
                 elif isinstance(peer, Connection):
-                    self.log.warning("worker disconnected", worker=peer.actor, reason=message.reason)
-                    peer.close()
+                    self._direct(peer, message)
         finally:  # one message that cannot be sent must not silence the queue
             del core.outbox[:sent]
             self._flushing = False
@@ -287,6 +286,15 @@ class LocalQueue(Actor):
             self._all_answered.set()
         if not self._time_matters.is_set() and core.needs_tick:
             self._time_matters.set()
+
+    def _direct(self, worker: Connection, instruction: Close | Reading) -> None:
+        if isinstance(instruction, Close):
+            self.log.warning("worker disconnected", worker=worker.actor, reason=instruction.reason)
+            worker.close()
+        elif instruction.goes_on:
+            worker.resume_reading("stream")
+        else:
+            worker.pause_reading("stream")
 
     async def _tick(self) -> None:
         while True:

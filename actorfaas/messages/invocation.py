@@ -48,7 +48,7 @@ class InvocationResult(Message):
 class InvocationFailed(Message):
     """LocalQueue → publisher: no result will come. Last message of the request.
 
-    `reason`: handler_error, worker_lost, timeout, queue_full, no_topic, cancelled, stopping, unavailable,
+    `reason`: handler_error, worker_lost, timeout, queue_full, overloaded, no_topic, cancelled, stopping, unavailable,
     bad_payload, bad_result, memory. `worker_lost` carries in `error_message` how the worker ended.
     """
 

@@ -1,8 +1,8 @@
 """An actor: one inbox, one owner of its state, connections to its peers, and tasks that end with it.
 
 A subclass says what it is (`name`, `peers`, `overflow`) and what it does (`set_up`, `receive`, `drain`, `tear_down`);
-everything else here is provided. The kernel answers `DescribeActor` itself, answers every ask that would otherwise
-stay open, and reports the failure of a spawned task to the process, which then ends and is restarted.
+everything else here is provided. The kernel answers `DescribeActor` of other actors itself, answers every ask that
+would otherwise stay open, and reports the failure of a spawned task to the process, which then ends and is restarted.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ class Actor:
         self._tasks = Tasks(self.name, self._task_failed)
         self._inbox: Mailbox[Delivery] = Mailbox(self._handle, settings.mailbox_limit, self._has_room)
         self._connections: set[Connection] = set()
+        self._guests: set[Connection] = set()  # adopted ones: who is at the other end is no actor
         self._paused: set[Connection] = set()
         self._refused = 0
         self._stopping = False
@@ -172,6 +173,7 @@ class Actor:
             name, self, self.log, ask_timeout_s=self.settings.ask_timeout_s, max_header_bytes=max_header_bytes
         )
         self._connections.add(connection)
+        self._guests.add(connection)
         self._tasks.spawn(self._attach(connection, sock), f"adopt {name}")
         return connection
 
@@ -250,7 +252,7 @@ class Actor:
 
     def message_arrived(self, connection: Connection, message: Message, ask_id: int) -> None:
         """Into the inbox, unless it is the kernel's to answer or the inbox is full."""
-        if type(message) is DescribeActor and ask_id:
+        if type(message) is DescribeActor and ask_id and connection not in self._guests:
             connection.answer(ask_id, self.describe())
             return
         if self._inbox.is_full:
@@ -268,6 +270,7 @@ class Actor:
 
     def connection_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._guests.discard(connection)
         self._paused.discard(connection)
         link = self._links.get(connection.actor) if connection.is_outgoing else None
         if link is not None:

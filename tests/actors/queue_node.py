@@ -66,9 +66,11 @@ class Node:
     async def topic(self, name: str = "f@1", limit: int = 10) -> None:
         await self.manager.ask("local_queue", DeclareTopic(name, limit, "stay"), Done)
 
-    def publish(self, request_id: str, timeout_s: float = 60, publisher: FakePeer | None = None) -> None:
+    def publish(
+        self, request_id: str, timeout_s: float = 60, publisher: FakePeer | None = None, stream: bool = False
+    ) -> None:
         deadline_ns = time.monotonic_ns() + int(timeout_s * 1e9)
-        request = Publish("f@1", request_id, deadline_ns, 1, 0, False, "", b'"in"')
+        request = Publish("f@1", request_id, deadline_ns, 1, 0, stream, "", b'"in"')
         (publisher or self.frontend).tell("local_queue", request)
 
     async def describe(self) -> QueueDescription:

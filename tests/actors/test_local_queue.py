@@ -8,14 +8,19 @@ import time
 
 import pytest
 
+from actorfaas.core.queue.records import STREAM_WINDOW_BYTES
 from actorfaas.errors import PeerUnavailable, RequestRefused
 from actorfaas.messages import (
+    ActorDescription,
     AssignTask,
     AttachWorker,
+    ChunkCredit,
     DeclareTopic,
+    DescribeActor,
     DescribeQueue,
     Done,
     DropTopic,
+    InvocationChunk,
     InvocationFailed,
     InvocationResult,
     LeaseExpired,
@@ -30,6 +35,7 @@ from actorfaas.messages import (
     SetNextTopic,
     Subscribe,
     Task,
+    TaskChunk,
     TaskFinished,
     TaskResult,
     TopicDemand,
@@ -174,13 +180,38 @@ async def test_a_worker_that_breaks_its_rights_is_cut_off_and_nobody_else(node: 
     assert not node.workers.received(Task)
 
 
-async def test_a_worker_may_ask_for_nothing_but_data(node: Node) -> None:
+@pytest.mark.parametrize(
+    ("question", "expect"), [(DescribeQueue(), QueueDescription), (DescribeActor(), ActorDescription)]
+)
+async def test_a_worker_may_ask_for_nothing_but_data(node: Node, question: Message, expect: type[Message]) -> None:
     await node.start()
     name, worker = await node.running()
-    asked = asyncio.ensure_future(worker.ask(DescribeQueue(), QueueDescription))
+    asked = asyncio.ensure_future(worker.ask(question, expect))
     assert (await node.manager.expect(WorkerDetached)).worker_topic == name
     with pytest.raises(PeerUnavailable):
         await asked
+
+
+async def test_pieces_for_a_slow_reader_stay_with_the_worker(node: Node) -> None:
+    await node.start()
+    await node.topic()
+    _, worker = await node.worker("f@1")
+    node.publish("r", stream=True)
+    await node.workers.expect(Task)
+    piece = b"x" * (2 * STREAM_WINDOW_BYTES)
+    for _ in range(16):
+        worker.tell(TaskChunk("r", "bytes", piece))
+    await node.frontend.expect(InvocationChunk)
+    held_back = worker.write_buffer_bytes
+    assert held_back > 8 * len(piece)  # what is on its way is one piece and what sockets hold
+    await node.describe()
+    assert not node.frontend.received(InvocationChunk)
+    for _ in range(15):
+        node.frontend.tell("local_queue", ChunkCredit("r", 1))
+        await node.frontend.expect(InvocationChunk)
+    worker.tell(TaskResult("r", "reply", 0, 0, b"null"))
+    node.frontend.tell("local_queue", ChunkCredit("r", 1))
+    assert (await node.frontend.expect(InvocationResult)).chunks == 16
 
 
 async def test_a_socket_without_a_worker_is_closed(node: Node) -> None:

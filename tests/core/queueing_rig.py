@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from actorfaas.core.queue import Close, LocalQueueCore
-from actorfaas.core.queue.records import Worker
+from actorfaas.core.queue import LocalQueueCore
+from actorfaas.core.queue.records import Instruction, Worker
 from actorfaas.messages import (
     AssignTask,
     AttachWorker,
@@ -30,6 +30,7 @@ from actorfaas.messages import (
 MS = 1_000_000
 S = 1_000_000_000
 GROW_AFTER_NS = 5 * MS
+PAYLOAD_LIMIT_BYTES = 1000
 
 M = TypeVar("M")
 
@@ -54,8 +55,8 @@ class Rig:
         self.now = 1_000 * S
         self.manager = Somebody("execution_manager")
         self.frontend = Somebody("frontend")
-        self.core = LocalQueueCore(self.manager, GROW_AFTER_NS)
-        self.said: list[tuple[Somebody, Message | Close]] = []
+        self.core = LocalQueueCore(self.manager, GROW_AFTER_NS, PAYLOAD_LIMIT_BYTES)
+        self.said: list[tuple[Somebody, Instruction]] = []
         self.connections: dict[str, Somebody] = {}
 
     # --- what came out -------------------------------------------------------------------------------------------

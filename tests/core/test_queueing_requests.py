@@ -10,7 +10,7 @@ from actorfaas.messages import (
     Task,
     WorkerReleased,
 )
-from tests.core.queueing_rig import MS, Rig, S, Somebody
+from tests.core.queueing_rig import MS, PAYLOAD_LIMIT_BYTES, Rig, S, Somebody
 
 
 def test_a_request_goes_to_the_worker_and_its_result_back() -> None:
@@ -290,3 +290,28 @@ def test_stopping_answers_everything() -> None:
         ("waiting", "stopping", True),
     }
     assert not rig.core.has_requests
+
+
+def test_payloads_that_wait_are_bounded_in_bytes() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.publish("a", payload=b"x" * PAYLOAD_LIMIT_BYTES, attempts=2)
+    rig.publish("b", payload=b"y")
+    refused = rig.one(InvocationFailed)
+    assert (refused.request_id, refused.reason, refused.retryable) == ("b", "overloaded", True)
+    assert refused.retry_after_s > 0
+    rig.worker("w", "f@1")
+    rig.publish("c", payload=b"y")  # a is kept for its second attempt
+    assert rig.one(InvocationFailed).request_id == "c"
+    rig.returns("w", "a")
+    rig.publish("d", payload=b"y")
+    assert rig.none(InvocationFailed)
+
+
+def test_what_will_not_be_delivered_again_is_not_counted() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("a", payload=b"x" * PAYLOAD_LIMIT_BYTES, attempts=1)
+    rig.publish("b", payload=b"y")
+    assert rig.none(InvocationFailed)

@@ -17,6 +17,7 @@ from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
 from actorfaas.core.queue import Close, LocalQueueCore
+from actorfaas.core.queue.records import Instruction
 from actorfaas.core.recruiting import declarations
 from actorfaas.messages import (
     AssignTask,
@@ -103,7 +104,7 @@ class Node:
         self._new_manager()
 
     def _new_queue(self) -> None:
-        self.queue = LocalQueueCore(self.manager, 5 * MS)
+        self.queue = LocalQueueCore(self.manager, 5 * MS, 1 << 30)
 
     def _new_manager(self) -> None:
         self.dispatch = Dispatch(self.max_workers)
@@ -273,7 +274,7 @@ class Node:
             else:
                 self._to_worker(peer, message)
 
-    def _to_worker(self, peer: Peer, message: Message | Close) -> None:
+    def _to_worker(self, peer: Peer, message: Instruction) -> None:
         instance = self.instances.get(peer.name)
         assert not isinstance(message, Close), f"{peer.name} was closed: {message}"
         if instance is None or instance.peer is not peer:

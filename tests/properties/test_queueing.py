@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actorfaas.core.queue import Close
+from actorfaas.core.queue.records import Instruction
 from actorfaas.messages import (
     AssignTask,
     CancelRequest,
@@ -21,7 +21,6 @@ from actorfaas.messages import (
     InvocationFailed,
     InvocationResult,
     LeaseExpired,
-    Message,
     NewFunctionWorker,
     Publish,
     Retire,
@@ -88,7 +87,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
         for receiver, message in said:
             self.observe_one(receiver, message)
 
-    def observe_one(self, receiver: Somebody, message: Message | Close) -> None:
+    def observe_one(self, receiver: Somebody, message: Instruction) -> None:
         match message:
             case Task():
                 self.observe_delivery(self.lives[receiver.name], message)

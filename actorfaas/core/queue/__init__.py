@@ -17,6 +17,6 @@ and out and calls `tick`.
 """
 
 from actorfaas.core.queue.local_queue import LocalQueueCore
-from actorfaas.core.queue.records import Close, Peer
+from actorfaas.core.queue.records import Close, Peer, Reading
 
-__all__ = ["Close", "LocalQueueCore", "Peer"]
+__all__ = ["Close", "LocalQueueCore", "Peer", "Reading"]

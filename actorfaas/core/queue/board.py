@@ -8,9 +8,10 @@ from __future__ import annotations
 from actorfaas.core.queue.records import (
     ENDED,
     Assignment,
-    Close,
     Failure,
+    Instruction,
     Peer,
+    Reading,
     Request,
     Topic,
     Work,
@@ -27,7 +28,7 @@ from actorfaas.messages import (
     TaskResult,
 )
 
-_MAY_SUCCEED_LATER = frozenset({"worker_lost", "unavailable", "stopping", "queue_full"})
+_MAY_SUCCEED_LATER = frozenset({"worker_lost", "unavailable", "stopping", "queue_full", "overloaded"})
 
 MESSAGE_LIMIT = 16 * 1024
 TRACEBACK_LIMIT = 64 * 1024
@@ -46,6 +47,8 @@ class Board:
         "lost",
         "manager",
         "outbox",
+        "payload_bytes",
+        "payload_limit_bytes",
         "publishers",
         "retries",
         "topics",
@@ -53,9 +56,11 @@ class Board:
         "workers",
     )
 
-    def __init__(self, manager: Peer) -> None:
+    def __init__(self, manager: Peer, payload_limit_bytes: int) -> None:
         self.manager = manager
-        self.outbox: list[tuple[Peer, Message | Close]] = []
+        self.outbox: list[tuple[Peer, Instruction]] = []
+        self.payload_limit_bytes = payload_limit_bytes
+        self.payload_bytes = 0  # of the requests that may have to be delivered (again)
         self.topics: dict[str, Topic] = {}
         self.workers: dict[str, Worker] = {}
         self.worker_of: dict[Peer, Worker] = {}
@@ -195,11 +200,26 @@ class Board:
     def end(self, work: Work) -> None:
         """Forget a request or task everywhere but in the hands of its worker."""
         work.enter(ENDED)
-        work.payload = b""
         self.deadlines.discard(work.deadline_ns, work)
-        if isinstance(work, Request) and work.publisher is not None:
-            del self.publishers[work.publisher][work.request_id]
-            work.publisher = None
+        if isinstance(work, Request):
+            self.drop_payload(work)
+            self.hold_back(work, False)
+            if work.publisher is not None:
+                del self.publishers[work.publisher][work.request_id]
+                work.publisher = None
+        else:
+            work.payload = b""
+
+    def drop_payload(self, request: Request) -> None:
+        """It will not be delivered again."""
+        self.payload_bytes -= len(request.payload)
+        request.payload = b""
+
+    def hold_back(self, request: Request, held_back: bool) -> None:
+        """Stop or go on hearing the worker that streams the response to `request`."""
+        if request.is_held_back is not held_back and request.worker is not None:
+            request.is_held_back = held_back
+            self.outbox.append((request.worker.peer, Reading(not held_back)))
 
 
 def run_within(lease: Work, started_ns: int, ended_ns: int, now: int) -> tuple[int, int]:

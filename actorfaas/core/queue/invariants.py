@@ -9,6 +9,7 @@ from actorfaas.core.queue.records import (
     ENDED,
     LEASED,
     LOST,
+    STREAM_WINDOW_BYTES,
     WAITING,
     Assignment,
     Request,
@@ -40,6 +41,8 @@ def check(board: Board) -> None:
     _require(len(board.retries) == delayed, "the delayed requests and the retry timers differ")
     _require(set(board.worker_of.values()) == set(board.workers.values()), "workers by name and by connection differ")
     _require(not board.lost.keys() & board.workers.keys(), "a worker is connected and lost")
+    payload_bytes = sum(len(request.payload) for request in requests)
+    _require(board.payload_bytes == payload_bytes, "the bytes of payloads were not counted right")
 
 
 def _all_requests(board: Board) -> set[Request]:
@@ -84,6 +87,10 @@ def _check_request(board: Board, request: Request, given: set[Work]) -> None:
     _require((request in request.topic.waiting) is (request.phase is WAITING), f"{name} is not where it waits")
     held = request in request.topic.held
     _require(held is (request.phase in (DELAYED, LOST)), f"{name} is not where it is held")
+    held_back = sum(request.unread) > STREAM_WINDOW_BYTES and not request.abandoned
+    _require(
+        request.phase is not LEASED or request.is_held_back is held_back, f"{name}: its worker is not heard, or is"
+    )
     mine = board.publishers.get(request.publisher) if request.publisher is not None else None
     _require(mine is None or mine.get(name) is request, f"{name}: its publisher does not know it")
 

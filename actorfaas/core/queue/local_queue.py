@@ -15,8 +15,8 @@ from actorfaas.core.queue.records import (
     LEASED,
     LOST,
     Assignment,
-    Close,
     Failure,
+    Instruction,
     Peer,
     Request,
     Topic,
@@ -48,15 +48,16 @@ from actorfaas.messages import (
 )
 
 STOPPING = Failure("stopping", "the node is stopping")
+CALLER_GONE = Failure("cancelled", "the caller is gone")
 OVERRAN = Failure("timeout", "the handler ran longer than its time limit; its worker is killed")
 
 
 class LocalQueueCore:
     """Topics, requests, tasks, workers. `manager` is where facts for the ExecutionManager go."""
 
-    def __init__(self, manager: Peer, grow_after_ns: int) -> None:
-        self.board = Board(manager)
-        self.outbox: list[tuple[Peer, Message | Close]] = self.board.outbox
+    def __init__(self, manager: Peer, grow_after_ns: int, payload_limit_bytes: int) -> None:
+        self.board = Board(manager, payload_limit_bytes)
+        self.outbox: list[tuple[Peer, Instruction]] = self.board.outbox
         self._reports = Reports(self.board, grow_after_ns)
         self._members = Members(self.board, self._reports)
         self._requests = Requests(self.board, self._members)
@@ -85,13 +86,14 @@ class LocalQueueCore:
         if request is None:
             return
         if request.phase is LEASED and cancelled.kill:
-            self._workers.condemn(request, Failure("cancelled", "the caller is gone"), now)
+            self._workers.condemn(request, CALLER_GONE, now)
         else:
             self._requests.abandon(request, now)
 
     def publisher_gone(self, publisher: Peer, now: int) -> None:
-        """A publisher's connection ended."""
-        self._requests.publisher_gone(publisher, now)
+        """A publisher's connection ended. A stream that nobody reads is of no use to anyone: its handler is ended."""
+        for request in self._requests.publisher_gone(publisher, now):
+            self._workers.condemn(request, CALLER_GONE, now)
 
     def _request(self, publisher: Peer, request_id: str) -> Request | None:
         return self.board.publishers.get(publisher, {}).get(request_id)

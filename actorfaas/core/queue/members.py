@@ -137,4 +137,4 @@ class Members:
             )
         )
         if request.attempt >= request.max_attempts:
-            request.payload = b""  # it will not be delivered again
+            self._board.drop_payload(request)

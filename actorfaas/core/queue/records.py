@@ -5,7 +5,7 @@ The records change only through the modules beside this one; none outlives what 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,9 @@ from actorfaas.messages import AssignTask, AttachWorker, Message, Publish
 
 STREAM_CREDIT = 16
 """Pieces of a streamed response that may be under way to its caller."""
+
+STREAM_WINDOW_BYTES = 1024 * 1024
+"""What of them may be under way besides the piece that comes after; more stays with the worker, which then waits."""
 
 REPLY = "reply"
 """Where the result of a published request goes: to its publisher, whoever that is."""
@@ -35,6 +38,15 @@ class Close(NamedTuple):
     """An instruction in the outbox: close this connection, because its side broke its rights."""
 
     reason: str
+
+
+class Reading(NamedTuple):
+    """An instruction in the outbox: leave what this worker sends on its side for now, or read on."""
+
+    goes_on: bool
+
+
+Instruction = Message | Close | Reading
 
 
 class Phase(IntEnum):
@@ -118,7 +130,8 @@ class Request(Work):
     """A published request; `attempt` counts its deliveries.
 
     `publisher` is None once that connection is gone. `abandoned`: the caller no longer wants it, so it runs to its
-    end if it runs already, but is not delivered again.
+    end if it runs already, but is not delivered again. `unread`: sizes of the pieces that the caller has not taken
+    yet. `is_held_back`: they are too many bytes, so that its worker is not heard.
     """
 
     __slots__ = (
@@ -126,11 +139,13 @@ class Request(Work):
         "accepted_ns",
         "chunks",
         "due_ns",
+        "is_held_back",
         "max_attempts",
         "publisher",
         "retry_delay_ns",
         "stream",
         "topic",
+        "unread",
         "waiting_since_ns",
     )
 
@@ -147,6 +162,8 @@ class Request(Work):
         self.waiting_since_ns = now
         self.due_ns = 0
         self.chunks = 0
+        self.unread: deque[int] = deque()
+        self.is_held_back = False
         self.abandoned = False
 
 

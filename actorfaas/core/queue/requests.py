@@ -1,8 +1,9 @@
 """Published requests: accepted or refused, answered, redelivered, cancelled, expired.
 
 Every accepted request is answered exactly once. How many are accepted is bounded: at most `queue_limit` wait or are
-held back for redelivery; a new one beyond that is refused with `queue_full`. Requests that already run and fail may
-come on top of it, at most one for every member, because what was accepted is not given up for want of room.
+held back for redelivery; a new one beyond that is refused with `queue_full`, one whose payload does not fit beside all
+others with `overloaded`. Requests that already run and fail may come on top of it, at most one for every
+member, because what was accepted is not given up for want of room.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from actorfaas.core.queue.records import (
     LEASED,
     LOST,
     STREAM_CREDIT,
+    STREAM_WINDOW_BYTES,
     WAITING,
     Failure,
     Peer,
@@ -50,10 +52,15 @@ class Requests:
         if pending > topic.queue_limit or (pending == topic.queue_limit and not topic.ready):
             detail = f"{pending} requests wait for {topic.name}; its queue_limit is {topic.queue_limit}"
             return board.refuse(publisher, published, "queue_full", detail, topic.retry_after_s())
+        size_bytes = len(published.payload)
+        if board.payload_bytes and board.payload_bytes + size_bytes > board.payload_limit_bytes:
+            detail = f"the requests that wait hold {board.payload_bytes} bytes already"
+            return board.refuse(publisher, published, "overloaded", detail, topic.retry_after_s())
         if published.deadline_ns <= now:
             return board.refuse(publisher, published, "timeout", EXPIRED_WAITING.error_message, 0.0)
         request = Request(publisher, topic, published, now)
         mine[request.request_id] = request
+        board.payload_bytes += size_bytes
         board.deadlines.add(request.deadline_ns, request)
         return self._members.offer(request, now)
 
@@ -110,15 +117,19 @@ class Requests:
             self._board.retries.discard(request.due_ns, request)
         self._board.fail(request, failure, now)
 
-    def publisher_gone(self, publisher: Peer, now: int) -> None:
-        """Nobody waits for this publisher's answers: queued requests are dropped, running ones are left to end."""
+    def publisher_gone(self, publisher: Peer, now: int) -> list[Request]:
+        """Nobody waits for this publisher's answers: queued requests are dropped, running ones are left to end.
+        Returns those among them that stream, for nobody now."""
         requests = self._board.publishers.pop(publisher, {})
+        streams = []
         for request in requests.values():
             request.publisher = None
             if request.phase is LEASED:
-                self._let_run(request)
+                if request.stream:
+                    streams.append(request)
             elif request.phase is not LOST:
                 self.drop(request, Failure("cancelled", "its publisher is gone"), now)
+        return streams
 
     def abandon(self, request: Request, now: int) -> None:
         """The caller is gone: drop the request unless it runs; then it is left to end."""
@@ -140,16 +151,26 @@ class Requests:
             self._board.outbox.append(
                 (request.publisher, InvocationChunk(piece.request_id, piece.content, piece.payload))
             )
+            request.unread.append(len(piece.payload))
+            self._hold_back(request)
         return True
 
     def credit(self, request: Request, chunks: int) -> None:
         """The caller took `chunks` pieces."""
         if request.phase is LEASED and request.stream and not request.abandoned and request.worker is not None:
+            for _ in range(min(chunks, len(request.unread))):
+                request.unread.popleft()
+            self._hold_back(request)
             self._grant(request, request.worker, chunks)
+
+    def _hold_back(self, request: Request) -> None:
+        self._board.hold_back(request, sum(request.unread) > STREAM_WINDOW_BYTES)
 
     def _let_run(self, request: Request) -> None:
         """A stream that nobody reads must not wait for credit until its deadline."""
         if request.stream and request.worker is not None:
+            request.unread.clear()
+            self._hold_back(request)
             self._grant(request, request.worker, STREAM_CREDIT)
 
     def _grant(self, request: Request, worker: Worker, chunks: int) -> None:
