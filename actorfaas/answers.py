@@ -18,6 +18,8 @@ from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout, Strea
 Json = Any  # a decoded JSON document: the caller's business
 
 _PROBLEM = "application/problem+json"
+MAX_WORDS = 500
+"""Characters shown of an answer that nobody expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def problem_of(response: httpx.Response) -> ApiProblem:
     return ApiProblem(
         response.status_code,
         str(document.get("type", "")).rpartition(":")[2] or "http_error",
-        str(document.get("detail") or document.get("title") or response.text[:500] or response.reason_phrase),
+        str(document.get("detail") or document.get("title") or _first_words(response)),
         request_id=str(document.get("request_id") or response.headers.get("X-Request-Id", "")),
         execution_id=str(document.get("execution_id") or response.headers.get("Actorfaas-Execution", "")),
         retryable=bool(document.get("retryable", False)),
@@ -114,6 +116,13 @@ def problem_of(response: httpx.Response) -> ApiProblem:
         function=str(document.get("function", "")),
         traceback=str(document.get("traceback", "")),
     )
+
+
+def _first_words(response: httpx.Response) -> str:
+    """What to say about an answer that is no problem document; a page for browsers says nothing here."""
+    is_page = response.headers.get("Content-Type", "").startswith("text/html")
+    words = "" if is_page else " ".join(response.text[:MAX_WORDS].split())
+    return words or response.reason_phrase or "an error without a word"
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -109,11 +109,16 @@ def _body(*inputs: str | None) -> bytes:
             return b""
         raise click.UsageError(f"{origin} is empty; leave it out to send null")
     try:
-        json.loads(body)
+        json.loads(body, parse_constant=_refuse_constant)
     except ValueError as error:
         hint = "; text needs quotes of its own, such as '\"Ada\"'; @FILE reads a file" if origin == "the input" else ""
         raise click.UsageError(f"{origin} is not JSON: {error}{hint}") from error
     return body
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads NaN and Infinity, which are not JSON (RFC 8259)."""
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _read(given: str) -> tuple[bytes, str]:

@@ -107,6 +107,8 @@ def _report_problem(problem: ApiProblem) -> int:
         click.echo("Give the node's token with --token or in ACTORFAAS_TOKEN.", err=True)
     if problem.retry_after_s:
         click.echo(f"Try again in {problem.retry_after_s:g} s.", err=True)
+    if problem.code == "http_error":
+        click.echo("That is not how a node answers; is the address right? See --url and ACTORFAAS_URL.", err=True)
     if problem.code == "not_found":
         click.echo("What there is: actorfaas list", err=True)
     if problem.execution_id:

@@ -57,6 +57,7 @@ def test_the_input_from_a_file(cli: Cli, hello: FakeNode, tmp_path: Path, argume
     [
         (("--data", "Ada"), "the input is not JSON"),
         (("Ada",), "the input is not JSON"),
+        (("[1, NaN]",), "the input is not JSON: NaN is no JSON value"),
         (("--data", ""), "the input is empty"),
         (("@missing.json",), "missing.json cannot be read: No such file"),
         (("--stream", "--wait"), "--stream shows a call as it runs"),

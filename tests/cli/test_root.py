@@ -14,7 +14,7 @@ from actorfaas import __version__
 from actorfaas.cli.root import VERBS, root
 from actorfaas.errors import ApiProblem, ConfigError, DeployError, NodeUnreachable, ResponseTimeout
 from tests.cli.conftest import Cli
-from tests.fake_node import FakeNode, document, problem
+from tests.fake_node import FakeNode, Reply, document, problem
 
 
 def test_help_names_every_verb(alone: Cli) -> None:
@@ -124,6 +124,26 @@ def test_a_problem_is_shown_with_its_ids_and_traceback(cli: Cli, fake: FakeNode)
     assert 'File "app.py", line 3' in result.stderr
     assert "actorfaas: 500 handler_error in price: KeyError: no such item" in result.stderr
     assert "request req_1" in result.stderr
+
+
+def test_another_server_is_not_taken_for_a_node(cli: Cli, fake: FakeNode) -> None:
+    fake.on("GET", "/v1/functions", Reply(404, b"<html><title>Lost</title></html>", {"Content-Type": "text/html"}))
+    result = cli("list")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == "actorfaas: 404 http_error: Not Found"
+    assert "is the address right?" in result.stderr
+
+
+def test_what_is_not_found_can_be_looked_up(cli: Cli) -> None:
+    assert "What there is: actorfaas list" in cli("invoke", "nothing").stderr
+
+
+def test_where_to_look_after_a_failure(cli: Cli, fake: FakeNode) -> None:
+    fake.on("POST", "/v1/invoke/f", problem(500, "handler_error", "no", request_id="req_1", function="f"))
+    assert "actorfaas logs --request req_1" in cli("invoke", "f").stderr
+    reply = problem(500, "execution_failed", "no", request_id="req_1", execution_id="exe_1", function="f")
+    fake.on("POST", "/v1/invoke/f", reply)
+    assert "actorfaas show exe_1" in cli("invoke", "f").stderr
 
 
 def test_a_missing_token_is_asked_for(cli: Cli, fake: FakeNode) -> None:
