@@ -93,7 +93,7 @@ class NodeLock:
         try:
             for path in self._paths:
                 self._fds.append(await _locked(path))
-        except BaseException:
+        except BaseException:  # also when the wait is cancelled: a lock taken before must not stay
             self._release()
             raise
         return self
@@ -126,7 +126,7 @@ async def _locked(path: Path) -> int:
             await asyncio.sleep(_POLL_S)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    except BaseException:
+    except BaseException:  # also when the wait is cancelled: the descriptor is nobody's yet
         os.close(fd)
         raise
     return fd

@@ -13,6 +13,7 @@ import asyncio
 import gc
 import importlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -141,6 +142,12 @@ class ActorProcess:
         self._ask_to_stop(_ORPHAN_DEADLINE_S)
 
 
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard one: each live instance takes a few descriptors here."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def load_actor(location: str) -> type[Actor]:
     """The class at `MODULE:CLASS`. Raises ConfigError."""
     module, _, name = location.partition(":")
@@ -169,6 +176,8 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"actorfaas: {error}", file=sys.stderr)  # noqa: T201 - no log without settings
         return EXIT_USAGE
+
+    allow_many_files()
 
     async def host() -> int:
         return await ActorProcess([cls(settings) for cls in classes], settings, control).run()

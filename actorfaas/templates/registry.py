@@ -64,7 +64,7 @@ class BundleTemplates:
                 template = self._live.get(key)
                 if template is None or not template.is_alive:
                     template = await self._start(key, bundle)
-        except BaseException:
+        except BaseException:  # also when the wait is cancelled: who gets no template must not count as its user
             self._forget_user(key, user)
             raise
         return template

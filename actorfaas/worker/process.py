@@ -35,6 +35,15 @@ def set_name(name: str) -> None:
     _prctl(_PR_SET_NAME, ctypes.create_string_buffer(name.encode()[:15]))
 
 
+def hold_standard_streams() -> None:
+    """Have 0, 1 and 2 open, whatever user code closed: what is opened or received next must not become one of them."""
+    for standard in (0, 1, 2):
+        try:
+            os.fstat(standard)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+
+
 def be_first_for_the_oom_killer() -> None:
     """An instance is killed before any part of the platform is (proc_pid_oom_score_adj(5))."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:

@@ -56,6 +56,7 @@ class Template:
         self._plan = plan
         self._children: set[int] = set()
         self._pid = os.getpid()
+        process.hold_standard_streams()
         self._wake_reader, self._wake_writer = _watch_children()
 
     def serve(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from actorfaas.errors import ConfigError
@@ -32,3 +34,13 @@ def test_wrong_settings_are_explained(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setenv("ACTORFAAS_PORT", "eighty")
     assert process.main(["tests.actors_kit:FakePeer"]) == process.EXIT_USAGE
     assert "port must be a whole number" in capsys.readouterr().err
+
+
+def test_a_low_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard) // 2, hard))
+        process.allow_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

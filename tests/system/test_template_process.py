@@ -359,6 +359,29 @@ def test_what_a_handler_starts_inherits_nothing_of_the_platform(tmp_path: Path, 
             assert worker.call(None) == []
 
 
+@pytest.mark.parametrize("where", ["import", "init"])
+def test_standard_streams_that_a_bundle_closed_are_not_mistaken_for_the_connection(tmp_path: Path, where: str) -> None:
+    init = "init=close, " if where == "init" else ""
+    code = f"""
+import os
+from actorfaas import function
+
+def close(): os.closerange(0, 3)
+{"close()" if where == "import" else ""}
+
+@function({init}memory_mb=64)
+def talks(event):
+    print("said")
+    return event
+"""
+    with served(tmp_path / "code", code) as bundle:
+        bundle.load()
+        worker = bundle.template("talks").fork_worker()
+        assert [worker.call(number) for number in (1, 2)] == [1, 2]
+        worker.connection.close()
+        assert b"said" in worker.out.everything()
+
+
 def test_a_cold_worker_given_nonsense(tmp_path: Path) -> None:
     with served(tmp_path / "code", SIMPLE) as bundle:
         reader, writer = os.pipe()
