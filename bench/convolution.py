@@ -25,16 +25,23 @@ WARM_BLOCKS = 2
 """What an allocator keeps and what caches hold is settled after these; growth is counted from there."""
 
 SEEDS = 16
-GROWTH_GOAL_MB = 16.0
+GROWTH_GOAL_MB = 8.0
 SETTLE_TIMEOUT_S = 10.0
+IDLE = ("resident", "paging_out", "swapped")
 
 Memory = dict[str, float]
 
 
 def memory(node: Node) -> Memory:
     """Private memory of every actor in MB, by name."""
-    actors = node.get("/v1/node")["actors"]
-    return {actor["actor"]: private_bytes(actor["pid"]) / 1e6 for actor in actors}
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while True:
+        actors = node.get("/v1/node")["actors"]
+        away = [actor["actor"] for actor in actors if not actor["connected"]]
+        if not away:
+            return {actor["actor"]: private_bytes(actor["pid"]) / 1e6 for actor in actors}
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{', '.join(away)} did not describe itself")
 
 
 def private_bytes(pid: int) -> int:
@@ -97,7 +104,7 @@ def left_over(node: Node, report: Report) -> None:
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while True:
         workers: list[dict[str, Any]] = node.get("/v1/workers")["workers"]  # as the endpoint says
-        busy = [worker for worker in workers if worker["state"] != "resident"]
+        busy = [worker for worker in workers if worker["state"] not in IDLE]
         if not busy or time.monotonic() > deadline:
             break
         time.sleep(0.1)
