@@ -138,7 +138,7 @@ class ExecutionManager(Actor):
             return
         now_ns = self.clock.monotonic_ns()
         if connection.actor == "local_queue":
-            self.dispatch.queue_lost(now_ns)
+            self.executions.queue_lost(now_ns)
         elif connection.actor == "fw_supervisor":
             self.dispatch.supervisor_lost(now_ns)
         self.executions.settle(now_ns)
@@ -284,7 +284,7 @@ class ExecutionManager(Actor):
     async def _send_routes(self, sender: Sender) -> None:
         await self.recovery.loaded.wait()
         sender.reply(RoutesChanged(self.catalogue.routes()))
-        if sender.connection not in self._listeners:
+        if sender.connection not in self._listeners and not sender.connection.is_closed:
             self._listeners.append(sender.connection)
 
     def _changed(self) -> None:

@@ -43,6 +43,9 @@ BACKLOG_BYTES = 256 * 1024 * 1024
 MAX_PLATFORM_LOSSES = 10
 """How often one execution's states are run again because an actor went away, before that counts as its failure."""
 
+SPARE_ALARMS = 1024
+"""Alarms of executions that have ended, or were replaced by earlier ones, are cleared away beyond this."""
+
 GRACE_NS = 2 * NS_PER_S
 """How much later than the LocalQueue this actor notices that a task it delivered overran its deadline."""
 
@@ -78,6 +81,7 @@ class Driver:
                 case RunTask(task, attempt, payload):
                     self._run(execution, task, attempt, payload, now_ns)
                 case Sleep(_, until_ns):
+                    self._drop_ahead(execution, 0, now_ns)  # who waits needs nobody yet
                     execution.wake_ns = max(1, until_ns)  # 0 would mean never; a resumed one may be long over
                 case Finish(error, cause, payload):
                     self._finish(execution, error, cause, payload, now_ns)
@@ -108,7 +112,7 @@ class Driver:
     def _step(self, execution: Execution, task: Task, attempt: int, distance: int) -> Step:
         function = execution.plan.functions[task.function]
         execution.task_count += 1
-        claim = Claim(execution.execution_id, function.topic, distance, execution.fresh_for(function))
+        claim = Claim(execution.execution_id, function.topic, distance, function.fresh_by(execution.strategy))
         return Step(task, attempt, f"{execution.execution_id}.{self._boot}.{execution.task_count}", claim)
 
     def _assign(self, execution: Execution, step: Step, now_ns: int) -> None:
@@ -151,7 +155,10 @@ class Driver:
         """Reserve the next workers while idle ones are to be had, and arm them with their tasks."""
         current = execution.current
         ahead = execution.ahead
-        if current is None or (ahead and not ahead[-1].armed) or self._is_behind(execution):
+        if current is None or not current.deadline_ns or self._is_behind(execution):
+            return  # no task is under way whose end could be waited for
+        armed = sum(step.armed for step in ahead)
+        if armed < len(ahead) and not ahead[-1].claim.worker:
             return
         known = len(ahead)
         wanted = following_tasks(execution.plan.machine, current.task.name, known, self._look_ahead_depth)
@@ -164,17 +171,15 @@ class Driver:
                     ahead.append(step)
                 break
             ahead.append(step)
-        self._arm(execution, known)
+        self._arm(execution, current, armed)
 
     def _is_behind(self, execution: Execution) -> bool:
         """Whether no further state may begin now: the journal is too long, or the node stops."""
         return execution.history.is_standard and (self._is_pausing or self._backlog_bytes > BACKLOG_BYTES)
 
-    def _arm(self, execution: Execution, known: int) -> None:
+    def _arm(self, execution: Execution, current: Step, known: int) -> None:
         """Arm the granted reservations from position `known` on, the last first, and tell the one before them."""
         ahead = execution.ahead
-        current = execution.current
-        assert current is not None  # reservations follow a current task
         before = ahead[known - 1] if known else current
         deadline_ns = before.deadline_ns
         granted = [step for step in ahead[known:] if step.claim.worker]
@@ -248,6 +253,9 @@ class Driver:
         if due_ns and (execution.alarm_ns == 0 or due_ns < execution.alarm_ns):
             execution.alarm_ns = due_ns
             heapq.heappush(self._alarms, (due_ns, execution.execution_id))
+            if len(self._alarms) > 2 * len(self._all) + SPARE_ALARMS:  # most are of executions that have ended
+                self._alarms = [(one.alarm_ns, one.execution_id) for one in self._all.values() if one.alarm_ns]
+                heapq.heapify(self._alarms)
 
     def _answer(self, execution: Execution, message: Message) -> None:
         self._effects.append(Answer(execution.execution_id, message))

@@ -27,6 +27,12 @@ class FunctionPlan:
     retriers: tuple[Retrier, ...]
     fresh: str
 
+    def fresh_by(self, strategy: str) -> str:
+        """The strategy by which a task gets an instance of its own, or ""; the execution's wins over the function's."""
+        if strategy in FRESH_STRATEGIES:
+            return strategy
+        return "" if strategy == "resident" else self.fresh
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -93,12 +99,6 @@ class Execution:
     wake_ns: int = 0
     alarm_ns: int = 0
     ended: bool = False
-
-    def fresh_for(self, function: FunctionPlan) -> str:
-        """The strategy by which a task gets an instance of its own, or ""; the execution's wins over the function's."""
-        if self.strategy in FRESH_STRATEGIES:
-            return self.strategy
-        return "" if self.strategy == "resident" else function.fresh
 
     def find(self, task_id: str) -> int:
         """The position among `ahead` of a task, or -1."""

@@ -39,6 +39,7 @@ from actorfaas.states.engine import (
     Instruction,
 )
 from actorfaas.states.model import Task, single_task
+from actorfaas.states.validate import MAX_SECONDS
 
 
 class Executions(Progress):
@@ -50,11 +51,16 @@ class Executions(Progress):
             return Refused("conflict", f"execution {start.execution_id} is running already")
         if len(self._all) >= MAX_RUNNING:
             return Refused("overloaded", f"{MAX_RUNNING} executions are running", True, 1.0)
+        if not 0 <= start.timeout_s <= MAX_SECONDS:
+            return Refused("invalid", f"timeout_s must be from 0 to {MAX_SECONDS}, not {start.timeout_s}")
         first = plan.machine.states[plan.machine.start_at]
         if isinstance(first, Task):
-            pool = self.dispatch.pools.get(plan.functions[first.function].topic)
-            if pool is not None and len(pool.needed) >= pool.queue_limit:
-                return Refused("overloaded", f"{pool.queue_limit} executions wait for {first.function}", True, 1.0)
+            function = plan.functions[first.function]
+            pool = self.dispatch.pools.get(function.topic)
+            fresh = function.fresh_by(start.strategy)
+            waiting = () if pool is None else pool.fresh_claims[fresh] if fresh else pool.needed
+            if pool is not None and len(waiting) >= max(1, pool.queue_limit):  # every claim waits, if only for a moment
+                return Refused("overloaded", f"{len(waiting)} executions wait for {first.function}", True, 1.0)
         return None
 
     def start(self, start: StartExecution, plan: Plan, now_ns: int) -> None:
@@ -153,7 +159,6 @@ class Executions(Progress):
         self._store(execution, now_ns)
 
     def _begin(self, execution: Execution, now_ns: int) -> None:
-        execution.held = False
         payload, execution.input = execution.input, b""
         self._perform(execution, execution.engine.begin(payload, now_ns), now_ns)
         self._set_alarm(execution)
@@ -192,11 +197,13 @@ class Executions(Progress):
         if history.is_standard:
             self._backlog_bytes -= freed
         if last:
-            del self._all[execution_id]
+            self._delete(execution)
         else:
-            if execution.held and not execution.ended:
+            if execution.held:
                 self._answer(execution, ExecutionAccepted(execution_id, execution.plan.version))
-                self._begin(execution, now_ns)
+                execution.held = False
+                if not execution.ended:
+                    self._begin(execution, now_ns)
             self._store(execution, now_ns)
         if freed and self._backlog_bytes <= BACKLOG_BYTES:
             self._unpark(now_ns)
@@ -209,11 +216,12 @@ class Executions(Progress):
             return True
         creating = execution.history.is_creating
         again = execution.history.failed(code)
-        if creating and execution.held and not execution.ended:
+        if creating and execution.held:
             execution.held = False
             self._answer(execution, Refused(code if not again else "unavailable", detail, again, 1.0 if again else 0.0))
-            execution.history.add_error(self._at_ms(now_ns), "ExecutionAborted", "", "", "it was never accepted")
-            self._close(execution, "cancelled", "Cancelled", "it could not be stored and was never accepted", b"")
+            if not execution.ended:
+                execution.history.add_error(self._at_ms(now_ns), "ExecutionAborted", "", "", "it was never accepted")
+                self._close(execution, "cancelled", "Cancelled", "it could not be stored and was never accepted", b"")
         if again:
             if not execution.history.is_stalled:
                 self._store(execution, now_ns)
@@ -230,7 +238,12 @@ class Executions(Progress):
             self._close(execution, "failed", STATES_RUNTIME, "its history cannot be stored", b"")
         if execution.history.is_standard:
             self._backlog_bytes -= execution.history.pending_bytes
+        self._delete(execution)
+
+    def _delete(self, execution: Execution) -> None:
         del self._all[execution.execution_id]
+        for worker in execution.given_up:  # those of whom nothing more is heard: they ended, or got their task first
+            self._given_up.pop(worker, None)
 
     def data_layer_connected(self, now_ns: int) -> None:
         """Requests that failed meanwhile are sent again."""

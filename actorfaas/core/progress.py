@@ -95,6 +95,7 @@ class Progress(Driver):
             step = execution.ahead.pop(0)
             self.dispatch.started(step.claim)
             return step
+        self._given_up.pop(worker, None)
         given_up = execution.given_up.pop(worker, None)
         if given_up is not None:
             self._drop_ahead(execution, 0, now_ns)
@@ -164,6 +165,17 @@ class Progress(Driver):
             exits = failed.reason == "memory" or failed.error_type == "SystemExit"
             self.dispatch.give_back(worker, now_ns, reusable=not exits)
 
+    def queue_lost(self, now_ns: int) -> None:
+        """The LocalQueue has gone, and with it what it had not told yet: also the end of tasks whose worker's end the
+        supervisor told first."""
+        self.dispatch.queue_lost(now_ns)
+        self.settle(now_ns)
+        for execution in list(self._all.values()):
+            step = execution.current
+            if step is not None and step.sent:
+                self._platform_lost(execution, step, now_ns)
+        self.settle(now_ns)
+
     def settle(self, now_ns: int) -> None:
         """Act on the outcomes of claims until there are none."""
         outcomes = self.dispatch.outcomes
@@ -185,11 +197,10 @@ class Progress(Driver):
         if execution is not None and not execution.ended:
             step = execution.current
             if step is not None and step.claim is claim:
-                self._assign(execution, step, now_ns)
+                if not step.sent:  # else its state came while the grant was on its way here
+                    self._assign(execution, step, now_ns)
                 return
-            position = self._position(execution, claim)
-            if position >= 0:
-                self._arm(execution, position)
+            if self._position(execution, claim) >= 0:
                 self._look_ahead(execution, now_ns)
                 return
         self.dispatch.give_back(claim.worker, now_ns, reusable=True)

@@ -27,7 +27,7 @@ def found(*specs: FunctionSpec | WorkflowSpec, max_workers: int = MAX_WORKERS) -
         ([function("a"), function("a")], "'a' is declared twice"),
         ([function("a"), workflow("a", chain("a"))], "'a' is declared twice"),
         ([function("a!fork")], "is not a name"),
-        ([function("a", strategy="luck")], "function 'a': strategy must be one of auto, cold, fork, resident"),
+        ([function("a", strategy="luck")], "function 'a': strategy must be one of auto, cold"),
         ([function("a"), workflow("w", chain("a"), "forever")], "durability must be standard or express"),
         ([function("a"), workflow("w", chain("b"))], "/States/b/Resource: this application has no function 'b'"),
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from actorfaas.core import driving
 from actorfaas.messages import ExecutionAccepted, Refused
 from tests.core.executions_rig import make, the_busy
-from tests.core.specs import function
+from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 
 
@@ -196,3 +199,92 @@ def test_a_state_whose_worker_cannot_be_started_fails_in_words() -> None:
     assert finish is not None
     assert finish.error_type == "WorkerUnavailable"
     assert "no memory" in finish.error_message
+
+
+def test_a_call_may_wait_for_its_worker_although_none_may_queue() -> None:
+    world = make(queue_limit=0)
+    world.start("abc", "e1")
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_too_many_executions_that_wait_for_instances_of_their_own_are_refused() -> None:
+    world = make(queue_limit=1)
+    for number in range(2):
+        world.start("abc", f"e{number}", strategy="fork")
+    assert [type(world.answers[f"e{number}"]) for number in range(2)] == [ExecutionAccepted, Refused]
+
+
+@pytest.mark.parametrize("timeout_s", [-1.0, float("nan"), float("inf")])
+def test_a_time_limit_that_cannot_be_is_refused(timeout_s: float) -> None:
+    world = make()
+    world.start("abc", "e1", timeout_s=timeout_s)
+    answer = world.answers["e1"]
+    assert isinstance(answer, Refused)
+    assert answer.error == "invalid"
+
+
+def test_a_state_that_waits_for_its_next_attempt_reserves_nobody() -> None:
+    world = World()
+    world.deploy(function("a", retries=1), function("b", warm=0), workflows=(workflow("ab", chain("a", "b")),))
+    world.settle()
+    world.start("ab", "e1")
+    while world.deliver("to_queue"):
+        pass
+    world.fail(the_busy(world))
+    world.settle()  # the worker for b, asked for while a ran, comes only now
+    assert "e1" not in [state.held_by for state in world.dispatch.describe(world.now)]
+    world.advance(0.2)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_a_worker_granted_to_a_state_that_has_come_meanwhile_gets_it_once() -> None:
+    world = World()
+    world.deploy(function("a", warm=2, concurrency=2), workflows=(workflow("aa", chain("a", "a")),))
+    world.settle()
+    world.advance(1.0)
+    world.settle()  # both are lent
+    world.publish("a@1", "r1")
+    busy = the_busy(world)
+    world.start("aa", "e1")
+    world.settle()
+    (mine,) = [topic for topic in world.busy() if topic != busy]
+    pool = world.dispatch.pools["a@1"]
+    pool.workers[busy].refused_ns = 0
+    (step,) = [execution.current for execution in world.executions.all()]
+    assert step is not None
+    world.executions._look_ahead(next(world.executions.all()), world.now)  # the other is asked for again
+    world.finish(mine)
+    while world.deliver("from_queue"):  # it is free for the reservation, whose state has come
+        pass
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_ended_executions_leave_no_alarms_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driving, "SPARE_ALARMS", 10)
+    world = make()
+    for number in range(50):
+        world.start("abc", f"e{number}")
+        world.run()
+    assert len(world.executions._alarms) <= 12
+    world.start("abc", "late", timeout_s=5.0)
+    world.settle()
+    world.advance(5.1)
+    world.run()
+    assert world.outcome("late")[0] == "timed_out"
+
+
+def test_nothing_is_remembered_of_reserved_workers_that_died_while_given_up() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    (reserved,) = [topic for topic in world.instances if topic.startswith("b@1")]
+    world.fail(the_busy(world))
+    while world.deliver("from_queue"):
+        pass
+    world.die(reserved)
+    world.run()
+    assert world.outcome("e1")[0] == "failed"
+    assert world.executions._given_up == {}

@@ -142,3 +142,14 @@ def test_an_output_too_large_to_journal_fails_the_execution_and_stops_whoever_ha
     assert finish is not None
     assert (finish.status, finish.error_type) == ("failed", "States.DataLimitExceeded")
     assert second not in world.instances
+
+
+@pytest.mark.parametrize("store_is_up", [True, False])
+def test_a_start_that_is_cancelled_before_it_is_stored_is_answered(store_is_up: bool) -> None:
+    world = make()
+    world.store.is_up = store_is_up
+    world.start("abc", "e1", wait_for_commit=True)
+    assert world.cancel("e1")
+    world.run()
+    assert world.accepted("e1") == store_is_up
+    assert "e1" in world.answers

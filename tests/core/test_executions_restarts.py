@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.core.executions_rig import make, the_busy
+from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 
 
@@ -198,3 +199,28 @@ def test_a_handler_hindered_by_the_platform_is_run_again_in_durable_executions()
     finish = world.store["express"].finish
     assert finish is not None
     assert (finish.status, finish.error_type, finish.error_message) == ("failed", "RequestRefused", "boom")
+
+
+def test_a_worker_whose_end_is_told_before_the_queue_is_seen_to_be_gone_is_lost_with_it() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.die(the_busy(world))
+    while world.deliver("from_supervisor"):
+        pass
+    world.restart_queue()  # what it knew of the task is lost
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"3")
+
+
+def test_a_reservation_that_comes_before_the_worker_of_the_state_before_is_kept() -> None:
+    world = World()
+    world.deploy(function("a"), function("b", warm=0), workflows=(workflow("ab", chain("a", "b")),))
+    world.settle()
+    world.start("ab", "e1")
+    world.deliver("to_queue")
+    world.restart_queue()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+    assert world.handed_over == 1
+    assert world.executions.guesses.wrong == 0

@@ -92,8 +92,7 @@ class World(Node):
             self.queues[name].clear()
         gone, self.instances = list(self.instances.values()), {}
         self._new_queue()
-        self.dispatch.queue_lost(self.now)
-        self.executions.settle(self.now)
+        self.executions.queue_lost(self.now)
         self.flush()
         self.queues["to_queue"].clear()
         for one in gone:
