@@ -16,7 +16,7 @@ Json = Any  # a decoded JSON document
 def impostor(event: Json) -> str:
     """Say that this is the ExecutionManager and ask something; what came back, in hexadecimal."""
     hello = Hello(actor="execution_manager", pid=os.getpid(), protocol=wire.PROTOCOL_VERSION)
-    words = wire.encode(hello) + wire.encode(DropTopic("alive@1", "no_topic"))
+    words = [*wire.encode(hello), *wire.encode(DropTopic("alive@1", "no_topic"))]
     words += wire.encode(DescribeActor(), wire.Kind.ASK, 1)
     with socket.socket(socket.AF_UNIX) as caller:
         caller.settimeout(10)
