@@ -201,6 +201,20 @@ _CHOICES = {
 }
 
 
+_ABOVE_ZERO = frozenset(
+    {
+        "ask_timeout_s",
+        "default_timeout_s",
+        "deploy_timeout_s",
+        "mailbox_limit",
+        "max_body_bytes",
+        "max_bundle_bytes",
+        "max_in_flight",
+        "max_workers",
+    }
+)
+
+
 def _checked(settings: Settings) -> Settings:
     for name, allowed in _CHOICES.items():
         if getattr(settings, name) not in allowed:
@@ -209,6 +223,10 @@ def _checked(settings: Settings) -> Settings:
         raise ConfigError(f"port must be between 0 and 65535, not {settings.port}")
     for field_ in fields(settings):
         value = getattr(settings, field_.name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-            raise ConfigError(f"{field_.name} must not be negative, not {value}")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not 0 <= value < float("inf"):  # neither is what is not a number (nan)
+            raise ConfigError(f"{field_.name} must be a number from 0 up, not {value}")
+        if value == 0 and field_.name in _ABOVE_ZERO:
+            raise ConfigError(f"{field_.name} must be above 0: nothing could be served")
     return settings

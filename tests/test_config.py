@@ -47,8 +47,10 @@ def test_a_folder_without_files_gives_the_defaults(tmp_path: Path) -> None:
         ("prot = 80", r"actorfaas\.toml: unknown setting 'prot'; known: .*port"),
         ("port = ", r"actorfaas\.toml: "),
         ("port = 70000", r"port must be between 0 and 65535"),
-        ("max_workers = -1", r"max_workers must not be negative, not -1"),
-        ("ask_timeout_s = -0.5", r"ask_timeout_s must not be negative"),
+        ("max_workers = -1", r"max_workers must be a number from 0 up, not -1"),
+        ("ask_timeout_s = -0.5", r"ask_timeout_s must be a number from 0 up"),
+        ("ask_timeout_s = nan", r"ask_timeout_s must be a number from 0 up, not nan"),
+        ("max_workers = 0", r"max_workers must be above 0"),
         ("log_level = 'loud'", r"log_level must be one of debug, info, warning, error, not 'loud'"),
         ("sqlite_synchronous = 'off'", r"sqlite_synchronous must be one of full, normal"),
     ],
@@ -99,7 +101,7 @@ TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), max_size=20
 
 @given(
     port=st.integers(0, 65535),
-    timeout_s=st.floats(0, 1e9),
+    timeout_s=st.floats(0, 1e9, exclude_min=True),
     dev=st.booleans(),
     token=TEXT,
     folder=TEXT.map(lambda name: Path("/") / name.replace("/", "")).filter(lambda path: "~" not in str(path)),

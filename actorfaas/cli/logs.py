@@ -53,6 +53,8 @@ def logs_command(
             write_line(line, as_json=options.as_json)
         if not lines and not follow:
             note("nothing was written")
+        if since is not None and len(lines) == limit:
+            note(f"these are the newest {limit} lines since then; more with -n")
         if follow:
             after = int(reply["after"])
             for line in node.follow_logs(function=function, request=request, execution=execution, after=after):

@@ -30,8 +30,7 @@ def note(text: str) -> None:
 
 
 def write_table(columns: Row, rows: Iterable[Row], *, title: str = "", err: bool = False) -> None:
-    """A table on standard output (or error). Columns whose name ends in `_ms`, `s` of time or `#` need no mark: cells
-    that are numbers are aligned to the right."""
+    """A table on standard output, or on standard error; numbers are aligned to the right."""
     cells = [tuple(row) for row in rows]
     stream = sys.stderr if err else sys.stdout
     if stream.isatty():
@@ -57,6 +56,15 @@ def duration_s(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:.0f}s"
+
+
+def size(size_bytes: float) -> str:
+    """An amount of memory with three figures that matter at most: 640 KiB, 7.9 MiB, 1.5 GiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if size_bytes < 1024:
+            return f"{size_bytes:.1f} {unit}" if size_bytes < 10 and unit != "B" else f"{size_bytes:.0f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} GiB"
 
 
 def _draw(columns: Row, rows: Sequence[Row], title: str, stream: IO[str]) -> None:

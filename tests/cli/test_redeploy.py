@@ -28,12 +28,6 @@ def only(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        yield made
-
-
-@pytest.fixture
 def node(fake: FakeNode) -> Iterator[Client]:
     with Client(fake.url) as made:
         yield made

@@ -53,6 +53,21 @@ print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
     assert done.stderr.strip() == "[]"
 
 
+def test_a_verb_does_not_import_what_only_terminals_need(fake: FakeNode) -> None:
+    fake.on("GET", "/v1/functions", document({"functions": []}))
+    fake.on("GET", "/v1/workflows", document({"workflows": []}))
+    program = f"""
+import sys
+from actorfaas.cli.root import root
+try:
+    root(["--url", {fake.url!r}, "list", "-o", "json"])
+except SystemExit as done:
+    print(done.code, "httpx" in sys.modules, "rich" in sys.modules, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stderr.strip() == "0 True False"
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

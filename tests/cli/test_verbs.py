@@ -204,6 +204,7 @@ class TestLogs:
         assert (result.stdout, result.stderr) == ("", "nothing was written\n")
         assert cli("logs", "--since", "36500d").stdout != ""
         assert cli("logs", "--since", "soon").exit_code == 2
+        assert "more with -n" in cli("logs", "--since", "36500d", "-n", "1").stderr
 
     def test_following_goes_on_after_the_newest(self, cli: Cli, fake: FakeNode) -> None:
         fake.on(
