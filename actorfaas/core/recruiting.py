@@ -91,13 +91,13 @@ class Recruiting(Roster):
     def _recruit(self, pool: Pool, now_ns: int) -> None:
         """Workers that are short: from far reservations, from the topic, new ones, from near reservations."""
         claims = min(len(pool.needed), pool.short())
-        claims -= self._revoke(pool, claims, beyond=1)
+        claims -= self._revoke(pool, claims, now_ns, beyond=1)
         if claims > 0:
             self._take_back(pool, claims, now_ns)
         self._start(pool, pool.short(), Start("fork", False, now_ns), now_ns)
-        self._revoke(pool, min(len(pool.needed), pool.short()), beyond=0)
+        self._revoke(pool, pool.short(), now_ns, beyond=0)
 
-    def _revoke(self, pool: Pool, count: int, beyond: int) -> int:
+    def _revoke(self, pool: Pool, count: int, now_ns: int, *, beyond: int) -> int:
         """Call back up to `count` reservations more than `beyond` states ahead, the farthest first."""
         if count <= 0:
             return 0
@@ -112,7 +112,7 @@ class Recruiting(Roster):
             assert claim is not None  # it was chosen for having one
             worker.claim = None
             worker.releasing = True
-            worker.idle_since_ns = pool.last_used_ns
+            worker.idle_since_ns = now_ns
             self.outcomes.append(Revoked(claim, worker.topic))
         return min(count, len(guesses))
 

@@ -341,3 +341,33 @@ def test_the_workers_of_a_removed_pool_are_told_to_exit_once_they_have_finished(
     assert serve(world, "r1").payload == b"2"
     world.settle()
     assert workers_of(world, "a@1") == []
+
+
+def test_a_plain_call_gets_the_only_worker_although_it_is_reserved() -> None:
+    world = make(function("a"), function("b", concurrency=1))
+    world.settle()
+    world.start("ab", "e1")
+    world.settle()
+    world.publish("b@1", "r1")
+    for _ in range(5):
+        world.advance(0.1)
+        world.settle()
+    busy = workers_of(world, "b@1")
+    assert [topic for topic in world.busy() if topic in busy] == busy, "it waits for the state before to end"
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+    assert isinstance(world.published["r1"], InvocationResult)
+
+
+def test_a_reservation_called_back_may_be_confirmed_late() -> None:
+    world = make(function("a"), function("b", concurrency=1))
+    world.settle()
+    world.start("ab", "first")
+    world.settle()
+    reserved = workers_of(world, "b@1")
+    world.advance(20.0)
+    world.settle()
+    world.start("b_only", "second")
+    world.advance(0.5)  # the LocalQueue has not said yet that the reserved worker is free
+    world.settle()
+    assert workers_of(world, "b@1") == reserved, "it was taken for stuck"
