@@ -18,7 +18,7 @@ from typing import ClassVar, ParamSpec, TypeVar
 from actorfaas.actors.swap_orders import Call, Turns, Worker
 from actorfaas.actors.swap_recording import Recordings
 from actorfaas.config import Settings
-from actorfaas.errors import RequestRefused, SwapError
+from actorfaas.errors import SwapError
 from actorfaas.messages import (
     CallEnded,
     CallMeasured,
@@ -119,7 +119,7 @@ class Swapper(Actor):
             case DescribeSwapper():
                 self.spawn(self._describe(sender), "describe")
             case _:
-                raise RequestRefused("invalid", f"{self.name} does not take {type(message).__name__}")
+                sender.refuse("invalid", f"{self.name} does not take {type(message).__name__}")
 
     # --- orders ------------------------------------------------------------------------------------------------------
 

@@ -227,13 +227,16 @@ def test_an_actor_that_cannot_be_set_up_ends_the_node(nodes: Start, short_dir: P
 def test_processes_must_name_every_actor_once() -> None:
     names = " ".join(node.ACTORS)
     assert node.groups(names) == [(name,) for name in node.ACTORS]
-    assert node.groups("data_layer+local_queue fw_supervisor+execution_manager+frontend") == [
+    assert node.groups("data_layer+local_queue swapper fw_supervisor+execution_manager+frontend") == [
         ("data_layer", "local_queue"),
+        ("swapper",),
         ("fw_supervisor", "execution_manager", "frontend"),
     ]
     for wrong in ("", "data_layer", f"{names} frontend", names.replace("frontend", "backend")):
         with pytest.raises(ConfigError):
             node.groups(wrong)
+    with pytest.raises(ConfigError, match="does not name swapper; add it"):  # set before there was one
+        node.groups("data_layer local_queue fw_supervisor execution_manager frontend")
 
 
 @pytest.mark.parametrize(

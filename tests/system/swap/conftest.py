@@ -15,6 +15,7 @@ import pytest
 
 from actorfaas.swap import capabilities, cgroup, filesystem, swapfile
 from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.pager import Pager, Process
 from actorfaas.swap.ranges import PAGE_SIZE
 from actorfaas.swap.swaps import SwapArea
 from bench.paged_child import Child
@@ -99,3 +100,23 @@ def born(tree: Tree, template: Child) -> Iterator[Born]:
     yield fork
     for worker in workers:
         worker.kill()
+
+
+@pytest.fixture
+def pager(tree: Tree) -> Pager:
+    """The pager of a node that is this process."""
+    return Pager(tree, os.getpid())
+
+
+@pytest.fixture
+def worker(born: Born) -> Child:
+    """One worker."""
+    return born("1")[0]
+
+
+@pytest.fixture
+def process(pager: Pager, worker: Child) -> Iterator[Process]:
+    """The worker, as the pager holds it."""
+    held = pager.open(worker.pid)
+    yield held
+    pager.close(held)

@@ -1,0 +1,393 @@
+"""The Swapper with a scripted pager: order, one answer to each order, failures, records, measurements."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from actorfaas.actors import swap_orders, swapper
+from actorfaas.actors.swapper import Swapper
+from actorfaas.errors import ProcessGone, RequestRefused, SwapError
+from actorfaas.messages import (
+    CallEnded,
+    CallMeasured,
+    DescribeQueue,
+    DescribeSwapper,
+    Done,
+    ForgetWorker,
+    GetPagingMode,
+    GetWorkingSet,
+    MemoryMeasured,
+    PageInWorker,
+    PageOutTemplate,
+    PageOutWorker,
+    PagingMode,
+    Refused,
+    SaveWorkingSet,
+    SwapperDescription,
+    TemplatePagedOut,
+    WorkerPagedIn,
+    WorkerPagedOut,
+    WorkingSetRecord,
+)
+from actorfaas.swap import record_format
+from actorfaas.swap.measuring import NONE, Mode
+from actorfaas.swap.target import Faults
+from tests.actors.fake_pager import NO_SWAP, RECORD, FakePager
+from tests.actors_kit import FakePeer, Kit
+
+F = "f@1"
+
+
+class Manager:
+    """An ExecutionManager that orders what the test says."""
+
+    def __init__(self, peer: FakePeer, pager: FakePager) -> None:
+        self.peer = peer
+        self.pager = pager
+
+    def page_out(self, pid: int, function: str = F) -> None:
+        self.peer.tell("swapper", PageOutWorker(f"{function}_{pid}", function, pid))
+
+    def page_in(self, pid: int, how: str = "reap", function: str = F) -> None:
+        self.peer.tell("swapper", PageInWorker(f"{function}_{pid}", function, pid, how))
+
+    async def paged_out(self, pid: int) -> WorkerPagedOut:
+        return await self.peer.expect(WorkerPagedOut, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
+
+    async def paged_in(self, pid: int) -> WorkerPagedIn:
+        return await self.peer.expect(WorkerPagedIn, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
+
+    async def call_ended(self, pid: int, major_faults: int = 0) -> CallMeasured:
+        before = self.pager.faults_of.get(pid, Faults(0, 0))
+        self.pager.faults_of[pid] = Faults(before.minor, before.major + major_faults)
+        self.peer.tell("swapper", CallEnded(f"{F}_{pid}"))
+        return await self.peer.expect(CallMeasured, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
+
+    async def begun(self, verb: str, pid: int) -> None:
+        assert await asyncio.to_thread(self.pager.has_begun, verb, pid), (verb, pid)
+
+    async def settled(self) -> SwapperDescription:
+        """Once this is answered, every order told before has been taken."""
+        return await self.peer.ask("swapper", DescribeSwapper(), SwapperDescription)
+
+
+@pytest.fixture
+def pager() -> FakePager:
+    return FakePager()
+
+
+@pytest.fixture
+async def data_layer(kit: Kit) -> FakePeer:
+    peer = await kit.fake("data_layer")
+    peer.answer(GetWorkingSet, Refused(error="not_found", detail="none yet", retryable=False, retry_after_s=0.0))
+    peer.answer(SaveWorkingSet, Done())
+    return peer
+
+
+@pytest.fixture
+async def manager(kit: Kit, pager: FakePager, data_layer: FakePeer) -> Manager:
+    await kit.start(Swapper(kit.settings, pager))
+    return Manager(await kit.fake("execution_manager", peers=("swapper",)), pager)
+
+
+@pytest.fixture
+def recorded(data_layer: FakePeer) -> FakePeer:
+    """A DataLayer that has a record of every function."""
+    packed = record_format.to_bytes(RECORD)
+    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, packed))
+    return data_layer
+
+
+# --- order ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_goes_out_and_comes_back(manager: Manager, recorded: FakePeer) -> None:
+    manager.page_out(7)
+    manager.page_in(7)
+    out, back = await manager.paged_out(7), await manager.paged_in(7)
+    assert (out.error, back.error) == ("it was needed before its turn came", "")
+    manager.page_out(7)
+    out = await manager.paged_out(7)
+    assert (out.error, out.freed_bytes, out.usage_bytes) == ("", 10 << 20, 1 << 18)
+    assert out.took_ns > 0
+    manager.page_in(7)
+    back = await manager.paged_in(7)
+    assert (back.did, back.error, back.read_bytes) == ("reap", "", RECORD.memory_bytes)
+
+
+async def test_a_page_in_waits_for_no_other_workers_page_outs(manager: Manager, recorded: FakePeer) -> None:
+    gates = [manager.pager.hold("out", pid) for pid in (1, 2)]
+    for pid in (1, 2, 3):
+        manager.page_out(pid)
+    for pid in (1, 2):
+        await manager.begun("out", pid)
+    manager.page_in(9)
+    assert (await manager.paged_in(9)).did == "reap"
+    assert ("out", 3) not in manager.pager.done  # no more than two at once
+    for gate in gates:
+        gate.set()
+    for pid in (1, 2, 3):
+        assert (await manager.paged_out(pid)).error == ""
+
+
+async def test_a_worker_that_is_needed_leaves_the_queue_of_page_outs(manager: Manager, recorded: FakePeer) -> None:
+    gates = [manager.pager.hold("out", pid) for pid in (1, 2)]
+    for pid in (1, 2, 3):
+        manager.page_out(pid)
+    for pid in (1, 2):
+        await manager.begun("out", pid)
+    manager.page_in(3)
+    assert "before its turn" in (await manager.paged_out(3)).error
+    assert (await manager.paged_in(3)).error == ""
+    for gate in gates:
+        gate.set()
+    for pid in (1, 2):
+        assert (await manager.paged_out(pid)).error == ""
+    manager.page_out(3)  # turns were given back
+    assert (await manager.paged_out(3)).error == ""
+
+
+async def test_a_page_out_under_way_is_told_that_its_worker_is_needed(manager: Manager, recorded: FakePeer) -> None:
+    gate = manager.pager.hold("out", 1)
+    manager.page_out(1)
+    await manager.begun("out", 1)
+    manager.page_in(1)
+    await manager.settled()
+    assert ("in", 1) not in manager.pager.done
+    gate.set()
+    assert "needed" in (await manager.paged_out(1)).error
+    assert (await manager.paged_in(1)).did == "reap"
+
+
+async def test_orders_beyond_the_bound_are_answered_at_once(manager: Manager) -> None:
+    gate = manager.pager.hold("out", 1)
+    for _ in range(swap_orders.MOST_WAITING + 1):
+        manager.page_out(1)
+    await manager.begun("out", 1)
+    assert "too many" in (await manager.paged_out(1)).error
+    manager.page_in(1)
+    assert "too many" in (await manager.paged_in(1)).error
+    gate.set()
+    for _ in range(swap_orders.MOST_WAITING):
+        assert (await manager.paged_out(1)).error == ""
+
+
+# --- failures -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_process_that_is_gone_is_an_error_in_the_answer(manager: Manager) -> None:
+    manager.pager.fail("open", 1, ProcessGone(1))
+    manager.page_out(1)
+    assert (await manager.paged_out(1)).error == "process 1 has exited"
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).error == "process 1 has exited"
+    assert (await manager.call_ended(1)).did == ""
+
+
+@pytest.mark.parametrize("error", [SwapError("refused"), OSError(5, "input/output error")])
+async def test_what_the_kernel_refuses_is_an_error_in_the_answer(
+    manager: Manager, recorded: FakePeer, error: Exception
+) -> None:
+    manager.pager.fail("out", 1, error)
+    manager.pager.fail("in", 1, error)
+    manager.page_out(1)
+    assert (await manager.paged_out(1)).error == str(error)
+    manager.page_in(1)
+    fact = await manager.paged_in(1)
+    assert (fact.error, fact.read_bytes) == (str(error), 0)
+
+
+async def test_a_process_that_ends_is_let_go_of_after_its_orders(manager: Manager) -> None:
+    gate = manager.pager.hold("out", 1)
+    manager.page_out(1)
+    await manager.begun("out", 1)
+    manager.pager.end(1)
+    while (await manager.settled()).workers:  # until its end is noticed
+        pass
+    assert ("close", 1) not in manager.pager.done
+    gate.set()
+    assert (await manager.paged_out(1)).error == "process 1 has exited"
+    manager.pager.failures.clear()
+    manager.page_out(1)  # the number is used again
+    assert (await manager.paged_out(1)).error == ""
+    assert [step for step in manager.pager.done if step[0] in ("open", "close")] == [
+        ("open", 1),
+        ("close", 1),
+        ("open", 1),
+    ]
+
+
+async def test_a_forgotten_worker_is_let_go_of(manager: Manager) -> None:
+    manager.page_out(1)
+    await manager.paged_out(1)
+    assert len((await manager.settled()).workers) == 1
+    manager.peer.tell("swapper", ForgetWorker(f"{F}_1"))
+    manager.peer.tell("swapper", ForgetWorker("never heard of"))
+    assert (await manager.settled()).workers == ()
+    assert (await manager.call_ended(1)).did == ""
+
+
+async def test_everything_is_closed_at_a_stop(kit: Kit, manager: Manager) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for pid in (1, 2, 3):
+        manager.page_out(pid)
+    for pid in (1, 2, 3):
+        await manager.paged_out(pid)
+    assert len(os.listdir("/proc/self/fd")) == before + 6
+    await kit.stop(kit.started("swapper"))
+    assert sorted(step for step in manager.pager.done if step[0] == "close") == [("close", pid) for pid in (1, 2, 3)]
+
+
+async def test_where_memory_cannot_be_moved_from_outside_nothing_is_tried(
+    kit: Kit, pager: FakePager, data_layer: FakePeer
+) -> None:
+    pager.mode = Mode(NONE, "there is no swap", 0)
+    await kit.start(Swapper(kit.settings, pager))
+    manager = Manager(await kit.fake("execution_manager", peers=("swapper",)), pager)
+    manager.page_out(1)
+    assert (await manager.paged_out(1)).error == "there is no swap"
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).error == "there is no swap"
+    manager.peer.tell("swapper", PageOutTemplate(F))
+    assert (await manager.peer.expect(TemplatePagedOut)).error == "there is no swap"
+    assert pager.done == []
+
+
+async def test_a_message_of_others_is_refused(manager: Manager) -> None:
+    with pytest.raises(RequestRefused, match="does not take DescribeQueue"):
+        await manager.peer.ask("swapper", DescribeQueue(), Done)
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_without_a_record_is_recorded_and_the_next_is_read_ahead(manager: Manager) -> None:
+    manager.page_out(1)
+    await manager.paged_out(1)
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).did == "record"
+    measured = await manager.call_ended(1, major_faults=900)
+    assert (measured.did, measured.major_faults, measured.working_set_bytes) == ("record", 900, RECORD.memory_bytes)
+    assert ("scan", 1) in manager.pager.done
+    manager.page_in(2, "faasnap")
+    assert (await manager.paged_in(2)).did == "faasnap"
+    assert manager.pager.read_with == [RECORD]
+
+
+async def test_a_record_of_a_call_that_died_is_not_kept(manager: Manager) -> None:
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).did == "record"
+    manager.pager.end(1)
+    assert (await manager.call_ended(1)).working_set_bytes == 0
+    manager.page_in(2)
+    assert (await manager.paged_in(2)).did == "record"
+
+
+async def test_records_survive_the_swapper(kit: Kit, manager: Manager, data_layer: FakePeer) -> None:
+    kept: dict[str, bytes] = {}
+
+    def keep(request: SaveWorkingSet) -> Done:
+        kept[request.function_topic] = request.record
+        return Done()
+
+    data_layer.answer(SaveWorkingSet, keep)
+    manager.page_in(1)
+    await manager.paged_in(1)
+    await manager.call_ended(1)
+    await data_layer.until(lambda: kept or None, "a record to keep")
+    await kit.stop(kit.started("swapper"))
+    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, kept[asked.function_topic]))
+    await kit.start(Swapper(kit.settings, manager.pager))
+    manager.page_in(2)
+    assert (await manager.paged_in(2)).did == "reap"
+    assert manager.pager.read_with == [RECORD]
+
+
+@pytest.mark.parametrize("record", [b"", b"no record", record_format.to_bytes(replace(RECORD, layout="elsewhere"))])
+async def test_a_record_that_does_not_fit_is_made_again(manager: Manager, data_layer: FakePeer, record: bytes) -> None:
+    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, record))
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).did == "record"
+
+
+async def test_without_the_data_layer_calls_are_recorded(kit: Kit, pager: FakePager) -> None:
+    await kit.start(Swapper(kit.settings, pager))
+    manager = Manager(await kit.fake("execution_manager", peers=("swapper",)), pager)
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).did == "record"
+    assert (await manager.call_ended(1)).working_set_bytes == RECORD.memory_bytes
+    manager.page_in(1)
+    assert (await manager.paged_in(1)).did == "reap"
+
+
+async def test_a_record_that_drifts_is_made_again(manager: Manager, recorded: FakePeer) -> None:
+    did = []
+    for _ in range(9):
+        manager.page_in(1)
+        did.append((await manager.paged_in(1)).did)
+        await manager.call_ended(1, major_faults=500)
+    assert did == ["reap"] * 8 + ["record"]
+
+
+async def test_faults_count_from_where_the_call_could_begin(manager: Manager, recorded: FakePeer) -> None:
+    manager.page_in(1, "demand")
+    assert (await manager.paged_in(1)).did == "demand"
+    assert (await manager.call_ended(1, major_faults=70)).major_faults == 70
+    for how, counted in (("reap", 5), ("faasnap", 25)):
+        gate = manager.pager.hold("in", 1)
+        manager.pager.done.clear()
+        manager.page_in(1, how)
+        await manager.begun("in", 1)
+        before = manager.pager.faults_of[1]
+        manager.pager.faults_of[1] = Faults(0, before.major + 20)  # during the page-in
+        gate.set()
+        await manager.paged_in(1)
+        assert (await manager.call_ended(1, major_faults=5)).major_faults == counted
+
+
+# --- templates, measurements ----------------------------------------------------------------------------------------
+
+
+async def test_a_template_goes_out_when_none_of_its_workers_is_at_work(manager: Manager, recorded: FakePeer) -> None:
+    manager.peer.tell("swapper", PageOutTemplate(F))
+    assert await manager.peer.expect(TemplatePagedOut) == TemplatePagedOut(F, "", 40 << 20)
+    manager.page_in(1)
+    await manager.paged_in(1)
+    manager.peer.tell("swapper", PageOutTemplate(F))
+    assert "at work" in (await manager.peer.expect(TemplatePagedOut)).error
+    await manager.call_ended(1)
+    manager.pager.fail("function", 0, SwapError("no control group"))
+    manager.peer.tell("swapper", PageOutTemplate(F))
+    assert (await manager.peer.expect(TemplatePagedOut)).error == "no control group"
+
+
+async def test_who_asks_for_the_mode_is_told_of_memory_and_of_changes(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swapper, "MEASURE_INTERVAL_S", 0.001)
+    monkeypatch.setattr(swapper, "TOLD_INTERVAL_S", 0.001)
+    mode = await manager.peer.ask("swapper", GetPagingMode(), PagingMode)
+    assert mode == PagingMode("outside", "it can be done", 1 << 30)
+    assert await manager.peer.expect(MemoryMeasured) == MemoryMeasured(5 << 20, 1.5, 1 << 30, 1 << 20)
+    manager.pager.mode = Mode(NONE, "there is no swap", 0)
+    manager.pager.now = NO_SWAP  # somebody turns it off
+    assert await manager.peer.expect(PagingMode) == PagingMode("none", "there is no swap", 0)
+    await manager.peer.expect(MemoryMeasured, lambda fact: fact.swap_total_bytes == 0)
+
+
+async def test_a_description_has_every_worker(manager: Manager, recorded: FakePeer) -> None:
+    manager.page_out(1)
+    await manager.paged_out(1)
+    manager.page_in(1)
+    await manager.paged_in(1)
+    found = await manager.settled()
+    assert (found.mode, found.page_outs, found.page_ins) == ("outside", 1, 1)
+    assert (found.paged_out_bytes, found.paged_in_bytes) == (10 << 20, RECORD.memory_bytes)
+    (worker,) = found.workers
+    assert (worker.worker_topic, worker.usage_bytes, worker.swap_bytes) == (f"{F}_1", 3 << 20, 7 << 20)
+    assert worker.working_set_bytes == RECORD.memory_bytes
+    assert worker.last_page_in_ns > 0

@@ -1,0 +1,169 @@
+"""The pager against the real kernel: what leaves, what comes back, what is recorded, what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from actorfaas.errors import CgroupError, ProcessGone, SwapError
+from actorfaas.swap import pagemap
+from actorfaas.swap.cgroup import Tree
+from actorfaas.swap.pagemap import Page
+from actorfaas.swap.pager import Pager, Process
+from actorfaas.swap.ranges import from_pages, intersect, normalise, total_bytes
+from actorfaas.swap.swaps import SwapArea
+from actorfaas.swap.working_set import WorkingSet
+from bench.paged_child import Child
+from tests.system.swap.kit import HEAP, MIB, TOUCHED, Born
+
+
+def recorded(pager: Pager, process: Process, worker: Child) -> WorkingSet:
+    assert not pager.page_out(process, None, remember=True).error
+    recorder = pager.start_recording(process)
+    recorder.scan()
+    worker.touch(write=True)
+    return recorder.finish()
+
+
+def test_a_worker_is_known_by_its_leaf_and_its_template(
+    pager: Pager, tree: Tree, template: Child, born: Born, process: Process
+) -> None:
+    assert process.group is not None
+    assert process.group.path == tree.worker("f@1", "1").path
+    sibling, _ = born("2")
+    with_sibling = pager.open(sibling.pid)
+    pager.close(with_sibling)
+    assert with_sibling.layout == process.layout
+    assert f"{template.pid}-" in process.layout
+
+
+def test_only_processes_of_the_node_are_taken(tree: Tree, worker: Child) -> None:
+    stranger = Pager(tree, node_pid=worker.pid)  # of whom nobody descends
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(SwapError, match="not one of this node's"):
+        stranger.open(worker.pid)
+    with pytest.raises(SwapError, match="not one of this node's"):
+        stranger.open(1)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_page_out_frees_what_the_worker_owns(swap: SwapArea, pager: Pager, process: Process, worker: Child) -> None:
+    before, _ = pager.memory_of(process)
+    done = pager.page_out(process, None, remember=False)
+    assert done.error == ""
+    assert done.freed_bytes >= 0.9 * HEAP
+    assert done.usage_bytes == pager.memory_of(process)[0] <= before - done.freed_bytes + MIB
+    again = pager.page_out(process, None, remember=False)
+    assert again.error == ""
+    assert again.freed_bytes <= MIB
+    worker.touch()
+
+
+def test_what_was_recorded_comes_back_before_the_call(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    touched = from_pages(worker.range_of(page)[0] for page in worker.choose(TOUCHED, seed=3))
+    record = recorded(pager, process, worker)
+    assert record.layout == process.layout
+    in_heap = intersect(normalise(record.memory), [worker.heap])
+    assert intersect(in_heap, touched) == touched
+    assert total_bytes(in_heap) <= 1.02 * total_bytes(touched)
+    for how in ("reap", "faasnap"):
+        assert not pager.page_out(process, record, remember=False).error
+        assert pager.page_in(process, record, how) >= total_bytes(touched)
+        before = pager.faults(process)
+        worker.touch(write=True)
+        after = pager.faults(process)
+        assert after.major - before.major <= 8
+    assert pager.page_in(process, record, "reap") <= 0.1 * total_bytes(touched)
+
+
+def test_a_page_out_gives_way_to_who_needs_the_worker(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    asked = iter([False, True])
+    done = pager.page_out(process, None, lambda: next(asked), remember=False)
+    assert done.freed_bytes == 0
+    assert "needed" in done.error
+    assert pager.memory_of(process)[0] >= 0.9 * HEAP
+    worker.touch()
+
+
+def test_a_refused_reclaim_is_told(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert process.group is not None
+
+    def refuse(*_: object, **__: object) -> int:
+        raise CgroupError("memory.force_empty: '0' refused")
+
+    monkeypatch.setattr(type(process.group), "reclaim", refuse)
+    done = pager.page_out(process, None, remember=False)
+    assert "refused" in done.error
+    assert pager.page_in(process, WorkingSet(process.layout, ()), "reap") == 0
+    worker.touch()
+
+
+def test_a_template_and_what_its_workers_share_go_together(
+    swap: SwapArea, pager: Pager, tree: Tree, template: Child, process: Process, worker: Child
+) -> None:
+    assert not pager.page_out(process, None, remember=False).error
+    home = tree.template("f@1")
+    assert home.usage_bytes() >= HEAP
+    assert pager.page_out_function("f@1") >= 0.8 * HEAP
+    assert home.usage_bytes() <= 0.2 * HEAP
+    template.choose(TOUCHED, seed=1)
+    template.touch()
+    worker.touch()
+    with pytest.raises(SwapError, match="no control group"):
+        pager.page_out_function("unknown@1")
+
+
+def test_a_record_of_another_address_space_still_has_the_files(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    worker.choose(TOUCHED, seed=3)
+    record = recorded(pager, process, worker)
+    elsewhere = record.for_layout("another")
+    assert elsewhere.memory == []
+    assert not pager.page_out(process, record, remember=False).error
+    assert pager.page_in(process, elsewhere, "reap") == elsewhere.file_bytes
+    assert total_bytes(intersect(pagemap.find(process.target, Page.PRESENT), [worker.heap])) <= 0.1 * HEAP
+    worker.touch()
+
+
+def test_a_process_that_ended_is_told_from_every_step(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    worker.choose(TOUCHED, seed=3)
+    record = recorded(pager, process, worker)
+    recorder = pager.start_recording(process)
+    worker.kill()
+    for attempt in (
+        lambda: pager.page_out(process, record, remember=True),
+        lambda: pager.page_in(process, record, "reap"),
+        lambda: pager.start_recording(process),
+        recorder.scan,
+        recorder.finish,
+        lambda: pager.faults(process),
+        lambda: pager.open(worker.pid),
+    ):
+        with pytest.raises(ProcessGone):
+            attempt()
+
+
+def test_without_control_groups_memory_still_moves(swap: SwapArea, worker: Child) -> None:
+    pager = Pager(None, os.getpid())
+    process = pager.open(worker.pid)
+    try:
+        assert process.group is None
+        done = pager.page_out(process, None, remember=False)
+        assert done.error == ""
+        assert done.freed_bytes >= 0.9 * HEAP
+        assert pager.memory_of(process)[1] >= 0.9 * HEAP
+        with pytest.raises(SwapError, match="no control group"):
+            pager.page_out_function("f@1")
+        worker.touch()
+    finally:
+        pager.close(process)
