@@ -25,6 +25,7 @@ MAX_SOCKET_PATH_BYTES = 107  # unix(7): sun_path has 108, with the terminating z
 _BACKLOG = 1024
 _SECOND_LOOK_S = 0.05
 _MAX_UNKNOWN = 64
+_PAUSE_S = 0.1
 
 
 def listening_socket(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socket:
@@ -82,6 +83,9 @@ class Acceptor:
                 return
             except OSError as error:  # out of descriptors: the caller waits in the backlog until there are some
                 self._log.error("cannot accept a connection", path=str(self._path), error=str(error))
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(self._sock)
+                loop.call_later(_PAUSE_S, self._go_on)
                 return
             if self._trusts(peer_credentials(sock)):
                 self._accepted(sock)
@@ -90,6 +94,10 @@ class Acceptor:
                 asyncio.get_running_loop().call_later(_SECOND_LOOK_S, self._look_again, sock)
             else:
                 sock.close()
+
+    def _go_on(self) -> None:
+        if self._sock.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
     def _look_again(self, sock: socket.socket) -> None:
         if sock not in self._unknown:

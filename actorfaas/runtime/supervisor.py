@@ -62,6 +62,7 @@ class Child:
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._began_s = 0.0
+        self._group = 0  # the process group that is to be killed when its leader has ended; 0 once it was
 
     @property
     def pid(self) -> int:
@@ -89,6 +90,7 @@ class Child:
             raise ChildFailed(f"{self.spec.name} could not be started: {error}") from error
         finally:
             theirs.close()
+        self._group = self._process.pid
         self._exited = asyncio.create_task(self._process.wait(), name=f"exit of {self.spec.name}")
         self._control = Connection(self.spec.name, self, self._log, ask_timeout_s=self.spec.start_timeout_s)
         self._changed()  # all know of the process, and it of all, before it can call anybody
@@ -173,10 +175,11 @@ class Child:
                 self._process.send_signal(number)
 
     def _kill_group(self) -> None:
-        """Whatever the dead process left in its group goes too."""
-        if self._process is not None:
+        """Whatever the dead process left in its group goes too; once, for later the number may be somebody else's."""
+        group, self._group = self._group, 0
+        if group:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
 
     def _how_it_ended(self) -> str:
         if self._exited is None or not self._exited.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -57,7 +58,8 @@ class Start:
     def __init__(self, launcher: Launcher, log_limit_bytes: int, node: str) -> None:
         self._launcher = launcher
         self.log_limit_bytes = log_limit_bytes
-        self.lineage = f"{MARK_VARIABLE}={node}:"
+        digest = hashlib.sha256(os.fsencode(node)).hexdigest()[:16]  # a path could begin as another node's mark does
+        self.lineage = f"{MARK_VARIABLE}={digest}:"
         self.mark = f"{self.lineage}{os.getpid()}.{time.monotonic_ns()}"
         name, _, value = self.mark.partition("=")
         self.environment = {**os.environ, name: value}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from pathlib import Path
 
 import pytest
+import structlog
 
 from actorfaas import wire
 from actorfaas.errors import ConfigError
 from actorfaas.messages import DescribeQueue, Hello, KvGet, KvValue, Message
 from actorfaas.runtime.channel import Connection, Credentials
-from actorfaas.runtime.listener import Listener, listening_socket
+from actorfaas.runtime.listener import Acceptor, Listener, listening_socket
 from actorfaas.runtime.peers import PeerLink
 from tests.actors_kit import FakePeer, Kit
 from tests.runtime.ends import LOG, RecordingOwner, trusting
@@ -116,6 +118,24 @@ def test_a_path_that_is_too_long_is_a_setting_to_change(short_dir: Path) -> None
 
 
 # --- strangers --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_process_without_descriptors_waits_instead_of_trying_all_the_time(short_dir: Path) -> None:
+    accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+    acceptor = Acceptor(short_dir / "l.sock", socket.SOCK_STREAM, LOG, trusting, accepted.put_nowait)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with structlog.testing.capture_logs() as logged, socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(str(short_dir / "l.sock"))
+        os.close(lowest_free := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        try:
+            for _ in range(50):
+                await asyncio.sleep(0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert [one["event"] for one in logged] == ["cannot accept a connection"]
+        (await asyncio.wait_for(accepted.get(), 10)).close()
+    acceptor.close()
 
 
 class Door:
