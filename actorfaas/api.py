@@ -89,7 +89,7 @@ def function(
     retries         further attempts after a failed one, the first after `retry_delay_s`, then twice as long each
     init            called once, before instances are forked: load models, open read-only data
     env             environment variables
-    strategy        how an instance is obtained: auto, resident, fork or cold
+    strategy        how an instance is obtained: auto, resident, swap, reap, faasnap, fork or cold
 
     Raises DeclarationError (a ValueError) for a name or a setting that cannot be.
     """

@@ -9,7 +9,7 @@ Every instance imports this module, so it imports nothing heavy: no typing, re, 
 from __future__ import annotations
 
 from actorfaas.errors import DeclarationError
-from actorfaas.ids import STRATEGIES
+from actorfaas.ids import STRATEGIES, STRATEGY_MEANINGS
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _check_settings(made: AnyFunction) -> None:
     if made.warm > made.concurrency:
         raise DeclarationError(f"{owner}: warm={made.warm} is more than concurrency={made.concurrency}")
     if made.strategy not in STRATEGIES:
-        known = ", ".join(sorted(STRATEGIES))
+        known = ", ".join(STRATEGY_MEANINGS)
         raise DeclarationError(f"{owner}: strategy must be one of {known}, not {made.strategy!r}")
     init_code = getattr(made.init, "__code__", None)
     if made.init is not None and (init_code is None or _kind(init_code.co_flags) != "sync"):

@@ -15,15 +15,15 @@ NEW_FW_REPORTING = "new_fw_reporting"
 REQUEST_NEXT_FW = "request_next_fw"
 
 STRATEGY_MEANINGS = {
-    "auto": "whatever is cheapest by measured cost",
-    "resident": "a live worker that is never paged out",
-    "swap": "a live worker whose memory is out between requests; each page it touches is a fault",
-    "reap": "the same, with its recorded working set read back before the call",
-    "faasnap": "the same, with its recorded working set read back while the call runs",
+    "auto": "the cheapest way to an instance, as measured",
+    "resident": "a live worker that stays in memory",
+    "swap": "a paged-out worker, read in fault by fault",
+    "reap": "a paged-out worker, read in before the call",
+    "faasnap": "a paged-out worker, read in during the call",
     "fork": "a fresh fork of the function's template",
     "cold": "a new interpreter that imports everything",
 }
-"""Every strategy, and what serves a request under it, for people."""
+"""Every strategy, and what serves a call under it, for people."""
 
 STRATEGIES = frozenset(STRATEGY_MEANINGS)
 

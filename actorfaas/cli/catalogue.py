@@ -11,6 +11,7 @@ from actorfaas.cli.executions import states_table, took
 from actorfaas.cli.output import ago, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
 from actorfaas.errors import ApiProblem, ClientError
+from actorfaas.ids import STRATEGY_MEANINGS
 
 if TYPE_CHECKING:
     from actorfaas.client import Client
@@ -128,6 +129,9 @@ def _show_execution(options: Options, execution: Json) -> None:
 
 
 def _show_settings(found: Json) -> None:
+    strategy = found.get("strategy", "")
+    if strategy in STRATEGY_MEANINGS:
+        found = found | {"strategy": f"{strategy}: {STRATEGY_MEANINGS[strategy]}"}
     _write_facts([(key, _compact(value)) for key, value in found.items() if key != "definition"])
     if "definition" in found:
         click.echo()

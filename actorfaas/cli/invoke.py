@@ -14,7 +14,7 @@ from actorfaas.cli.executions import show_states
 from actorfaas.cli.output import note, write_json
 from actorfaas.cli.target import Options, common_options
 from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout
-from actorfaas.ids import STRATEGIES
+from actorfaas.ids import STRATEGY_MEANINGS
 
 if TYPE_CHECKING:
     from actorfaas.client import Answer, Client, InvokeOptions
@@ -27,6 +27,10 @@ RETRY_S = 1.0
 LOST_LIMIT_S = 60.0
 """How long a node may be away while the end of an execution is waited for."""
 
+STRATEGY_HELP = "How the instance is obtained, instead of the function's own choice.\n\n\b\n" + "\n".join(
+    f"{name}: {meaning}" for name, meaning in STRATEGY_MEANINGS.items()
+)
+
 
 @click.command("invoke")
 @click.argument("name")
@@ -36,7 +40,7 @@ LOST_LIMIT_S = 60.0
 @click.option("--async", "asynchronous", is_flag=True, help="Start it and print the execution's id.")
 @click.option("--wait", is_flag=True, help="Start it and wait for the end, through lost connections; print the output.")
 @click.option("--stream", is_flag=True, help="Write pieces of a streamed response as they come.")
-@click.option("--strategy", type=click.Choice(sorted(STRATEGIES)), help="How the instance is obtained.")
+@click.option("--strategy", type=click.Choice(tuple(STRATEGY_MEANINGS)), metavar="NAME", help=STRATEGY_HELP)
 @click.option(
     "--timeout",
     "timeout_s",

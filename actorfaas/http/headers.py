@@ -9,7 +9,7 @@ import math
 import re
 
 from actorfaas.http.problems import Problem
-from actorfaas.ids import STRATEGIES, new_id
+from actorfaas.ids import STRATEGIES, STRATEGY_MEANINGS, new_id
 
 HeaderMap = dict[bytes, bytes]
 
@@ -56,7 +56,7 @@ def strategy(headers: HeaderMap, default: str) -> str:
         return default
     wanted = given.decode("latin-1").strip().lower()
     if wanted not in STRATEGIES:
-        raise Problem("invalid", f"Actorfaas-Strategy must be one of {', '.join(sorted(STRATEGIES))}")
+        raise Problem("invalid", f"Actorfaas-Strategy must be one of {', '.join(STRATEGY_MEANINGS)}")
     return wanted
 
 

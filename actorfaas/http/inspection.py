@@ -20,7 +20,7 @@ from actorfaas.http.directory import Directory
 from actorfaas.http.exchange import json_response
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, Links, Office
 from actorfaas.http.metrics import Metrics
-from actorfaas.ids import STRATEGIES
+from actorfaas.ids import STRATEGY_MEANINGS
 from actorfaas.messages import (
     ActorDescription,
     DescribeActor,
@@ -61,7 +61,8 @@ class InspectionEndpoints:
     async def node(self, _: Request) -> Response:
         """Version, settings, actors and mechanisms."""
         settings = self._office.settings
-        described = {one.actor: one for one in await self._describe_all()}
+        actors, pool = await asyncio.gather(self._describe_all(), self._pool())
+        described = {one.actor: one for one in actors}
         document = {
             "version": __version__,
             "pid": os.getpid(),
@@ -73,7 +74,9 @@ class InspectionEndpoints:
             "mechanisms": {
                 "event_loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
                 "http_parser": "httptools",
-                "strategies": sorted(STRATEGIES),
+                "strategies": list(STRATEGY_MEANINGS),
+                "paging_mode": pool.paging_mode if pool is not None else "",
+                "paging_sentence": pool.paging_sentence if pool is not None else "",
                 "templates": await self._templates(),
             },
         }
@@ -91,7 +94,8 @@ class InspectionEndpoints:
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""
         in_flight, connections = self._numbers()
-        text = self._metrics.text(in_flight, connections, await self._describe_all())
+        actors, pool = await asyncio.gather(self._describe_all(), self._pool())
+        text = self._metrics.text(in_flight, connections, actors, pool)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def openapi(self, _: Request) -> Response:
@@ -109,6 +113,12 @@ class InspectionEndpoints:
     async def _describe(self, peer: str) -> ActorDescription | None:
         try:
             return await self._office.ask(peer, DescribeActor(), ActorDescription, DESCRIBE_TIMEOUT_S)
+        except ActorFaasError:
+            return None
+
+    async def _pool(self) -> PoolDescription | None:
+        try:
+            return await self._office.ask(EXECUTION_MANAGER, DescribePool(), PoolDescription, DESCRIBE_TIMEOUT_S)
         except ActorFaasError:
             return None
 

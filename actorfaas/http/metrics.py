@@ -7,13 +7,15 @@ of its own registry.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from actorfaas.messages import ActorDescription
+from actorfaas.core.lifecycle import TRANSITIONS
+from actorfaas.messages import ActorDescription, PoolDescription
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 UNKNOWN = "unknown"
@@ -56,10 +58,15 @@ class Metrics:
         self._requests = {key: value for key, value in self._requests.items() if key[0] in keep}
         self._latencies = {name: value for name, value in self._latencies.items() if name in keep}
 
-    def text(self, in_flight: int, connections: int, actors: Sequence[ActorDescription]) -> bytes:
-        """The Prometheus exposition of these numbers and of the actors' descriptions."""
+    def text(
+        self, in_flight: int, connections: int, actors: Sequence[ActorDescription], pool: PoolDescription | None
+    ) -> bytes:
+        """The Prometheus exposition of these numbers, the actors' descriptions and the pool's, if it is known."""
+        families = [*self._families(in_flight, connections), *_actor_families(actors)]
+        if pool is not None:
+            families.extend(_pool_families(pool))
         registry = CollectorRegistry()
-        registry.register(_Snapshot([*self._families(in_flight, connections), *_actor_families(actors)]))
+        registry.register(_Snapshot(families))
         return generate_latest(registry)
 
     def _families(self, in_flight: int, connections: int) -> list[Metric]:
@@ -129,3 +136,22 @@ def _actor_families(actors: Sequence[ActorDescription]) -> list[Metric]:
             counter.add_metric((actor.actor,), getattr(actor, attribute))
         families.append(counter)
     return families
+
+
+_POOL_GAUGES = (
+    ("actorfaas_memory_usage_bytes", "Memory of all functions together; 0: not measured", "memory_usage_bytes"),
+    ("actorfaas_memory_budget_bytes", "What all functions may use together; 0: no limit", "memory_budget_bytes"),
+    ("actorfaas_swap_used_bytes", "Swap of the machine in use", "swap_used_bytes"),
+    ("actorfaas_swap_total_bytes", "Swap of the machine", "swap_total_bytes"),
+)
+
+
+def _pool_families(pool: PoolDescription) -> list[Metric]:
+    workers = GaugeMetricFamily("actorfaas_workers", "Workers by state", labels=("state",))
+    states = Counter(worker.state for worker in pool.workers)
+    for state in TRANSITIONS:
+        workers.add_metric((state,), states[state])
+    return [
+        workers,
+        *(GaugeMetricFamily(name, text, getattr(pool, attribute)) for name, text, attribute in _POOL_GAUGES),
+    ]

@@ -292,6 +292,12 @@ def workers(pool: PoolDescription, queue: QueueDescription) -> Document:
         "running_executions": pool.running_executions,
         "reservations": pool.reservations,
         "wrong_guesses": pool.wrong_guesses,
+        "paging_mode": pool.paging_mode,
+        "paging_sentence": pool.paging_sentence,
+        "memory_usage_bytes": pool.memory_usage_bytes,
+        "memory_budget_bytes": pool.memory_budget_bytes,
+        "swap_total_bytes": pool.swap_total_bytes,
+        "swap_used_bytes": pool.swap_used_bytes,
     }
 
 
@@ -311,7 +317,15 @@ def _worker(worker: WorkerState, connected: ConnectedWorker | None) -> Document:
         "idle_ms": _ms(connected.idle_ns) if connected is not None else 0.0,
         "tasks": connected.deliveries if connected is not None else worker.tasks,
         "connected": connected is not None,
+        "usage_bytes": _known(worker.usage_bytes),
+        "swap_bytes": _known(worker.swap_bytes),
+        "working_set_bytes": _known(worker.working_set_bytes),
+        "last_page_in_ms": _ms(worker.last_page_in_ns) if worker.last_page_in_ns >= 0 else None,
     }
+
+
+def _known(number: int) -> int | None:
+    return number if number >= 0 else None
 
 
 def _stranger(worker: ConnectedWorker) -> Document:
@@ -332,6 +346,7 @@ def _stranger(worker: ConnectedWorker) -> Document:
         "idle_ms": _ms(worker.idle_ns),
         "tasks": worker.deliveries,
         "connected": True,
+        **dict.fromkeys(("usage_bytes", "swap_bytes", "working_set_bytes", "last_page_in_ms")),
     }
 
 

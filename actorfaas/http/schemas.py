@@ -1,14 +1,20 @@
 """The documents of the API as JSON schemas, written compactly.
 
-A type is `string`, `integer`, `number`, `boolean`, `any` or the name of another document; `[...]` is an array of it,
-and a trailing `?` means that it may be null. Every member is always present unless its name ends in `?`.
+A type is `string`, `integer`, `number`, `boolean`, `any`, one of `ENUMERATIONS` or the name of another document;
+`[...]` is an array of it, and a trailing `?` means that it may be null. Every member is always present unless its name
+ends in `?`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from actorfaas.ids import STRATEGY_MEANINGS
+
 Schema = dict[str, Any]  # a JSON schema: mixed JSON values
+
+ENUMERATIONS: dict[str, tuple[str, ...]] = {"strategy": tuple(STRATEGY_MEANINGS)}
+"""Strings of which only these occur."""
 
 DOCUMENTS: dict[str, dict[str, str]] = {
     "Problem": {
@@ -49,7 +55,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "version": "integer",
         "description": "string",
         "kind": "string",
-        "strategy": "string",
+        "strategy": "strategy",
         "timeout_s": "number",
         "memory_mb": "integer",
         "concurrency": "integer",
@@ -161,6 +167,10 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "idle_ms": "number",
         "tasks": "integer",
         "connected": "boolean",
+        "usage_bytes": "integer?",
+        "swap_bytes": "integer?",
+        "working_set_bytes": "integer?",
+        "last_page_in_ms": "number?",
     },
     "Topic": {
         "topic": "string",
@@ -175,6 +185,12 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "running_executions": "integer",
         "reservations": "integer",
         "wrong_guesses": "integer",
+        "paging_mode": "string",
+        "paging_sentence": "string",
+        "memory_usage_bytes": "integer",
+        "memory_budget_bytes": "integer",
+        "swap_total_bytes": "integer",
+        "swap_used_bytes": "integer",
     },
     "ActorState": {
         "actor": "string",
@@ -201,7 +217,9 @@ DOCUMENTS: dict[str, dict[str, str]] = {
     "Mechanisms": {
         "event_loop": "string",
         "http_parser": "string",
-        "strategies": "[string]",
+        "strategies": "[strategy]",
+        "paging_mode": "string",
+        "paging_sentence": "string",
         "templates": "[Template]",
     },
     "Node": {
@@ -231,6 +249,8 @@ def schema_of(text: str) -> Schema:
         if "$ref" in inner:
             return {"anyOf": [inner, {"type": "null"}]}
         return {**inner, "type": [inner["type"], "null"]}
+    if text in ENUMERATIONS:
+        return {"type": "string", "enum": list(ENUMERATIONS[text])}
     if text.startswith("["):
         return {"type": "array", "items": schema_of(text[1:-1])}
     return {"type": text} if text in _BASIC else {"$ref": f"#/components/schemas/{text}"}

@@ -1,8 +1,9 @@
 """The `Server-Timing` response header (W3C Server Timing): where the time of a call went, in milliseconds.
 
-Owns the names of the metrics: `queue` (waiting for a worker), `start` (from delivery to the handler's first
-instruction, `desc` saying what kind of start it was), `run` (inside the handler), `gap` (between two states of a
-workflow) and `states` (how many ran).
+Owns the names of the metrics: `queue` (waiting for a worker), `page-in` (waiting for the memory of one that was paged
+out; left out when there was nothing to wait for), `start` (from delivery to the handler's first instruction, `desc`
+saying how the instance was obtained), `run` (inside the handler), `gap` (between two states of a workflow) and `states`
+(how many ran).
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ def of_invocation(outcome: InvocationResult | InvocationFailed) -> bytes:
     queue_ns, start_ns = outcome.queue_ns, outcome.start_ns
     if kind in FRESH_STRATEGIES:
         queue_ns, start_ns = 0, queue_ns + start_ns
-    return b'queue;dur=%.3f, start;dur=%.3f;desc="%b", run;dur=%.3f' % (
+    paging_in = b""
+    if isinstance(outcome, InvocationResult) and outcome.page_in_ns:
+        queue_ns = max(0, queue_ns - outcome.page_in_ns)  # it may have begun before the call came
+        paging_in = b" page-in;dur=%.3f," % (outcome.page_in_ns / 1e6)
+    return b'queue;dur=%.3f,%b start;dur=%.3f;desc="%b", run;dur=%.3f' % (
         queue_ns / 1e6,
+        paging_in,
         start_ns / 1e6,
         kind.encode("ascii", "replace"),
         outcome.run_ns / 1e6,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actorfaas.ids import STRATEGY_MEANINGS
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -16,7 +18,7 @@ class Parameter:
 
     name: str
     place: str  # query or header
-    kind: str  # string, integer, number or boolean
+    kind: str  # string, integer, number, boolean or an enumeration of `http.schemas`
     text: str
 
 
@@ -47,6 +49,8 @@ def _header(name: str, kind: str, text: str) -> Parameter:
 _LIMIT = _query("limit", "integer", "most entries in the answer")
 _WAIT = _query("wait", "number", "seconds to wait for news before answering, at most 60")
 
+_STRATEGY = "; ".join(f"{name}: {meaning}" for name, meaning in STRATEGY_MEANINGS.items())
+
 INVOKE = Operation(
     "POST",
     "/v1/invoke/{name}",
@@ -57,7 +61,7 @@ INVOKE = Operation(
     parameters=(
         _header("Prefer", "string", "respond-async: answer 202 at once and run durably"),
         _header("Idempotency-Key", "string", "run at most once for this key; repeats get the same result"),
-        _header("Actorfaas-Strategy", "string", "how an instance is obtained: auto, resident, fork or cold"),
+        _header("Actorfaas-Strategy", "strategy", f"how an instance is obtained. {_STRATEGY}"),
         _header("Actorfaas-Timeout", "number", "seconds; the function's own limit cannot be exceeded"),
         _header("traceparent", "string", "W3C trace context, handed to the handler"),
         _header("X-Request-Id", "string", "this request's id: 1 to 64 letters, digits, dots, _ and -"),

@@ -37,7 +37,7 @@ class PoolDescription(Message):
     """Reply to `DescribePool`. `reservations` and `wrong_guesses` count look-ahead since the start.
 
     `paging_mode` and `paging_sentence` as in `PagingMode` ("": not known yet); memory and swap as in `MemoryMeasured`;
-    `memory_budget_bytes` 0: no limit.
+    `memory_usage_bytes` 0: not measured; `memory_budget_bytes` 0: no limit.
     """
 
     workers: tuple[WorkerState, ...]

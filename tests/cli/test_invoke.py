@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actorfaas.cli.invoke import timing_in_words
+from actorfaas.ids import STRATEGY_MEANINGS
 from tests.cli.conftest import Cli
 from tests.fake_node import JSON, FakeNode, Reply, document, problem
 
@@ -90,6 +91,11 @@ def test_options(cli: Cli, hello: FakeNode) -> None:
     assert headers["Idempotency-Key"] == "k"
 
 
+def test_help_explains_every_strategy(cli: Cli) -> None:
+    lines = [line.strip() for line in cli("invoke", "--help").stdout.splitlines()]
+    assert {f"{name}: {meaning}" for name, meaning in STRATEGY_MEANINGS.items()} <= set(lines)
+
+
 def test_timing_goes_to_standard_error(cli: Cli, hello: FakeNode) -> None:
     result = cli("invoke", "hello", "--timing")
     assert result.stdout_bytes == b'{"a":  1.50}'
@@ -101,6 +107,10 @@ def test_timing_goes_to_standard_error(cli: Cli, hello: FakeNode) -> None:
     ("header", "words"),
     [
         ('queue;dur=0.031, start;dur=0.2;desc="fork", run;dur=12', "queue 0.03 ms, start 0.20 ms (fork), run 12.00 ms"),
+        (
+            'queue;dur=1.2, page-in;dur=12.8, start;dur=0.2;desc="prefetched", run;dur=1',
+            "queue 1.20 ms, page-in 12.80 ms, start 0.20 ms (prefetched), run 1.00 ms",
+        ),
         ('run;dur=1.5, gap;dur=0.1, states;desc="2"', "run 1.50 ms, gap 0.10 ms, 2 states"),
         ("", "the node sent no Server-Timing"),
     ],

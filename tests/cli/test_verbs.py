@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from actorfaas.cli.output import duration_s
+from actorfaas.cli.output import duration_s, size
+from actorfaas.ids import STRATEGY_MEANINGS
 from tests.cli.conftest import Cli
 from tests.fake_node import FakeNode, Reply, document, problem
 
@@ -111,6 +112,7 @@ class TestListAndShow:
 
     def test_show_a_function(self, cli: Cli) -> None:
         assert "description  Smaller." in cli("show", "resize").stdout
+        assert f"strategy     auto: {STRATEGY_MEANINGS['auto']}" in cli("show", "resize").stdout
         assert json.loads(cli("show", "resize", "-o", "json").stdout) == FUNCTION
 
     def test_show_a_workflow(self, cli: Cli) -> None:
@@ -220,15 +222,81 @@ class TestLogs:
         assert result.exit_code == 1
 
 
-def test_workers(cli: Cli, fake: FakeNode) -> None:
-    worker = {"worker": "resize@2_9", "function": "resize", "version": 2, "pid": 9, "state": "resident"}
-    worker |= {"start_kind": "fork", "held_by": "resize@2", "age_ms": 90_000.0, "tasks": 4}
-    pool = {"workers": [worker], "topics": [{"waiting": 2}], "running_executions": 1}
-    fake.on("GET", "/v1/workers", document(pool | {"reservations": 5, "wrong_guesses": 1}))
-    result = cli("workers")
-    row = " ".join(result.stdout.splitlines()[1].split())
-    assert row == "resize@2_9 resize 2 9 resident fork resize@2 90s 4"
-    assert "1 instances, 2 requests waiting, 1 executions running, 5 reservations (1 not used)" in result.stderr
+WORKER = {
+    "worker": "resize@2_9",
+    "function": "resize",
+    "version": 2,
+    "pid": 9,
+    "state": "resident",
+    "start_kind": "fork",
+    "held_by": "resize@2",
+    "age_ms": 90_000.0,
+    "tasks": 4,
+    **dict.fromkeys(("usage_bytes", "swap_bytes", "working_set_bytes", "last_page_in_ms")),
+}
+POOL = {
+    "workers": [WORKER],
+    "topics": [{"waiting": 2}],
+    "running_executions": 1,
+    "reservations": 5,
+    "wrong_guesses": 1,
+    "paging_mode": "",
+    "paging_sentence": "",
+    "memory_usage_bytes": 0,
+    "memory_budget_bytes": 0,
+    "swap_total_bytes": 0,
+    "swap_used_bytes": 0,
+}
+
+
+class TestWorkers:
+    def test_memory_that_is_not_known(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/workers", document(POOL))
+        result = cli("workers")
+        row = " ".join(result.stdout.splitlines()[1].split())
+        assert row == "resize@2_9 resize 2 9 resident fork - - - - resize@2 90s 4"
+        assert result.stderr == "1 instances, 2 requests waiting, 1 executions running, 5 reservations (1 not used)\n"
+
+    def test_memory_for_people_and_for_programs(self, cli: Cli, fake: FakeNode) -> None:
+        memory = {
+            "usage_bytes": 325_000,
+            "swap_bytes": 82 << 20,
+            "working_set_bytes": 8 << 20,
+            "last_page_in_ms": 12.84,
+        }
+        pool = POOL | {"workers": [WORKER | memory], "paging_mode": "outside", "paging_sentence": "by madvise"}
+        pool |= {"memory_usage_bytes": 200 << 20, "memory_budget_bytes": 512 << 20}
+        pool |= {"swap_total_bytes": 4 << 30, "swap_used_bytes": 1 << 30}
+        fake.on("GET", "/v1/workers", document(pool))
+        result = cli("workers")
+        row = " ".join(result.stdout.splitlines()[1].split())
+        assert row == "resize@2_9 resize 2 9 resident fork 317 KiB 82 MiB 8.0 MiB 12.8 ms resize@2 90s 4"
+        assert result.stderr.splitlines()[:2] == [
+            "paging: by madvise",
+            "memory of functions: 200 MiB of a budget of 512 MiB; swap: 1.0 GiB of 4.0 GiB in use",
+        ]
+        assert json.loads(cli("workers", "-o", "json").stdout) == pool
+
+    def test_no_swap_and_no_budget(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/workers", document(POOL | {"memory_usage_bytes": 5 << 20}))
+        assert "memory of functions: 5.0 MiB, no budget; swap: none\n" in cli("workers").stderr
+        fake.on("GET", "/v1/workers", document(POOL | {"swap_total_bytes": 1 << 30}))
+        assert "memory of functions: not measured, no budget; swap: 0 B of 1.0 GiB" in cli("workers").stderr
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (640 << 10, "640 KiB"),
+        (1 << 20, "1.0 MiB"),
+        (3 << 40, "3072.0 GiB"),
+    ],
+)
+def test_sizes(size_bytes: int, text: str) -> None:
+    assert size(size_bytes) == text
 
 
 @pytest.mark.parametrize(

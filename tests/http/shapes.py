@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.http.schemas import DOCUMENTS
+from actorfaas.http.schemas import DOCUMENTS, ENUMERATIONS
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -23,6 +23,8 @@ def check(found: object, wanted: str, where: str = "$") -> None:
         assert isinstance(found, list), where
         for position, item in enumerate(found):
             check(item, wanted[1:-1], f"{where}[{position}]")
+    elif wanted in ENUMERATIONS:
+        assert found in ENUMERATIONS[wanted], f"{where} is {found!r}"
     elif wanted in _TYPES:
         assert isinstance(found, _TYPES[wanted]), f"{where} is {found!r}"
         assert wanted == "boolean" or not isinstance(found, bool), f"{where} is {found!r}"

@@ -331,6 +331,34 @@ async def test_workers_are_what_both_sides_know(node: Node) -> None:
     )
 
 
+POOL = PoolDescription((), 0, 0, 0, "outside", "process_madvise, then reclaim of control groups", 7, 20, 40, 3)
+
+
+async def test_workers_tell_their_memory(node: Node) -> None:
+    one = WorkerState(
+        "hello@1_7", "hello", 1, 7, "swapped", "fork", "", 0, 1, 300_000, 80_000_000, 8_000_000, 12_800_000
+    )
+    unknown = WorkerState("hello@1_8", "hello", 1, 8, "resident", "fork", "hello@1", 0, 1)
+    stranger = ConnectedWorker("hello@1_9", "hello@1", 9, "fork", "hello@1", "idle", "", "", 0, 0)
+    node.manager.answer(DescribePool, replace(POOL, workers=(one, unknown)))
+    node.queue.answer(DescribeQueue, QueueDescription((), (stranger,)))
+    found = (await node.get("/v1/workers")).json()
+    check(found, "Workers")
+    names = ("usage_bytes", "swap_bytes", "working_set_bytes", "last_page_in_ms")
+    memory = [tuple(worker[name] for name in names) for worker in found["workers"]]
+    assert memory == [(300_000, 80_000_000, 8_000_000, 12.8), (None,) * 4, (None,) * 4]
+    assert (found["paging_mode"], found["paging_sentence"]) == (POOL.paging_mode, POOL.paging_sentence)
+    assert (found["memory_usage_bytes"], found["memory_budget_bytes"]) == (7, 20)
+    assert (found["swap_total_bytes"], found["swap_used_bytes"]) == (40, 3)
+
+
+async def test_node_and_metrics_tell_of_paging(node: Node) -> None:
+    node.manager.answer(DescribePool, POOL)
+    mechanisms = (await node.get("/v1/node")).json()["mechanisms"]
+    assert (mechanisms["paging_mode"], mechanisms["paging_sentence"]) == (POOL.paging_mode, POOL.paging_sentence)
+    assert "actorfaas_swap_used_bytes 3.0" in (await node.get("/metrics")).text
+
+
 async def test_node_shows_settings_without_the_token(kit: Kit) -> None:
     async with frontend(kit, api_token="secret") as node:
         supervisor = await kit.fake("fw_supervisor")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from actorfaas.http.calls import now_ns
+from actorfaas.ids import STRATEGIES
 from actorfaas.messages import (
     ClaimIdempotencyKey,
     ExecutionAccepted,
@@ -34,6 +35,17 @@ def accept(node: Node) -> list[StartExecution]:
 
     node.manager.answer(StartExecution, answer)
     return started
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+async def test_strategy_of_a_workflow_is_handed_on(kit: Kit, strategy: str) -> None:
+    async with frontend(kit) as node:
+        started = accept(node)
+        call = node.post("/v1/invoke/pipeline", b"1", Actorfaas_Strategy=strategy)
+        _, asker = await node.data.expect_ask(WaitExecution)
+        assert started[0].strategy == strategy
+        asker.reply(execution_state(started[0].execution_id))
+        await call
 
 
 async def test_workflow_is_started_and_waited_for(kit: Kit) -> None:

@@ -45,8 +45,9 @@ def test_senseless_timeout_is_refused(given: bytes) -> None:
 def test_strategy() -> None:
     assert headers.strategy({}, "auto") == "auto"
     assert headers.strategy({b"actorfaas-strategy": b" Fork "}, "auto") == "fork"
-    with pytest.raises(Problem):
+    with pytest.raises(Problem) as caught:
         headers.strategy({b"actorfaas-strategy": b"magic"}, "auto")
+    assert "one of auto, resident, swap, reap, faasnap, fork, cold" in str(caught.value)
 
 
 @pytest.mark.parametrize(

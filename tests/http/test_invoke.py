@@ -54,7 +54,12 @@ async def test_empty_body_is_null(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "topic"), [("fork", "hello@1!fork"), ("cold", "hello@1!cold"), ("resident", "hello@1")]
+    ("strategy", "topic"),
+    [
+        ("auto", "hello@1"),
+        ("resident", "hello@1"),
+        *((one, f"hello@1!{one}") for one in ("swap", "reap", "faasnap", "fork", "cold")),
+    ],
 )
 async def test_strategy_of_one_call_chooses_the_topic(kit: Kit, strategy: str, topic: str) -> None:
     async with frontend(kit) as node:

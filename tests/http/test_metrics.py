@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from actorfaas.core.lifecycle import TRANSITIONS
 from actorfaas.http.metrics import BUCKETS_S, UNKNOWN, Metrics
-from actorfaas.messages import ActorDescription
+from actorfaas.messages import ActorDescription, PoolDescription, WorkerState
 
 ACTOR = ActorDescription("local_queue", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 
 
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(metrics: Metrics, pool: PoolDescription | None = None) -> Samples:
     """Every sample by name and labels."""
-    text = metrics.text(2, 3, [ACTOR]).decode()
+    text = metrics.text(2, 3, [ACTOR], pool).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -63,3 +67,22 @@ def test_labels_of_what_is_gone_are_forgotten() -> None:
     metrics.forget_except(["f"])
     names = {dict(labels)["name"] for key, labels in samples(metrics) if key == "actorfaas_requests_total"}
     assert names == {"f", UNKNOWN}
+
+
+def test_the_pool_is_shown_by_state_with_its_memory() -> None:
+    workers = tuple(
+        WorkerState(f"f@1_{pid}", "f", 1, pid, state, "fork", "f@1", 0, 0)
+        for pid, state in enumerate(("resident", "swapped", "swapped"))
+    )
+    pool = PoolDescription(workers, 0, 0, 0, "outside", "why", 100, 200, 400, 300)
+    found = samples(Metrics(), pool)
+    states = {dict(labels)["state"]: value for (name, labels), value in found.items() if name == "actorfaas_workers"}
+    assert states == dict.fromkeys(TRANSITIONS, 0) | {"resident": 1, "swapped": 2}
+    assert found["actorfaas_memory_usage_bytes", ()] == 100
+    assert found["actorfaas_memory_budget_bytes", ()] == 200
+    assert found["actorfaas_swap_total_bytes", ()] == 400
+    assert found["actorfaas_swap_used_bytes", ()] == 300
+
+
+def test_a_pool_that_is_not_known_is_left_out() -> None:
+    assert not [name for name, _ in samples(Metrics()) if "workers" in name or "swap" in name]

@@ -14,6 +14,7 @@ from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.schemas import DOCUMENTS, component
 from actorfaas.http.surface import OPERATIONS, methods_by_path
+from actorfaas.ids import STRATEGIES
 
 DOCUMENT = openapi.document("1.2.3")
 GROUPS = (DeploymentEndpoints, RecordEndpoints, InspectionEndpoints)
@@ -91,6 +92,14 @@ def test_schemas_are_json_schemas() -> None:
     assert component("Execution")["properties"]["ended_at_ms"] == {"type": ["integer", "null"]}
     assert component("Execution")["properties"]["error"]["anyOf"][1] == {"type": "null"}
     assert "traceback" not in component("Problem")["required"]
+
+
+def test_strategies_are_an_enumeration() -> None:
+    parameters = DOCUMENT["paths"]["/v1/invoke/{name}"]["post"]["parameters"]
+    header = next(one for one in parameters if one["name"] == "Actorfaas-Strategy")
+    assert set(header["schema"]["enum"]) == STRATEGIES
+    assert all(f"{strategy}: " in header["description"] for strategy in STRATEGIES)
+    assert set(component("Function")["properties"]["strategy"]["enum"]) == STRATEGIES
 
 
 def test_document_is_json() -> None:

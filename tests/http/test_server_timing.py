@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from actorfaas.http import server_timing
 from tests.frontend_kit import failure, result, task_event
 
@@ -14,6 +18,24 @@ def test_a_resident_worker_has_queue_start_and_run() -> None:
 def test_waiting_for_a_fresh_instance_is_its_start() -> None:
     header = server_timing.of_invocation(result("r", b"1", start_kind="fork"))
     assert header == b'queue;dur=0.000, start;dur=3.000;desc="fork", run;dur=3.000'
+
+
+def test_waiting_for_memory_is_told_apart_from_waiting_for_a_worker() -> None:
+    outcome = replace(result("r", b"1", start_kind="prefetched"), queue_ns=14_000_000, page_in_ns=12_800_000)
+    assert server_timing.of_invocation(outcome) == (
+        b'queue;dur=1.200, page-in;dur=12.800, start;dur=2.000;desc="prefetched", run;dur=3.000'
+    )
+
+
+def test_a_page_in_that_began_before_the_call_leaves_no_negative_queue() -> None:
+    outcome = replace(result("r", b"1", start_kind="prefetched"), queue_ns=1_000_000, page_in_ns=9_000_000)
+    assert server_timing.of_invocation(outcome).startswith(b"queue;dur=0.000, page-in;dur=9.000, ")
+
+
+@pytest.mark.parametrize("kind", ["concurrent", "swapped", "recorded"])
+def test_a_call_that_waited_for_no_memory_has_no_page_in(kind: str) -> None:
+    header = server_timing.of_invocation(result("r", b"1", start_kind=kind))
+    assert header == b'queue;dur=1.000, start;dur=2.000;desc="%b", run;dur=3.000' % kind.encode()
 
 
 def test_a_failure_has_its_times_too() -> None:

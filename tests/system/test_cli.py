@@ -17,6 +17,7 @@ import pytest
 
 from actorfaas.cli.child_node import free_port
 from actorfaas.testing import RunningNode, running_node
+from tests.http.shapes import check
 from tests.system.kit import eventually, has_ended
 
 pytestmark = pytest.mark.system
@@ -161,8 +162,10 @@ def test_list_show_and_workers(node: RunningNode) -> None:
     assert [one["name"] for one in listed["workflows"]] == ["welcome"]
     assert "description     Says hello." in actorfaas(node.url, "show", "greet").stdout
     assert json.loads(actorfaas(node.url, "show", "welcome", "--asl").stdout)["StartAt"] == "greet"
-    workers = json.loads(actorfaas(node.url, "workers", "-o", "json").stdout)["workers"]
-    assert {worker["function"] for worker in workers} >= {"greet", "shout"}
+    assert "strategy        auto: " in actorfaas(node.url, "show", "greet").stdout
+    pool = json.loads(actorfaas(node.url, "workers", "-o", "json").stdout)
+    check(pool, "Workers")
+    assert {worker["function"] for worker in pool["workers"]} >= {"greet", "shout"}
 
 
 def test_doctor_knows_the_node(node: RunningNode) -> None:
@@ -347,6 +350,25 @@ def test_a_node_is_not_left_behind_by_what_started_it(tmp_path: Path) -> None:
     done = run("serve", "--data-dir", str(tmp_path), "--port", "0", "--stop-with", "0")
     assert (done.returncode, done.stdout) == (1, "")
     assert not (tmp_path / "node.json").exists()
+
+
+def test_a_node_for_a_test_ends_with_the_process_of_the_test(short_dir: Path) -> None:
+    program = (
+        "import pathlib, sys\nfrom actorfaas.testing import running_node\n"
+        "with running_node(pathlib.Path(sys.argv[1])) as node:\n"
+        "    print(node.process.pid, flush=True)\n    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(short_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tester:
+        try:
+            assert tester.stdout is not None
+            ended = os.pidfd_open(int(Lines(tester.stdout.fileno()).line()))
+        finally:
+            tester.kill()
+    with selectors.DefaultSelector() as selector:
+        selector.register(ended, selectors.EVENT_READ)
+        assert selector.select(WAIT_S), "the node still runs"
+    os.close(ended)
 
 
 def test_a_port_in_use_is_not_chosen(node: RunningNode) -> None:
