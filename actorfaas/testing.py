@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,9 @@ def _start(folder: Path, settings: dict[str, str | float]) -> subprocess.Popen[b
     given = {"data_dir": str(folder), "port": "0", "log_level": "warning"} | settings
     environment = os.environ | {f"ACTORFAAS_{name.upper()}": str(value) for name, value in given.items()}
     command = [sys.executable, "-m", "actorfaas", "serve"]
+    if threading.current_thread() is threading.main_thread():
+        # Nobody would stop it if this process were killed. The kernel watches the thread that forks, not the process.
+        command += ["--stop-with", str(os.getpid())]
     with (folder / "node.log").open("wb") as log:
         # a session of its own: Ctrl-C reaches whoever started the node, which then stops it in order
         return subprocess.Popen(
