@@ -118,10 +118,10 @@ class Recovery:
         for topic in queue.topics:
             self._dispatch.note_waiting(topic.topic, topic.waiting)
         versions = list(self._catalogue.versions.values())
-        started = [self._actor.spawn(self._start_again(version), "start again") for version in versions]
+        for version in versions:  # not waited for: the LocalQueue may be new again before the slowest has started
+            self._actor.spawn(self._start_again(version), "start again")
         self._dispatch.connected(now_ns)
         self._changed()
-        await asyncio.gather(*started)
 
     async def _start_again(self, version: Version, failures: int = 0) -> None:
         """Start one version's templates after a restart. It has worked before, so what hinders it now may pass: it is

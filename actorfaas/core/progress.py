@@ -47,6 +47,7 @@ class Progress(Driver):
         self._backlog_bytes += execution.history.pending_bytes - before
         execution.current = None
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
+        self.settle(now_ns)  # that may have called back the very reservation that has got the output
         if done.handed_to:
             self._handed_on(execution, done, now_ns)
         else:
@@ -99,6 +100,7 @@ class Progress(Driver):
         given_up = execution.given_up.pop(worker, None)
         if given_up is not None:
             self._drop_ahead(execution, 0, now_ns)
+            given_up.claim.distance = 0  # it is a guess no more, and not to be called back
             if self.dispatch.reclaim(worker, given_up.claim, now_ns):
                 self.dispatch.started(given_up.claim)
             return given_up

@@ -411,3 +411,13 @@ async def _appended(node: Node) -> AppendHistory:
     message, ask = await node.store.expect_ask(AppendHistory)
     ask.reply(Done())
     return message
+
+
+async def test_a_local_queue_that_restarts_while_a_template_is_slow_is_attended_to(node: Node) -> None:
+    await node.deploy()
+    await node.kit.stop(node.supervisor)
+    slow = await node.kit.fake("fw_supervisor")
+    await slow.expect_ask(StartFunction)  # it takes its time
+    await node.kit.stop(node.queue)
+    again = await node.kit.fake("local_queue")
+    await again.expect(DescribeQueue)

@@ -288,3 +288,26 @@ def test_nothing_is_remembered_of_reserved_workers_that_died_while_given_up() ->
     world.run()
     assert world.outcome("e1")[0] == "failed"
     assert world.executions._given_up == {}
+
+
+def test_a_reservation_called_back_as_its_state_begins_is_its_own_again() -> None:
+    world = World()
+    world.deploy(function("a", warm=2, concurrency=4), workflows=(workflow("aa", chain("a", "a")),))
+    world.settle()
+    world.start("aa", "e1")
+    world.settle()
+    world.start_fails = True
+    for number in range(2):  # both ask for one more, which does not come
+        world.start("a", f"call{number}")
+    world.settle()
+    world.finish(the_busy(world))
+    second = the_busy(world)
+    world.deliver("from_queue")
+    (held,) = [one for one in world.dispatch.describe(world.now) if one.worker_topic == second]
+    assert (held.state, held.held_by) == ("busy", "e1")
+    world.start_fails = False
+    for _ in range(3):
+        world.run()
+        world.advance(0.5)
+    assert second in world.instances, "it was taken for idle and given away"
+    assert [world.outcome(one)[0] for one in ("e1", "call0", "call1")] == ["succeeded"] * 3
