@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from actorfaas.core.acceptance import declared_names, problems
 from actorfaas.core.execution import NS_PER_S, FunctionPlan, Plan, own_retriers
 from actorfaas.errors import RequestRefused
-from actorfaas.ids import FRESH_STRATEGIES, function_topic
+from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
 from actorfaas.states.model import StateMachine, Task, Wait, parse, single_task
 
@@ -112,7 +112,7 @@ class Catalogue:
                 topic=function_topic(function, version),
                 timeout_ns=int(self.timeout_s(spec) * NS_PER_S),
                 retriers=own_retriers(spec),
-                fresh=spec.strategy if spec.strategy in FRESH_STRATEGIES else "",
+                fresh=spec.strategy if spec.strategy in FRESH_STRATEGIES | PAGED_STRATEGIES else "",
             )
             for function, spec in called.items()
         }

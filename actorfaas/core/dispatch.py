@@ -21,13 +21,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from actorfaas.core import lifecycle
-from actorfaas.core.effects import Denied, Lost
+from actorfaas.core.effects import Denied, Granted, Lost
+from actorfaas.core.paged import Paged
+from actorfaas.core.paging import CONCURRENT, FAASNAP, SWAPPED
 from actorfaas.core.pool import Claim, Pool
-from actorfaas.core.recruiting import STUCK_NS, Recruiting
+from actorfaas.core.recruiting import STUCK_NS
+from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import ConnectedWorker, FunctionSpec, RetireWorker
 
 
-class Dispatch(Recruiting):
+class Dispatch(Paged):
     """Every pool of the node. Methods are events; `now_ns` is the monotonic clock."""
 
     def add_pool(self, topic: str, spec: FunctionSpec) -> None:
@@ -57,6 +60,8 @@ class Dispatch(Recruiting):
                 self.outcomes.append(Lost(worker.claim, worker.topic, platform=True))
             if not worker.leaving:
                 self._retire(pool, worker)
+            self.pager.gone(worker)
+        self.pager.function_gone(topic)
         self._serve_starved(now_ns)
 
     def template_ready(self, topic: str, ready: bool, now_ns: int) -> None:
@@ -119,12 +124,12 @@ class Dispatch(Recruiting):
             if one.activity == "retiring":
                 pool.let_go(worker)
             elif one.lent_to:
-                worker.fresh = one.lent_to != pool.topic
+                worker.fresh = one.lent_to.partition("!")[2] in FRESH_STRATEGIES
                 worker.lent_to, worker.lent_since_ns = one.lent_to, now_ns
-                if not worker.fresh:
+                if one.lent_to == pool.topic:
                     pool.lent[worker.topic] = worker
             elif one.activity == "idle":
-                pool.make_idle(worker, now_ns)
+                self._idle(pool, worker, now_ns)
             else:
                 self._kill(pool, worker, "stuck")
 
@@ -145,12 +150,12 @@ class Dispatch(Recruiting):
         if pool is None:
             self.outcomes.append(Denied(claim, f"{claim.function_topic} is not served"))
             return False
-        if claim.fresh:
-            pool.fresh_claims[claim.fresh].append(claim)
+        if claim.kind:
+            pool.claims(claim.kind).append(claim)
             self._settle(pool, now_ns)
             return False
         if pool.idle and not pool.needed:
-            pool.grant(pool.idle[next(reversed(pool.idle))], claim, now_ns)
+            self._grant(pool, pool.idle[next(reversed(pool.idle))], claim, now_ns)
             return True
         (pool.ahead if claim.distance else pool.needed).append(claim)
         self._settle(pool, now_ns)
@@ -165,7 +170,7 @@ class Dispatch(Recruiting):
         if pool is None:
             return False
         if pool.idle:
-            pool.grant(pool.idle[next(reversed(pool.idle))], claim, now_ns)
+            self._grant(pool, pool.idle[next(reversed(pool.idle))], claim, now_ns)
             return True
         if pool.ahead or pool.is_wanted() or not self._connected:
             return False
@@ -174,6 +179,9 @@ class Dispatch(Recruiting):
             self._settle(pool, now_ns)
         elif self._take_back(pool, 1, now_ns):
             pool.ahead.append(claim)
+        elif (worker := pool.swapped()) is not None:
+            self._grant(pool, worker, claim, now_ns)  # it is brought in when its state is near
+            return True
         return False
 
     def is_waiting(self, claim: Claim) -> bool:
@@ -194,16 +202,26 @@ class Dispatch(Recruiting):
         pool = self.pools.get(claim.function_topic)
         if pool is None:
             return
-        for queue in (pool.needed, pool.ahead, *pool.fresh_claims.values()):
+        for queue in pool.queues():
             if claim in queue:
                 queue.remove(claim)
+        worker = pool.workers.get(claim.worker)
+        if worker is not None and worker.claim is claim:  # it was being brought in for the claim
+            worker.claim = None
+            pool.away[worker.topic] = worker
 
-    def started(self, claim: Claim) -> None:
+    def started(self, claim: Claim, now_ns: int) -> None:
         """The claim's worker has its task now."""
         worker = self._worker(claim.worker)
-        if worker is not None and not worker.leaving:
-            worker.become(lifecycle.BUSY)
-            worker.tasks += 1
+        if worker is None or worker.leaving:
+            return
+        if worker.phase == lifecycle.SWAPPED and not worker.next_kind:
+            worker.next_kind = self.pager.page_in(worker, FAASNAP, now_ns) if self.pager.is_active else SWAPPED
+        elif worker.phase == lifecycle.PAGING_IN:
+            worker.next_kind = CONCURRENT
+        claim.start_kind, worker.next_kind, worker.page_in_ns = worker.next_kind, "", 0
+        worker.become(lifecycle.BUSY)
+        worker.tasks += 1
 
     def give_back(self, worker_topic: str, now_ns: int, *, reusable: bool) -> None:
         """A claimed worker has nothing to do any more. Not `reusable`: it exits (or made itself exit)."""
@@ -212,11 +230,15 @@ class Dispatch(Recruiting):
             return
         pool = self.pools[worker.function_topic]
         worker.claim = None
+        self.pager.call_ended(worker)
         if worker.fresh or not reusable:
             self._retire(pool, worker)
+        elif worker.phase in (lifecycle.SWAPPED, lifecycle.PAGING_IN):  # a reservation that was not used
+            pool.away[worker.topic] = worker
+            self._settle(pool, now_ns)
         else:
-            pool.make_idle(worker, now_ns)
-            if pool.needed or pool.ahead or pool.waiting[pool.topic]:
+            self._idle(pool, worker, now_ns)
+            if pool.is_wanted() or pool.ahead or pool.rested:
                 self._settle(pool, now_ns)
         if self._starved:
             self._serve_starved(now_ns)
@@ -258,12 +280,14 @@ class Dispatch(Recruiting):
         elif worker.phase != lifecycle.REPORTING:
             return
         worker.become(lifecycle.RESIDENT)
+        if worker.asked_ns and worker.start_kind == "fork":
+            self.pager.born(worker, now_ns - worker.asked_ns, now_ns)
         pool.failures = 0
         pool.not_before_ns = 0
         if worker.leaving:
             self._tell_queue(RetireWorker(worker_topic=worker_topic))
         elif not worker.fresh:
-            pool.make_idle(worker, now_ns)
+            self._idle(pool, worker, now_ns)
         else:
             self._place_fresh(pool, worker, now_ns)
         self._settle(pool, now_ns)
@@ -275,6 +299,10 @@ class Dispatch(Recruiting):
         if worker is None:
             return
         pool = self.pools[worker.function_topic]
+        claim = worker.claim
+        if claim is not None and claim.kind in pool.paged_claims and worker.phase == lifecycle.PAGING_IN:
+            claim.worker, worker.claim = "", None  # it had not got its task yet: another one will do
+            pool.paged_claims[claim.kind].appendleft(claim)
         self._remove(pool, worker, platform=False)
         self._serve_starved(now_ns)
         self._settle(pool, now_ns)
@@ -287,18 +315,20 @@ class Dispatch(Recruiting):
         pool = self.pools[worker.function_topic]
         if not topic:
             if worker.releasing:
-                pool.make_idle(worker, now_ns)
+                self._idle(pool, worker, now_ns)
         elif worker.lent_to != topic:
             return
         elif worker.fresh:
             worker.lent_to = ""
             self._retire(pool, worker)
         else:
-            surplus = pool.release_asked > 0 and not worker.taking_back and pool.short() <= 0
-            pool.release_asked = max(0, pool.release_asked - 1)
-            pool.make_idle(worker, now_ns)
+            self.pager.call_ended(worker)
+            asked = topic == pool.topic and pool.release_asked > 0
+            surplus = asked and not worker.taking_back and pool.short() <= 0
+            pool.release_asked = max(0, pool.release_asked - asked)
+            self._idle(pool, worker, now_ns)
             if surplus:
-                self._retire(pool, worker)
+                self._dismiss(pool, worker, now_ns)
         self._settle(pool, now_ns)
         self._serve_starved(now_ns)
 
@@ -308,15 +338,24 @@ class Dispatch(Recruiting):
         if worker is None or not worker.taking_back:
             return
         pool = self.pools[worker.function_topic]
+        to_go, worker.to_go = worker.to_go, False
         if taken:
-            pool.make_idle(worker, now_ns)
+            self._idle(pool, worker, now_ns)
         else:
             worker.taking_back = False
             worker.refused_ns = now_ns
         self._settle(pool, now_ns)
+        if to_go:
+            self._let_out(pool, worker, now_ns)
         if pool.ahead and pool.coming() == 0:
             while pool.ahead:  # nothing cheap was to be had: a guess does not wait for more
-                self.outcomes.append(Denied(pool.ahead.popleft(), "no worker is idle"))
+                claim = pool.ahead.popleft()
+                out = pool.swapped()
+                if out is None:
+                    self.outcomes.append(Denied(claim, "no worker is idle"))
+                else:
+                    self._grant(pool, out, claim, now_ns)
+                    self.outcomes.append(Granted(claim))
 
     def demand(self, topic: str, waiting: int, members: int, now_ns: int) -> None:
         """Requests wait on a topic that had `members`; workers it was lent since then will serve some of them."""
@@ -325,17 +364,23 @@ class Dispatch(Recruiting):
             lent = pool.lent_recently(topic, now_ns) if topic != pool.topic else len(pool.lent) - members
             pool.waiting[topic] = max(0, waiting - max(0, lent))
             pool.last_used_ns = now_ns
+            self.pager.served(pool.topic, now_ns)
             self._settle(pool, now_ns)
 
-    def usage(self, topic: str, busy_peak: int, waiting: int, now_ns: int) -> None:
-        """What a topic did in the last second."""
+    def usage(self, topic: str, busy_peak: int, waiting: int, used: Iterable[str], now_ns: int) -> None:
+        """What a topic did in the last second, and which members it used."""
         pool = self._pool_of_topic(topic)
         if pool is None:
             return
         pool.last_used_ns = now_ns
+        self.pager.served(pool.topic, now_ns)
         pool.waiting[topic] = waiting
         if topic == pool.topic:
             pool.note_peak(busy_peak, now_ns)
+            for name in used:
+                worker = pool.workers.get(name)
+                if worker is not None and worker.lent_to == topic:
+                    self.pager.used(worker, now_ns)
         self._settle(pool, now_ns)
 
     def process_started(self, worker_topic: str, topic: str, pid: int, start_kind: str, now_ns: int) -> None:

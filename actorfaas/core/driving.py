@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
+from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Ended, Store, Tell
 from actorfaas.core.execution import (
@@ -123,7 +124,7 @@ class Driver:
         step.payload = b""
         step.armed, step.sent = False, True
         step.deadline_ns += GRACE_NS
-        self.dispatch.started(step.claim)
+        self.dispatch.started(step.claim, now_ns)
         self._set_alarm(execution)
 
     def _assignment(self, execution: Execution, step: Step, *, armed: bool) -> AssignTask:
@@ -157,6 +158,7 @@ class Driver:
         ahead = execution.ahead
         if current is None or not current.deadline_ns or self._is_behind(execution):
             return  # no task is under way whose end could be waited for
+        self._expect(execution, current, now_ns)
         armed = sum(step.armed for step in ahead)
         if armed < len(ahead) and not ahead[-1].claim.worker:
             return
@@ -164,7 +166,7 @@ class Driver:
         wanted = following_tasks(execution.plan.machine, current.task.name, known, self._look_ahead_depth)
         for distance, task in enumerate(wanted, known + 1):
             step = self._step(execution, task, 1, distance)
-            if step.claim.fresh:
+            if step.claim.kind:
                 break
             if not self.dispatch.reserve(step.claim, now_ns):
                 if self.dispatch.is_waiting(step.claim):
@@ -172,6 +174,18 @@ class Driver:
                 break
             ahead.append(step)
         self._arm(execution, current, armed)
+        if len(ahead) > known:
+            self._expect(execution, current, now_ns)
+
+    def _expect(self, execution: Execution, current: Step, now_ns: int) -> None:
+        """Have reserved workers that are out brought in by the time their states come."""
+        pager = self.dispatch.pager
+        before = [current.claim.function_topic]
+        for step in execution.ahead if pager.is_active else ():
+            worker = self.dispatch.worker(step.claim.worker)
+            if worker is not None and worker.phase == lifecycle.SWAPPED:
+                pager.expect(worker, before, current.scheduled_ns, now_ns)
+            before = [*before, step.claim.function_topic]
 
     def _is_behind(self, execution: Execution) -> bool:
         """Whether no further state may begin now: the journal is too long, or the node stops."""

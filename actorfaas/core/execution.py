@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from actorfaas.core.history import History
 from actorfaas.core.pool import Claim
-from actorfaas.ids import FRESH_STRATEGIES
+from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES
 from actorfaas.messages import FunctionSpec, HistoryEvent, TaskFailed
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine
 from actorfaas.states.model import Retrier, StateMachine, Task
@@ -20,7 +20,7 @@ WORKER_UNAVAILABLE = "WorkerUnavailable"
 
 @dataclass(frozen=True, slots=True)
 class FunctionPlan:
-    """How executions call one function. `fresh`: fork or cold when it never reuses instances, else ""."""
+    """How executions call one function. `fresh`: its strategy, if not its pool's (fork, cold, swap, ...), else ""."""
 
     topic: str
     timeout_ns: int
@@ -28,8 +28,8 @@ class FunctionPlan:
     fresh: str
 
     def fresh_by(self, strategy: str) -> str:
-        """The strategy by which a task gets an instance of its own, or ""; the execution's wins over the function's."""
-        if strategy in FRESH_STRATEGIES:
+        """The strategy by which a task gets an instance of its own or one that was out, or ""; the execution's wins."""
+        if strategy in FRESH_STRATEGIES | PAGED_STRATEGIES:
             return strategy
         return "" if strategy == "resident" else self.fresh
 

@@ -58,7 +58,7 @@ class Executions(Progress):
             function = plan.functions[first.function]
             pool = self.dispatch.pools.get(function.topic)
             fresh = function.fresh_by(start.strategy)
-            waiting = () if pool is None else pool.fresh_claims[fresh] if fresh else pool.needed
+            waiting = () if pool is None else pool.claims(fresh)
             if pool is not None and len(waiting) >= max(1, pool.queue_limit):  # every claim waits, if only for a moment
                 return Refused("overloaded", f"{len(waiting)} executions wait for {first.function}", True, 1.0)
         return None

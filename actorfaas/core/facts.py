@@ -57,8 +57,10 @@ def _work(fact: WorkFact, executions: Executions, now_ns: int) -> None:
             executions.task_failed(fact, now_ns)
         case TopicDemand(topic=topic, waiting=waiting, members=members):
             dispatch.demand(topic, waiting, members, now_ns)
-        case TopicUsage(topic=topic, busy_peak=busy_peak, waiting=waiting):
-            dispatch.usage(topic, busy_peak, waiting, now_ns)
+        case TopicUsage(topic=topic, busy_peak=busy_peak, waiting=waiting, used=used):
+            dispatch.usage(topic, busy_peak, waiting, used, now_ns)
+            if fact.delivered:
+                dispatch.pager.ran(topic.partition("!")[0], fact.run_ns // fact.delivered)
         case LeaseExpired(worker_topic=worker):
             dispatch.kill(worker, "timeout")
         case WorkerReleased(worker_topic=worker, topic=topic):

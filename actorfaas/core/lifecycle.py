@@ -2,8 +2,9 @@
 
     forking → reporting → resident → (reserved) → busy → resident → paging_out → swapped → paging_in → resident …
 
-and from any of them → dead. A worker lent to a topic stays `resident` here: which of its moments are busy is the
-LocalQueue's knowledge. Which worker changes when is left to `core.dispatch`.
+and from any of them → dead. A page-out or page-in that fails leads back. A worker that is out can be called as it is:
+its pages come as it touches them, so it is busy (or lent) from then on. A worker lent to a topic stays `resident` here:
+which of its moments are busy is the LocalQueue's knowledge. Which worker changes when is left to `core.dispatch`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     RESIDENT: frozenset({RESERVED, BUSY, PAGING_OUT, DEAD}),
     RESERVED: frozenset({BUSY, RESIDENT, DEAD}),
     BUSY: frozenset({RESIDENT, DEAD}),
-    PAGING_OUT: frozenset({SWAPPED, DEAD}),
-    SWAPPED: frozenset({PAGING_IN, DEAD}),
-    PAGING_IN: frozenset({RESIDENT, DEAD}),
+    PAGING_OUT: frozenset({SWAPPED, RESIDENT, DEAD}),
+    SWAPPED: frozenset({PAGING_IN, RESIDENT, BUSY, DEAD}),
+    PAGING_IN: frozenset({RESIDENT, SWAPPED, BUSY, DEAD}),
     DEAD: frozenset(),
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from actorfaas.core import lifecycle
 from actorfaas.errors import InvariantViolation
-from actorfaas.ids import FRESH_STRATEGIES, request_topic
+from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, request_topic
 from actorfaas.messages import FunctionSpec
 
 NS_PER_S = 1_000_000_000
@@ -24,14 +24,16 @@ IN_FLIGHT_NS = 2_000_000
 class Claim:
     """An execution's wish for one worker. `distance` 0: a state waits for it; more: reserved ahead of its state.
 
-    `fresh`: fork or cold when the state must get an instance of its own, else "". `worker` once granted.
+    `kind`: the strategy when the state must get an instance of its own (fork, cold) or one that was out (swap, reap,
+    faasnap), else "". `worker` once granted. `start_kind`: how that one was had, if it was out.
     """
 
     execution_id: str
     function_topic: str
     distance: int
-    fresh: str = ""
+    kind: str = ""
     worker: str = ""
+    start_kind: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +43,11 @@ class Worker:
     `taking_back`: an `Unsubscribe` is under way. `releasing`: its armed task is being released, the LocalQueue has
     not said who won. `leaving`: told to exit, or killed; only its end is awaited. `unasked`: it came although nobody
     (any more) asked for it, after a restart; such a worker may exceed a limit until it is retired.
+
+    Memory: `away_for` is the topic whose request waits until the worker is in. `to_go`: it is wanted out as soon as it
+    is not lent any more. `goes_out`: it serves a strategy in which idle workers go out at once; `stays_in`: one
+    in which they never do. `next_kind` and
+    `page_in_ns`: what its next call is told about how it was had. `stays_until_ns`: it could not be brought out.
     """
 
     topic: str
@@ -60,6 +67,14 @@ class Worker:
     leaving: bool = False
     unasked: bool = False
     tasks: int = 0
+    away_for: str = ""
+    to_go: bool = False
+    goes_out: bool = False
+    stays_in: bool = False
+    asked_ns: int = 0
+    next_kind: str = ""
+    page_in_ns: int = 0
+    stays_until_ns: int = 0
 
     def become(self, phase: str) -> None:
         """Take a step of the life cycle. Raises IllegalTransition."""
@@ -79,7 +94,9 @@ class Start:
 class Pool:
     """One function version's workers and who waits for them.
 
-    `ready`: its template can start workers. `broken`: why the template cannot be made at all, else "".
+    `ready`: its template can start workers. `broken`: why the template cannot be made at all, else "". `away`: held
+    workers whose memory is out, or on its way. `paged`: the strategy when all calls are to meet workers that are out.
+    `stays_in`: strategy resident, nothing of it is ever brought out.
     """
 
     topic: str
@@ -87,17 +104,22 @@ class Pool:
     queue_limit: int
     warm: int
     idle_timeout_ns: int
+    paged: str = ""
+    stays_in: bool = False
     ready: bool = False
     broken: str = ""
     workers: dict[str, Worker] = field(default_factory=dict)
     idle: dict[str, Worker] = field(default_factory=dict)
     lent: dict[str, Worker] = field(default_factory=dict)
+    away: dict[str, Worker] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
     needed: deque[Claim] = field(default_factory=deque)
     ahead: deque[Claim] = field(default_factory=deque)
     fresh_claims: dict[str, deque[Claim]] = field(default_factory=dict)
+    paged_claims: dict[str, deque[Claim]] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     peaks: deque[tuple[int, int]] = field(default_factory=deque)
+    rested: list[Worker] = field(default_factory=list)
     release_asked: int = 0
     failures: int = 0
     not_before_ns: int = 0
@@ -109,8 +131,12 @@ class Pool:
         concurrency = max(1, spec.concurrency)
         warm = 0 if spec.strategy in FRESH_STRATEGIES else min(max(0, spec.warm), concurrency)
         pool = cls(topic, concurrency, spec.queue_limit, warm, int(spec.idle_timeout_s * NS_PER_S))
+        pool.paged = spec.strategy if spec.strategy in PAGED_STRATEGIES else ""
+        pool.stays_in = spec.strategy == "resident"
         pool.fresh_claims = {kind: deque() for kind in sorted(FRESH_STRATEGIES)}
-        pool.waiting = dict.fromkeys([topic, *(request_topic(topic, kind) for kind in sorted(FRESH_STRATEGIES))], 0)
+        pool.paged_claims = {kind: deque() for kind in sorted(PAGED_STRATEGIES)}
+        kinds = sorted(FRESH_STRATEGIES | PAGED_STRATEGIES)
+        pool.waiting = dict.fromkeys([topic, *(request_topic(topic, kind) for kind in kinds)], 0)
         return pool
 
     # --- counting ---
@@ -132,7 +158,8 @@ class Pool:
             if worker.leaving:
                 continue
             reporting = worker.phase == lifecycle.REPORTING and not worker.fresh
-            soon += reporting or worker.taking_back or worker.releasing
+            waking = worker.topic in self.away and worker.phase == lifecycle.PAGING_IN
+            soon += reporting or waking or worker.releasing or (worker.taking_back and not worker.to_go)
         return soon
 
     def fresh_coming(self, kind: str) -> int:
@@ -148,6 +175,14 @@ class Pool:
         wanted = self.waiting[request_topic(self.topic, kind)] + len(self.fresh_claims[kind])
         return wanted - self.fresh_coming(kind)
 
+    def paged_short(self, kind: str) -> int:
+        """Workers that a strategy of paging waits for and that nothing has been done about."""
+        if not self._is_asked(kind):
+            return 0
+        topic = request_topic(self.topic, kind)
+        coming = sum(worker.away_for == topic for worker in self.workers.values() if not worker.leaving)
+        return self.waiting[topic] + len(self.paged_claims[kind]) - coming
+
     def short(self) -> int:
         """Reusable workers that somebody waits for and that are not on their way."""
         return len(self.needed) + self.waiting[self.topic] - self.coming()
@@ -160,7 +195,44 @@ class Pool:
 
     def is_wanted(self) -> bool:
         """Whether anybody waits for a worker of this pool."""
-        return bool(self.needed) or any(self.waiting.values()) or any(self.fresh_claims.values())
+        claims = (*self.fresh_claims.values(), *self.paged_claims.values())
+        return bool(self.needed) or any(self.waiting.values()) or any(claims)
+
+    def swapped(self) -> Worker | None:
+        """A held worker that is out, the last brought out first."""
+        for topic in reversed(self.away):
+            if self.away[topic].phase == lifecycle.SWAPPED:
+                return self.away[topic]
+        return None
+
+    def last_idle(self) -> Worker | None:
+        """The held worker that became idle last."""
+        return self.idle[next(reversed(self.idle))] if self.idle else None
+
+    def spare(self) -> Worker | None:
+        """The held worker that can be missed most easily: out for longest, or idle for longest."""
+        for worker in self.away.values():
+            if worker.phase == lifecycle.SWAPPED:
+                return worker
+        return self.idle[next(iter(self.idle))] if self.idle else None
+
+    def paged_rest(self) -> int:
+        """How many more instances strategies of paging need than are held or being brought out."""
+        missing = sum(max(0, self.paged_short(kind)) for kind in self.paged_claims)
+        if not missing:
+            return 0
+        return missing - sum(worker.phase == lifecycle.PAGING_OUT for worker in self.away.values())
+
+    def _is_asked(self, kind: str) -> bool:
+        return bool(self.paged_claims[kind] or self.waiting[request_topic(self.topic, kind)])
+
+    def claims(self, kind: str) -> deque[Claim]:
+        """States that wait for a worker by a strategy; "" for the pool's."""
+        return (self.fresh_claims | self.paged_claims)[kind] if kind else self.needed
+
+    def queues(self) -> list[deque[Claim]]:
+        """Every queue of claims."""
+        return [self.needed, self.ahead, *self.fresh_claims.values(), *self.paged_claims.values()]
 
     # --- moving workers ---
 
@@ -169,16 +241,23 @@ class Pool:
         worker.claim = None
         worker.taking_back = worker.releasing = False
         self.lent.pop(worker.topic, None)
-        worker.lent_to = ""
+        self.away.pop(worker.topic, None)
+        worker.lent_to = worker.away_for = ""
+        worker.to_go = False
         if worker.phase != lifecycle.RESIDENT:
             worker.become(lifecycle.RESIDENT)
         worker.idle_since_ns = now_ns
         self.idle[worker.topic] = worker
+        if worker.goes_out:
+            self.rested.append(worker)
 
     def grant(self, worker: Worker, claim: Claim, now_ns: int) -> None:
-        """The worker belongs to a claim from now on."""
+        """The worker belongs to a claim from now on. One that is out stays so until it is brought in or called."""
         self.idle.pop(worker.topic, None)
-        worker.become(lifecycle.RESERVED)
+        self.away.pop(worker.topic, None)
+        if worker.phase == lifecycle.RESIDENT:
+            worker.become(lifecycle.RESERVED)
+        worker.away_for = ""
         worker.claim = claim
         claim.worker = worker.topic
         self.last_used_ns = now_ns
@@ -186,6 +265,10 @@ class Pool:
     def lend(self, worker: Worker, topic: str, now_ns: int) -> None:
         """The LocalQueue may give the worker the requests of `topic`."""
         self.idle.pop(worker.topic, None)
+        self.away.pop(worker.topic, None)
+        worker.away_for = ""
+        if worker.phase != lifecycle.RESIDENT:
+            worker.become(lifecycle.RESIDENT)
         worker.lent_to = topic
         worker.lent_since_ns = now_ns
         self.waiting[topic] = max(0, self.waiting[topic] - 1)
@@ -196,15 +279,30 @@ class Pool:
         """The worker was told to exit; only its end is awaited."""
         self.idle.pop(worker.topic, None)
         self.lent.pop(worker.topic, None)
+        self.away.pop(worker.topic, None)
         worker.leaving = True
-        worker.taking_back = worker.releasing = False
+        worker.taking_back = worker.releasing = worker.to_go = False
+        worker.away_for = ""
 
     def forget(self, worker: Worker) -> None:
         """The worker has ended."""
         self.idle.pop(worker.topic, None)
         self.lent.pop(worker.topic, None)
+        self.away.pop(worker.topic, None)
         del self.workers[worker.topic]
         worker.become(lifecycle.DEAD)
+
+    def send_out(self, worker: Worker) -> None:
+        """An idle worker's memory is being brought out."""
+        del self.idle[worker.topic]
+        worker.become(lifecycle.PAGING_OUT)
+        worker.to_go = False
+        self.away[worker.topic] = worker
+
+    def keep_for(self, worker: Worker, topic: str) -> None:
+        """A held worker is brought in for a request of `topic`."""
+        del self.away[worker.topic]
+        worker.away_for = topic
 
     def take_start(self, kind: str) -> Start | None:
         """The oldest start of a kind that nobody has seen yet."""
@@ -238,6 +336,8 @@ class Pool:
             places = [
                 worker.phase == lifecycle.REPORTING and not worker.leaving,
                 worker.topic in self.idle,
+                worker.topic in self.away,
+                bool(worker.away_for),
                 bool(worker.lent_to) and not worker.leaving,
                 worker.claim is not None and not worker.leaving,
                 worker.releasing,
@@ -247,11 +347,10 @@ class Pool:
                 raise InvariantViolation(f"{worker.topic} is in {sum(places)} places: {worker}")
             if worker.claim is not None and worker.claim.worker != worker.topic:
                 raise InvariantViolation(f"{worker.topic} is held by a claim that does not know it")
-        for topic in (*self.idle, *self.lent):
+        for topic in (*self.idle, *self.lent, *self.away):
             if topic not in self.workers:
                 raise InvariantViolation(f"{topic} is offered but does not exist")
-        queued = [*self.needed, *self.ahead, *(claim for kind in self.fresh_claims.values() for claim in kind)]
-        if any(claim.worker for claim in queued):
+        if any(claim.worker for queue in self.queues() for claim in queue):
             raise InvariantViolation(f"{self.topic}: a claim waits although it has a worker")
         if self.idle and (self.needed or self.waiting[self.topic] > 0):
             raise InvariantViolation(f"{self.topic}: workers are idle while requests wait")

@@ -5,6 +5,8 @@ Base of `core.executions`, above `core.driving`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from actorfaas.core.driving import MAX_PLATFORM_LOSSES, Driver
 from actorfaas.core.effects import Denied, Granted, Lost, Revoked
 from actorfaas.core.execution import (
@@ -40,6 +42,9 @@ class Progress(Driver):
         if execution.history.is_standard and len(done.payload) > MAX_OUTPUT_BYTES:
             self._too_large(execution, step, done, now_ns)
             return
+        self.dispatch.pager.ran(step.claim.function_topic, done.ended_ns - done.started_ns)
+        if step.claim.start_kind:
+            done = replace(done, start_kind=step.claim.start_kind)
         gap_ns = done.started_ns - execution.last_ended_ns if execution.last_ended_ns else 0
         execution.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
@@ -94,7 +99,7 @@ class Progress(Driver):
         """The reservation whose worker got the output, also one that was being given up."""
         if execution.ahead and execution.ahead[0].claim.worker == worker:
             step = execution.ahead.pop(0)
-            self.dispatch.started(step.claim)
+            self.dispatch.started(step.claim, now_ns)
             return step
         self._given_up.pop(worker, None)
         given_up = execution.given_up.pop(worker, None)
@@ -102,7 +107,7 @@ class Progress(Driver):
             self._drop_ahead(execution, 0, now_ns)
             given_up.claim.distance = 0  # it is a guess no more, and not to be called back
             if self.dispatch.reclaim(worker, given_up.claim, now_ns):
-                self.dispatch.started(given_up.claim)
+                self.dispatch.started(given_up.claim, now_ns)
             return given_up
         return None
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Declare, Denied, Granted, Revoked, TakeBack, Tell
 from actorfaas.core.pool import NS_PER_S, Pool, Start, Worker
-from actorfaas.core.roster import Roster
-from actorfaas.ids import FRESH_STRATEGIES, request_topic
+from actorfaas.core.waking import Waking
+from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, request_topic
 from actorfaas.messages import (
     DeclareTopic,
     DropTopic,
@@ -22,6 +22,8 @@ START_BACKOFF_NS = NS_PER_S // 10
 MAX_START_BACKOFF_NS = 5 * NS_PER_S
 LEND_BACK_NS = NS_PER_S
 """A worker held idle this long goes to its topic, so that a plain call finds it without the ExecutionManager."""
+KEPT_OUT_NS = 3600 * NS_PER_S
+"""A worker above the function's `warm` costs next to nothing while it is out, so it is kept for so long."""
 BUSY_HINT_NS = 20_000_000
 """A lent worker that was busy is not asked for again so soon."""
 STARVED_NS = NS_PER_S
@@ -31,7 +33,7 @@ START_PATIENCE_NS = 60 * NS_PER_S
 
 
 def declarations(topic: str, queue_limit: int) -> list[DeclareTopic]:
-    """The topics of one function version: its pool's, and one for each strategy with fresh instances."""
+    """The topics of one function version: its pool's, and one for each strategy whose workers serve one request."""
     pooled = DeclareTopic(topic=topic, queue_limit=queue_limit, members="stay")
     return [
         pooled,
@@ -39,10 +41,14 @@ def declarations(topic: str, queue_limit: int) -> list[DeclareTopic]:
             DeclareTopic(topic=request_topic(topic, kind), queue_limit=queue_limit, members="retire")
             for kind in sorted(FRESH_STRATEGIES)
         ),
+        *(
+            DeclareTopic(topic=request_topic(topic, kind), queue_limit=queue_limit, members="return")
+            for kind in sorted(PAGED_STRATEGIES)
+        ),
     ]
 
 
-class Recruiting(Roster):
+class Recruiting(Waking):
     """Decides, after every event, who gets a worker and where more come from."""
 
     def _settle(self, pool: Pool, now_ns: int) -> None:
@@ -53,8 +59,10 @@ class Recruiting(Roster):
         if pool.broken:
             self._give_up(pool, pool.broken)
             return
-        if pool.short() > 0:
-            self._recruit(pool, now_ns)
+        self._serve_paged(pool, now_ns)
+        rest = pool.paged_rest()
+        if pool.short() > 0 or rest > 0:
+            self._recruit(pool, rest, now_ns)
         for kind in pool.fresh_claims:
             self._start(pool, pool.fresh_short(kind), Start(kind, True, now_ns), now_ns)
         guess = 1 if pool.ahead and pool.staying() == 0 else 0
@@ -66,9 +74,13 @@ class Recruiting(Roster):
             self._starved.setdefault(pool.topic, now_ns)
         else:
             self._starved.pop(pool.topic, None)
+        if pool.rested:
+            self._send_out_rested(pool, now_ns)
 
     def _is_short(self, pool: Pool) -> bool:
-        return pool.short() > 0 or any(pool.fresh_short(kind) > 0 for kind in pool.fresh_claims)
+        return (
+            pool.short() > 0 or pool.paged_rest() > 0 or any(pool.fresh_short(kind) > 0 for kind in pool.fresh_claims)
+        )
 
     def _hand_out(self, pool: Pool, now_ns: int) -> None:
         while pool.idle:
@@ -85,16 +97,19 @@ class Recruiting(Roster):
                 claim = pool.ahead.popleft()
             else:
                 return
-            pool.grant(worker, claim, now_ns)
+            self._grant(pool, worker, claim, now_ns)
             self.outcomes.append(Granted(claim))
 
-    def _recruit(self, pool: Pool, now_ns: int) -> None:
-        """Workers that are short: from far reservations, from the topic, new ones, from near reservations."""
+    def _recruit(self, pool: Pool, rest: int, now_ns: int) -> None:
+        """Workers that are short: from far reservations, from the topic, from those that are out, new ones, from near
+        reservations. `rest`: how many more strategies of paging need."""
         claims = min(len(pool.needed), pool.short())
         claims -= self._revoke(pool, claims, now_ns, beyond=1)
         if claims > 0:
             self._take_back(pool, claims, now_ns)
-        self._start(pool, pool.short(), Start("fork", False, now_ns), now_ns)
+        self._wake(pool, now_ns)
+        self._hand_out(pool, now_ns)
+        self._start(pool, pool.short() + max(0, rest), Start("fork", False, now_ns), now_ns)
         self._revoke(pool, pool.short(), now_ns, beyond=0)
 
     def _revoke(self, pool: Pool, count: int, now_ns: int, *, beyond: int) -> int:
@@ -135,6 +150,7 @@ class Recruiting(Roster):
             return
         count = min(count, self._room(pool))
         if count > 0:
+            self.pager.template_used(pool.topic)
             pool.starts += [start] * count
             self.effects.append(
                 Tell(
@@ -157,8 +173,9 @@ class Recruiting(Roster):
             return
         fresh = any(pool.fresh_short(kind) > 0 for kind in pool.fresh_claims)
         held = any(worker.claim is not None or worker.releasing for worker in pool.workers.values())
-        if fresh and pool.idle:
-            self._retire(pool, pool.idle[next(iter(pool.idle))])
+        spare = pool.spare()
+        if fresh and spare is not None:
+            self._retire(pool, spare)
         elif (fresh and not held) or (pool.needed and not held and not pool.coming()):
             for worker in pool.lent.values():
                 if not worker.taking_back:
@@ -175,8 +192,9 @@ class Recruiting(Roster):
         for other in others:
             if other.staying() <= (0 if destitute else other.warm):
                 continue
-            if other.idle:
-                self._retire(other, other.idle[next(iter(other.idle))])
+            spare = other.spare()
+            if spare is not None:
+                self._retire(other, spare)
                 return
             if other.lent and not other.release_asked:
                 other.release_asked += 1
@@ -198,13 +216,13 @@ class Recruiting(Roster):
         claims = pool.fresh_claims.get(kind)
         if claims:
             claim = claims.popleft()
-            pool.grant(worker, claim, now_ns)
+            self._grant(pool, worker, claim, now_ns)
             self.outcomes.append(Granted(claim))
         elif pool.waiting.get(topic, 0) > 0:
             self._lend(pool, worker, topic, now_ns)
         elif kind == "fork":
             worker.fresh = False  # nobody needs it any more; unused, it is as good as any
-            pool.make_idle(worker, now_ns)
+            self._idle(pool, worker, now_ns)
         else:
             self._retire(pool, worker)
 
@@ -213,10 +231,15 @@ class Recruiting(Roster):
         for worker in list(pool.idle.values()):
             idle_ns = now_ns - worker.idle_since_ns
             if surplus > 0 and idle_ns >= pool.idle_timeout_ns:
+                self._dismiss(pool, worker, now_ns)
+                surplus -= 1
+            elif idle_ns >= LEND_BACK_NS and not pool.paged:
+                self._lend(pool, worker, pool.topic, now_ns)
+        for worker in list(pool.away.values()):
+            old = now_ns - worker.idle_since_ns >= max(pool.idle_timeout_ns, KEPT_OUT_NS)
+            if surplus > 0 and old and worker.phase == lifecycle.SWAPPED:
                 self._retire(pool, worker)
                 surplus -= 1
-            elif idle_ns >= LEND_BACK_NS:
-                self._lend(pool, worker, pool.topic, now_ns)
         unused = min(surplus, pool.unused_members(now_ns))
         if unused > 0:
             pool.release_asked = unused
@@ -272,6 +295,6 @@ class Recruiting(Roster):
         self._starved.pop(pool.topic, None)
 
     def _deny_all(self, pool: Pool, cause: str) -> None:
-        for queue in (pool.needed, pool.ahead, *pool.fresh_claims.values()):
+        for queue in pool.queues():
             while queue:
                 self.outcomes.append(Denied(queue.popleft(), cause))

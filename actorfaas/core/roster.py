@@ -9,8 +9,10 @@ from collections import deque
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Effect, Lost, Outcome, Tell
-from actorfaas.core.pool import NS_PER_S, Pool, Worker
+from actorfaas.core.paging import NoPager, Pager
+from actorfaas.core.pool import NS_PER_S, Claim, Pool, Worker
 from actorfaas.errors import InvariantViolation
+from actorfaas.ids import PAGED_STRATEGIES
 from actorfaas.messages import (
     KillWorker,
     Message,
@@ -34,6 +36,7 @@ class Roster:
         self.pools: dict[str, Pool] = {}
         self.effects: list[Effect] = []
         self.outcomes: deque[Outcome] = deque()
+        self.pager: Pager = NoPager()
         self._max_workers = max(1, max_workers)
         self._connected = False
         self.supervisor_lost_ns = 0
@@ -104,6 +107,11 @@ class Roster:
             return False
         return pool.staying() == 0 and pool.size < pool.concurrency
 
+    def worker(self, worker_topic: str) -> Worker | None:
+        """A worker that has not ended and is not told to."""
+        worker = self._worker(worker_topic)
+        return None if worker is None or worker.leaving else worker
+
     def _worker(self, worker_topic: str) -> Worker | None:
         pool = self.pools.get(worker_topic.rpartition("_")[0])
         return None if pool is None else pool.workers.get(worker_topic)
@@ -113,6 +121,7 @@ class Roster:
 
     def _new_worker(self, pool: Pool, topic: str, pid: int, kind: str, now_ns: int) -> Worker:
         worker = Worker(topic=topic, function_topic=pool.topic, pid=pid, start_kind=kind, born_ns=now_ns)
+        worker.goes_out, worker.stays_in = bool(pool.paged), pool.stays_in
         worker.become(lifecycle.REPORTING)
         pool.workers[topic] = worker
         return worker
@@ -122,12 +131,29 @@ class Roster:
         start = pool.take_start(kind)
         worker = self._new_worker(pool, topic, pid, kind, now_ns)
         worker.fresh = start.fresh if start is not None else kind == "cold"
+        worker.asked_ns = start.asked_ns if start is not None else 0
         worker.unasked = start is None
         return worker
 
     def _lend(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
+        kind, worker.next_kind = worker.next_kind, ""
+        page_in_ns, worker.page_in_ns = worker.page_in_ns, 0
+        worker.goes_out = bool(pool.paged) or topic.partition("!")[2] in PAGED_STRATEGIES
         pool.lend(worker, topic, now_ns)
-        self._tell_queue(Subscribe(worker_topic=worker.topic, topic=topic))
+        self._tell_queue(Subscribe(worker.topic, topic, kind, page_in_ns))
+        if topic == pool.topic:
+            self.pager.rests(worker, now_ns)
+        else:
+            self.pager.taken(worker, now_ns)
+
+    def _idle(self, pool: Pool, worker: Worker, now_ns: int) -> None:
+        pool.make_idle(worker, now_ns)
+        self.pager.rests(worker, now_ns)
+
+    def _grant(self, pool: Pool, worker: Worker, claim: Claim, now_ns: int) -> None:
+        pool.grant(worker, claim, now_ns)
+        worker.goes_out = bool(pool.paged) or claim.kind in PAGED_STRATEGIES
+        self.pager.taken(worker, now_ns)
 
     def _retire(self, pool: Pool, worker: Worker) -> None:
         pool.let_go(worker)
@@ -141,6 +167,7 @@ class Roster:
     def _remove(self, pool: Pool, worker: Worker, *, platform: bool) -> None:
         claim = worker.claim
         pool.forget(worker)
+        self.pager.gone(worker)
         self._ended.append(worker.topic)
         if claim is not None:
             self.outcomes.append(Lost(claim, worker.topic, platform))

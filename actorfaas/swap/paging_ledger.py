@@ -120,6 +120,11 @@ class Ledger:
         elif function.name in self._functions:
             self._wholly_idle.setdefault(function.name)
 
+    def is_template_out(self, function: str) -> bool:
+        """Whether a fork of this function would have to read its template back first."""
+        known = self._functions.get(function)
+        return known is not None and known.template in (TemplatePlace.SWAPPED, TemplatePlace.PAGING_OUT)
+
     def check_invariants(self) -> None:
         """Sets, sums and victims agree with the workers. Raises InvariantViolation."""
         _check(self._functions, self._workers, self.budget)

@@ -1,0 +1,84 @@
+"""What paging reports about workers, and what it wants done with them. Base of `core.dispatch`."""
+
+from __future__ import annotations
+
+from actorfaas.core import lifecycle
+from actorfaas.core.effects import Granted, TakeBack
+from actorfaas.core.pool import NS_PER_S, Pool, Worker
+from actorfaas.core.recruiting import Recruiting
+
+RETRY_NS = 5 * NS_PER_S
+"""A worker that could not be brought out is left in memory for so long."""
+
+
+class Paged(Recruiting):
+    """Events about memory."""
+
+    def want_out(self, worker_topic: str, now_ns: int) -> bool:
+        """An idle worker's memory is wanted elsewhere; one that is lent is asked back first. `Pager.kept`: it stays.
+        False: it is leaving anyway."""
+        worker = self.worker(worker_topic)
+        if worker is None:
+            return False
+        pool = self.pools[worker.function_topic]
+        if worker.lent_to == pool.topic and not worker.taking_back:
+            worker.taking_back = worker.to_go = True
+            self.effects.append(TakeBack(worker.topic))
+        else:
+            self._let_out(pool, worker, now_ns)
+        return True
+
+    def _let_out(self, pool: Pool, worker: Worker, now_ns: int) -> None:
+        if worker.topic in pool.idle and self.pager.is_active:
+            self._take_out(pool, worker, now_ns)
+        else:
+            self.pager.kept(worker, now_ns)
+
+    def want_in(self, worker_topic: str, now_ns: int) -> bool:
+        """A worker that is out, held or reserved, is to be brought in ahead of its call. False: it is not out."""
+        worker = self.worker(worker_topic)
+        if worker is None or worker.phase != lifecycle.SWAPPED or not self.pager.is_active:
+            return False
+        self._bring_in(worker, now_ns)
+        return True
+
+    def paged_out(self, worker_topic: str, *, is_out: bool, now_ns: int) -> None:
+        """A page-out is over."""
+        worker = self.worker(worker_topic)
+        if worker is None or worker.phase != lifecycle.PAGING_OUT:
+            return
+        pool = self.pools[worker.function_topic]
+        if is_out:
+            worker.become(lifecycle.SWAPPED)
+        else:
+            worker.stays_until_ns = now_ns + RETRY_NS
+            self._idle(pool, worker, now_ns)
+        self._settle(pool, now_ns)
+
+    def paged_in(self, worker_topic: str, start_kind: str, took_ns: int, now_ns: int) -> None:
+        """A page-in is over, well or not: the worker can be called. One that was called meanwhile goes on."""
+        worker = self.worker(worker_topic)
+        if worker is None or worker.phase != lifecycle.PAGING_IN:
+            return
+        pool = self.pools[worker.function_topic]
+        worker.next_kind, worker.page_in_ns = start_kind, took_ns
+        worker.become(lifecycle.RESIDENT)
+        if worker.claim is not None:
+            worker.become(lifecycle.RESERVED)
+            if worker.claim.kind:
+                self.outcomes.append(Granted(worker.claim))
+            return
+        if worker.away_for and pool.waiting[worker.away_for] > 0:
+            self._lend(pool, worker, worker.away_for, now_ns)
+        else:  # for whoever waits, or because it is expected to be called
+            self._idle(pool, worker, now_ns)
+        self._settle(pool, now_ns)
+
+    def pager_lost(self, now_ns: int) -> None:
+        """Whoever moves memory has gone: what was on its way is called as it is."""
+        for pool in self.pools.values():
+            for worker in list(pool.workers.values()):
+                if worker.phase == lifecycle.PAGING_OUT:
+                    self.paged_out(worker.topic, is_out=True, now_ns=now_ns)
+                elif worker.phase == lifecycle.PAGING_IN:
+                    self.paged_in(worker.topic, "swapped", 0, now_ns)

@@ -1,0 +1,128 @@
+"""The seam between the pools and paging: what paging is told of workers, and what it is asked.
+
+The pools know where each worker's memory is (`core.lifecycle`) and use workers that are out like any others; what to
+bring out and in, when, and at which price is decided behind `Pager`. Nobody there calls back while being told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from actorfaas.core.pool import Worker
+
+PREFETCHED, CONCURRENT, SWAPPED = "prefetched", "concurrent", "swapped"
+"""Start kinds of calls whose worker was out, see `messages.InvocationResult`."""
+
+REAP, FAASNAP, DEMAND = "reap", "faasnap", "demand"
+"""How a worker is brought in, see `messages.PageInWorker`."""
+
+HOW_OF_STRATEGY = {"swap": DEMAND, "reap": REAP, "faasnap": FAASNAP}
+"""The strategies in which every call meets a worker that is out, and what they do about it."""
+
+
+class Pager(Protocol):
+    """Decides about memory. Whatever it wants is done later, never during these calls."""
+
+    is_active: bool
+    """Whether memory can be moved at all. Otherwise workers that are out are called as they are."""
+
+    def rests(self, worker: Worker, now_ns: int) -> None:
+        """A worker in memory waits, held or lent."""
+
+    def used(self, worker: Worker, now_ns: int) -> None:
+        """A lent worker served calls lately."""
+
+    def taken(self, worker: Worker, now_ns: int) -> None:
+        """A worker belongs to a call or a reservation."""
+
+    def kept(self, worker: Worker, now_ns: int) -> None:
+        """A worker that was to be brought out stays: it is needed, or could not be brought out."""
+
+    def gone(self, worker: Worker) -> None:
+        """A worker has ended."""
+
+    def page_out(self, worker: Worker, now_ns: int) -> None:
+        """Bring it out; `Dispatch.paged_out` follows."""
+
+    def page_in(self, worker: Worker, how: str, now_ns: int) -> str:
+        """Bring it in; `Dispatch.paged_in` follows. The start kind of a call that does not wait for that."""
+
+    def call_ended(self, worker: Worker) -> None:
+        """The first call since a page-in is over, or will not come."""
+
+    def prefers_start(self, topic: str) -> bool:
+        """Whether a new instance costs less than bringing one in that is out."""
+
+    def template_used(self, topic: str) -> None:
+        """A template is about to fork."""
+
+    def born(self, worker: Worker, took_ns: int, now_ns: int) -> None:
+        """A worker that was asked for `took_ns` ago has reported itself."""
+
+    def served(self, topic: str, now_ns: int) -> None:
+        """A function was called, once or more, in the last second."""
+
+    def ran(self, topic: str, run_ns: int) -> None:
+        """A function's handler took so long."""
+
+    def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
+        """A worker that is out is reserved for the state after `before`: the functions of the state that began at
+        `began_ns` and of those between. It is to be in by then."""
+
+    def function_gone(self, topic: str) -> None:
+        """A function version is no longer served."""
+
+
+class NoPager:
+    """Paging where there is none: everything is resident. Also the state before anything is known."""
+
+    is_active: bool = False
+
+    def rests(self, worker: Worker, now_ns: int) -> None:
+        """See Pager."""
+
+    def used(self, worker: Worker, now_ns: int) -> None:
+        """See Pager."""
+
+    def taken(self, worker: Worker, now_ns: int) -> None:
+        """See Pager."""
+
+    def kept(self, worker: Worker, now_ns: int) -> None:
+        """See Pager."""
+
+    def gone(self, worker: Worker) -> None:
+        """See Pager."""
+
+    def page_out(self, worker: Worker, now_ns: int) -> None:
+        """See Pager."""
+
+    def page_in(self, worker: Worker, how: str, now_ns: int) -> str:
+        """See Pager."""
+        return SWAPPED
+
+    def call_ended(self, worker: Worker) -> None:
+        """See Pager."""
+
+    def prefers_start(self, topic: str) -> bool:
+        """See Pager."""
+        return False
+
+    def template_used(self, topic: str) -> None:
+        """See Pager."""
+
+    def born(self, worker: Worker, took_ns: int, now_ns: int) -> None:
+        """See Pager."""
+
+    def served(self, topic: str, now_ns: int) -> None:
+        """See Pager."""
+
+    def ran(self, topic: str, run_ns: int) -> None:
+        """See Pager."""
+
+    def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
+        """See Pager."""
+
+    def function_gone(self, topic: str) -> None:
+        """See Pager."""

@@ -1,0 +1,90 @@
+"""What has been learned about each function version: prices, sizes, durations, arrivals. Pure; bounded per function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actorfaas.swap.arrivals import Arrivals, Window
+from actorfaas.swap.costs import FunctionCosts, Way
+from actorfaas.swap.durations import Estimate
+
+_WORKER_BYTES = 8e6
+_TEMPLATE_BYTES = 40_000_000
+"""Before anything was measured: what paging out frees of a worker, and of what a template shares with its workers."""
+
+
+class Known:
+    """One function version."""
+
+    __slots__ = ("arrivals", "costs", "is_recorded", "size_bytes")
+
+    def __init__(self) -> None:
+        self.costs = FunctionCosts()
+        self.arrivals = Arrivals()
+        self.size_bytes = Estimate(_WORKER_BYTES)
+        self.is_recorded = False
+
+
+class Learning:
+    """All function versions, by topic."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+
+    def of(self, topic: str) -> Known:
+        """What is known of a function version, at first only assumptions."""
+        known = self._known.get(topic)
+        if known is None:
+            known = self._known[topic] = Known()
+        return known
+
+    def forget(self, topic: str) -> None:
+        """A function version is gone."""
+        self._known.pop(topic, None)
+
+    def is_recorded(self, topic: str) -> bool:
+        """Whether its working set has been recorded."""
+        known = self._known.get(topic)
+        return known is not None and known.is_recorded
+
+    def recorded(self, topic: str, size_bytes: int) -> None:
+        """A call was measured after a page-in; the record it left has this size, 0 for none."""
+        known = self.of(topic)
+        known.is_recorded = size_bytes > 0
+        if size_bytes > 0:
+            known.costs.observe_working_set(size_bytes)
+
+    def observe(self, topic: str, way: Way, price_ns: int) -> None:
+        """An instance was had this way, in this time."""
+        self.of(topic).costs.observe(way, price_ns)
+
+    def ran(self, topic: str, run_ns: int) -> None:
+        """A call ran this long."""
+        self.of(topic).costs.run.observe(run_ns)
+
+    def arrived(self, topic: str, now_ns: int) -> Window | None:
+        """A call came, or several; when the next is expected."""
+        arrivals = self.of(topic).arrivals
+        arrivals.arrived(now_ns)
+        return arrivals.window()
+
+    def prefers_fork(self, topic: str) -> bool:
+        """Whether a fork of a template in memory costs less than bringing a worker in."""
+        known = self.of(topic)
+        return known.costs.cheapest((Way.FORK, Way.SWAP_IN if known.is_recorded else Way.DEMAND)) is Way.FORK
+
+    def template_bytes(self, topic: str) -> int:
+        """What paging out what the function's workers share frees."""
+        return _TEMPLATE_BYTES
+
+    def page_in_at_ns(self, topic: str, before: Sequence[str], began_ns: int, now_ns: int) -> int:
+        """When to begin to bring in a worker of `topic`, which runs after `before`: the function running since
+        `began_ns`, then those between. At once when nothing is known of these."""
+        prefetch_ns = self.of(topic).costs.prefetch_high_ns()
+        running, *between = before
+        for one in between:
+            early_ns = self.of(one).costs.run.quantile_ns(0.1)
+            if early_ns is None:
+                return now_ns
+            prefetch_ns -= early_ns
+        return self.of(running).costs.prefetch_at_ns(began_ns, now_ns, prefetch_ns)
