@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +29,8 @@ STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 MAX_EXECUTIONS = 1000
 MAX_LINES = 10_000
 MAX_SEQ = 2**63 - 1
+MAX_READS = 4
+"""Executions read at once with what their events carry: megabytes each, in the DataLayer and on the way here."""
 
 
 class RecordEndpoints:
@@ -33,6 +38,7 @@ class RecordEndpoints:
 
     def __init__(self, links: Links) -> None:
         self._links = links
+        self._reads = asyncio.Semaphore(MAX_READS)
 
     async def executions(self, request: Request) -> Response:
         """One page of executions, newest first."""
@@ -47,16 +53,15 @@ class RecordEndpoints:
     async def execution(self, request: Request) -> Response:
         """One execution; with `wait`, once it has ended or the time is over."""
         execution_id, patience_s = name(request, "id"), wait_s(request)
-        if not patience_s:
-            return json_response(render.execution(await self._state(execution_id)))
-        deadline_ns = now_ns() + int(patience_s * 1e9)
-        question = WaitExecution(execution_id=execution_id, deadline_ns=deadline_ns, must_exist=True)
-        state = await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
-        return json_response(render.execution(state))
+        if patience_s:
+            deadline_ns = now_ns() + int(patience_s * 1e9)
+            question = WaitExecution(execution_id, deadline_ns, must_exist=True, event_payloads=False)
+            await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
+        return json_response(await self._shown(execution_id, render.execution))
 
     async def history(self, request: Request) -> Response:
         """Every event of one execution."""
-        return json_response(render.history(await self._state(name(request, "id"))))
+        return json_response(await self._shown(name(request, "id"), render.history))
 
     async def cancel(self, request: Request) -> Response:
         """Stop an execution."""
@@ -67,7 +72,8 @@ class RecordEndpoints:
         except Problem as problem:
             if problem.code != "not_found":
                 raise
-            state = await self._state(execution_id)  # only the DataLayer remembers those that have ended
+            question = GetExecution(execution_id, event_payloads=False)  # only the DataLayer remembers the ended ones
+            state = await self._links.ask(DATA_LAYER, question, ExecutionState)
             if state.status == "running":
                 raise
             raise Problem("conflict", f"the execution has ended already: {state.status}") from problem
@@ -88,5 +94,8 @@ class RecordEndpoints:
         lines = await self._links.ask_patiently(DATA_LAYER, question, Logs, patience_s)
         return json_response(render.logs(lines))
 
-    async def _state(self, execution_id: str) -> ExecutionState:
-        return await self._links.ask(DATA_LAYER, GetExecution(execution_id=execution_id), ExecutionState)
+    async def _shown(
+        self, execution_id: str, render_it: Callable[[ExecutionState], render.Document]
+    ) -> render.Document:
+        async with self._reads:
+            return render_it(await self._links.ask(DATA_LAYER, GetExecution(execution_id), ExecutionState))

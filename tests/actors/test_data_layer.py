@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -178,6 +179,18 @@ async def test_all_who_wait_are_answered_when_an_execution_ends(asker: Asker, du
 async def test_an_execution_that_has_ended_is_answered_at_once(asker: Asker, durability: str) -> None:
     await asker.done(create("ex_1", durability=durability), finish("ex_1", b"out"))
     assert (await asker.ask(wait("ex_1"), ExecutionState)).payload == b"out"
+
+
+async def test_who_waits_for_the_output_alone_is_not_sent_what_the_events_carry(asker: Asker) -> None:
+    await asker.done(create("ex_1"))
+    early = asker.begin(replace(wait("ex_1"), event_payloads=False), ExecutionState)
+    await asker.settled()
+    await asker.done(finish("ex_1", b"out", event(1, b"state")))
+    late = asker.begin(replace(wait("ex_1"), event_payloads=False), ExecutionState)
+    for state in (await early, await late):
+        assert (state.payload, state.events) == (b"out", (event(1),))
+    assert (await asker.ask(GetExecution("ex_1"), ExecutionState)).events == (event(1, b"state"),)
+    assert (await asker.ask(GetExecution("ex_1", event_payloads=False), ExecutionState)).events == (event(1),)
 
 
 async def test_many_ends_and_waits_at_once_leave_nobody_waiting(asker: Asker, actor: DataLayer) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from actorfaas import __version__
 from actorfaas.http.calls import now_ns
+from actorfaas.http.records import MAX_READS
 from actorfaas.messages import (
     BundleRef,
     CancelExecution,
@@ -260,9 +261,22 @@ async def test_waiting_for_an_execution_is_bounded(node: Node) -> None:
     asked = asyncio.create_task(call)
     question, asker = await node.data.expect_ask(WaitExecution)
     assert question.must_exist is True
+    assert question.event_payloads is False
     assert 0 < question.deadline_ns - now_ns() <= 60_000_000_000
     asker.reply(Refused("not_found", "no such execution"))
     assert (await asked).status_code == 404
+
+
+async def test_few_executions_are_read_with_what_their_events_carry_at_once(node: Node) -> None:
+    calls = [asyncio.create_task(node.client.get(f"/v1/executions/exe_{n}/history")) for n in range(MAX_READS + 1)]
+    askers = [(await node.data.expect_ask(GetExecution))[1] for _ in range(MAX_READS)]
+    await node.get("/v1/executions?limit=x")  # the last one has had its turn
+    assert not node.data.received(GetExecution)
+    askers.pop().reply(execution_state("exe_1"))
+    askers.append((await node.data.expect_ask(GetExecution))[1])
+    for asker in askers:
+        asker.reply(execution_state("exe_1"))
+    assert {(await call).status_code for call in calls} == {200}
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "x"])

@@ -151,6 +151,17 @@ async def test_payloads_of_a_long_history_are_bounded_in_an_answer(
     assert [len(one.payload) for one in events] == [500, 500, 500, 0, 0]
 
 
+@pytest.mark.parametrize("durability", ["standard", "express"])
+async def test_events_are_read_without_what_they_carry(store: SqliteStore, tmp_path: Path, durability: str) -> None:
+    await store.create_execution(create("ex_1", durability=durability))
+    await store.append_history(append("ex_1", event(1, LARGE), event(2, b"small")))
+    for path in (tmp_path / "payloads").rglob("pay_*"):
+        path.unlink()  # nobody may need them
+    await store.finish_execution(finish("ex_1", b"out", event(3, b"small")))
+    state = await store.get_execution("ex_1", event_payloads=False)
+    assert (state.events, state.payload) == ((event(1), event(2), event(3)), b"out")
+
+
 # --- express -------------------------------------------------------------------------------------------------------
 
 
