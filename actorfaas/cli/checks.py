@@ -1,5 +1,7 @@
 """What `doctor` checks, one function each: what was found, whether it is good, and what to do if not.
 
+What idle instances' memory needs is checked in `swap_checks`.
+
 Every function reads the machine through a `Machine`, whose folders tests replace. Nothing here changes anything,
 apart from one file written to the data folder and removed again.
 """
@@ -119,16 +121,6 @@ def check_memory(machine: Machine) -> Check:
     return Check("memory", "ok", found)
 
 
-def check_swap(machine: Machine) -> Check:
-    """Swap space, for instances that are idle."""
-    lines = machine.read("swaps").splitlines()[1:]
-    if not lines:
-        advice = "idle instances stay in memory; that works. To add swap: fallocate, mkswap and swapon a file"
-        return Check("swap", "warn", "none", advice)
-    total = sum(int(line.split()[2]) * 1024 for line in lines)
-    return Check("swap", "ok", f"{total / _GIB:.1f} GiB on {', '.join(line.split()[0] for line in lines)}")
-
-
 def check_cores(_: Machine) -> Check:
     """Processors this process may use."""
     cores = len(os.sched_getaffinity(0))
@@ -162,19 +154,6 @@ def check_tasks(machine: Machine) -> Check:
     if least < _GOOD_TASKS:
         return Check("processes", "warn", found, f"raise it to {_GOOD_TASKS}: every instance is a process")
     return Check("processes", "ok", found)
-
-
-def check_cgroup(machine: Machine) -> Check:
-    """Which control groups there are, and whether they count memory."""
-    controllers = _read(machine.cgroup / "cgroup.controllers")
-    if controllers:
-        if "memory" in controllers.split():
-            return Check("cgroup", "ok", "v2 with memory controller")
-        advice = "enable the memory controller (cgroup_enable=memory on the kernel's command line)"
-        return Check("cgroup", "warn", "v2 without memory controller", advice)
-    if (machine.cgroup / "memory").is_dir():
-        return Check("cgroup", "ok", "v1 with memory controller")
-    return Check("cgroup", "warn", "none", "memory per instance cannot be measured by the kernel; mount cgroup2")
 
 
 def check_privileges(machine: Machine) -> Check:
@@ -216,8 +195,6 @@ CHECKS = (
     check_uv,
     check_cores,
     check_memory,
-    check_swap,
-    check_cgroup,
     check_privileges,
     check_open_files,
     check_tasks,

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
-from actorfaas.cli.checks import CHECKS, Check, Machine
+from actorfaas.cli import checks, swap_checks
+from actorfaas.cli.checks import Check, Machine
 from actorfaas.cli.output import write_json
 from actorfaas.cli.target import Options, common_options
 from actorfaas.config import load
 from actorfaas.errors import ApiProblem, ClientError
+
+CHECKS = (*checks.CHECKS, *swap_checks.CHECKS)
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -28,13 +31,13 @@ def doctor_command(options: Options, data_dir: Path | None, host: str | None, po
     The exit code is 1 only if `actorfaas serve` could not work.
     """
     machine = Machine(load({"data_dir": data_dir, "host": host, "port": port}))
-    checks = [check(machine) for check in CHECKS]
-    checks.append(check_node(options))
+    found = [check(machine) for check in CHECKS]
+    found.append(check_node(options))
     if options.as_json:
-        write_json([asdict(check) for check in checks])
+        write_json([asdict(check) for check in found])
     else:
-        _write(checks)
-    if any(check.status == "fail" for check in checks):
+        _write(found)
+    if any(check.status == "fail" for check in found):
         raise click.exceptions.Exit(1)
 
 

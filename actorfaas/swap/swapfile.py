@@ -55,7 +55,7 @@ def ensure(
     _require_root("turn on swap")
     area = swaps.find_active(path)
     if area is not None:
-        _require_ours(path)
+        require_ours(path)
         return Ready(area, "already on")
     size_bytes = size_bytes // PAGE_SIZE * PAGE_SIZE
     how: How = "turned on again"
@@ -79,13 +79,14 @@ def _is_reusable(path: Path, size_bytes: int, label: str) -> bool:
     """Whether our file is there with this size and label. Raises SwapUnavailable if a file that is not ours is."""
     if not os.path.lexists(path):
         return False
-    header = _require_ours(path)
+    header = require_ours(path)
     status = path.stat()
     allocated = status.st_blocks * 512 >= size_bytes
     return status.st_size == size_bytes and allocated and header.label == label and status.st_mode & 0o077 == 0
 
 
-def _require_ours(path: Path) -> Header:
+def require_ours(path: Path) -> Header:
+    """The header of one of our swap files. Raises SwapUnavailable if it is somebody else's, or no swap file."""
     status = path.lstat()
     header = read_header(path) if stat.S_ISREG(status.st_mode) else None
     if header is None or not header.is_ours or status.st_uid != os.geteuid():
@@ -104,7 +105,7 @@ def create(path: Path, size_bytes: int, *, label: str, keep_free_bytes: int = 1 
     if reason := why_not_for_swap(path.parent):
         raise SwapUnavailable(f"{path}: {reason}")
     if os.path.lexists(path):
-        _require_ours(path)
+        require_ours(path)
         path.unlink()
     free = free_bytes(path.parent)
     if free - size_bytes < keep_free_bytes:
@@ -210,7 +211,7 @@ def remove(path: Path) -> None:
     """Delete one of our files that is not in use; nothing if it is not there. Raises SwapUnavailable."""
     if not os.path.lexists(path):
         return
-    _require_ours(path)
+    require_ours(path)
     if swaps.find_active(path):
         raise SwapUnavailable(f"{path} is in use; turn it off first")
     path.unlink()
