@@ -12,6 +12,7 @@ import socket
 from collections.abc import Coroutine
 
 from actorfaas.actors.function_logs import FunctionLogs
+from actorfaas.actors.homes import GroupHomes
 from actorfaas.bundles.store import BundleStore
 from actorfaas.config import Settings
 from actorfaas.errors import AskTimeout, DeployError, PeerUnavailable, RequestRefused
@@ -36,8 +37,10 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 from actorfaas.runtime.actor import Actor, Connection, Sender
+from actorfaas.swap.cgroup import handed_down
 from actorfaas.templates.bundle import BundleTemplate
 from actorfaas.templates.exits import OomWatch
+from actorfaas.templates.homes import Homes, NoHomes
 from actorfaas.templates.launching import Start
 from actorfaas.templates.orphans import OrphanSweeper, end_remains
 from actorfaas.templates.processes import become_reaper_of_orphans
@@ -65,6 +68,7 @@ class FunctionWorkerSupervisor(Actor):
         super().__init__(settings)
         self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s, settings.bundle_retention)
         self._oom_watch = OomWatch()
+        self._homes: Homes = NoHomes()
         self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes, str(settings.data_dir))
         self._sweeper = OrphanSweeper(self._how.mark, self._how.sessions)
         self._logs = FunctionLogs(self.clock, self._data_layer)
@@ -87,6 +91,11 @@ class FunctionWorkerSupervisor(Actor):
         killed = end_remains(self._how.lineage)
         if killed:
             self.log.info("processes left behind by functions of a supervisor that was killed are killed", count=killed)
+        tree = handed_down()
+        if tree is not None:
+            homes = GroupHomes(tree, self.log)
+            homes.take_over()
+            self._homes = homes
         self.spawn(self._sweep_regularly(), "sweep orphans")
         self.spawn(self._remove_bundles_regularly(), "remove unused bundles")
 
@@ -118,6 +127,7 @@ class FunctionWorkerSupervisor(Actor):
             await _all_ended(templates, _EXIT_WAIT_S)
         finally:
             await self._kill_what_is_left()
+            self._homes.close()
             self._logs.close()
             become_reaper_of_orphans(False)
 
@@ -227,6 +237,7 @@ class FunctionWorkerSupervisor(Actor):
             self._templates,
             self._how,
             self._oom_watch,
+            self._homes,
             timeout_s=self.settings.deploy_timeout_s,
             start_limit=max(2 * self.settings.max_workers, 1),
         )
@@ -243,7 +254,7 @@ class FunctionWorkerSupervisor(Actor):
     def _start_workers(self, message: StartWorkers) -> None:
         function = self._functions.get(message.function_topic)
         if function is not None and not self._stopping:
-            function.instances.start(message.start_kind, message.count)
+            function.instances.start(message.start_kind, message.count, message.pooled)
             return
         detail = _STOPPING if self._stopping else f"{message.function_topic} is not started"
         for _ in range(message.count):

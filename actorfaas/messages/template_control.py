@@ -39,10 +39,14 @@ class LoadFailed(Message):
 @message(183)
 class ForkTemplate(Message):
     """Supervisor → bundle template, with one descriptor (the child's control socket): fork the template of one
-    function; it runs the init hook, collects and freezes garbage, and says `TemplateReady` on its own socket."""
+    function; it runs the init hook, collects and freezes garbage, and says `TemplateReady` on its own socket.
+
+    `home`: the entrance of the control group that it moves to before anything else, "" for none.
+    """
 
     function_topic: str
     spec: FunctionSpec
+    home: str = ""
 
 
 @message(184)
@@ -57,9 +61,13 @@ class TemplateReady(Message):
 
 @message(185)
 class ForkWorker(Message):
-    """Supervisor → function template, with three descriptors: queue connection, stdout, stderr."""
+    """Supervisor → function template, with three descriptors: queue connection, stdout, stderr.
+
+    `entrance`: of the control group the worker is to be born in, "" for the template's own.
+    """
 
     serial: int
+    entrance: str = ""
 
 
 @message(186)

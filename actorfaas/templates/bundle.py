@@ -12,7 +12,6 @@ from actorfaas.messages import (
     BundleRef,
     ChildForked,
     ForkTemplate,
-    FunctionSpec,
     LoadBundle,
     LoadFailed,
     Message,
@@ -90,13 +89,13 @@ class BundleTemplate(Template):
             self.kill("the import was given up")
             raise
 
-    async def fork(self, topic: str, spec: FunctionSpec, control_fd: int, exited: ChildExit) -> Process | None:
+    async def fork(self, order: ForkTemplate, control_fd: int, exited: ChildExit) -> Process | None:
         """Fork the template of one function, which gets `control_fd` (closed here). `exited` is called at its end.
 
         The result is None when the child has ended already. Raises PeerUnavailable.
         """
         forked: asyncio.Future[Process | None] = asyncio.get_running_loop().create_future()
-        self._send(ForkTemplate(topic, spec), (control_fd,))
+        self._send(order, (control_fd,))
         self._forks.append((forked, exited))
         return await forked
 

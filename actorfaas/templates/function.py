@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from actorfaas.errors import DeployError, PeerUnavailable
-from actorfaas.messages import ChildForked, ForkWorker, FunctionSpec, LoadFailed, Message, TemplateReady
+from actorfaas.messages import ChildForked, ForkTemplate, ForkWorker, FunctionSpec, LoadFailed, Message, TemplateReady
 from actorfaas.templates.bundle import BundleTemplate, failure_text
 from actorfaas.templates.control import control_pair
 from actorfaas.templates.exits import Exit, OomWatch
@@ -21,11 +21,19 @@ class FunctionTemplate(Template):
     """One per function. Its parent is a bundle template; from a bare one it has not initialised anything."""
 
     def __init__(
-        self, topic: str, spec: FunctionSpec, oom_watch: OomWatch, forked: Forked, after_end: Callable[[], None]
+        self,
+        topic: str,
+        spec: FunctionSpec,
+        oom_watch: OomWatch,
+        forked: Forked,
+        after_end: Callable[[], None],
+        home: str = "",
     ) -> None:
+        """`home`: the entrance to its control group, "" for none."""
         super().__init__(f"the template of {topic}", oom_watch)
         self.topic = topic
         self.spec = spec
+        self._home = home
         self.began_s = 0.0
         self._forked = forked
         self._told_end = after_end
@@ -43,7 +51,8 @@ class FunctionTemplate(Template):
         self._open(ours)
         try:
             async with asyncio.timeout(timeout_s):
-                self.process = await parent.fork(self.topic, self.spec, theirs.detach(), self._process_ended)
+                order = ForkTemplate(self.topic, self.spec, self._home)
+                self.process = await parent.fork(order, theirs.detach(), self._process_ended)
                 await asyncio.shield(self._ready)
         except TimeoutError as error:
             self._give_up("its init hook took too long")
@@ -57,12 +66,12 @@ class FunctionTemplate(Template):
             self._give_up("its start failed")
             raise
 
-    def fork_worker(self, serial: int, descriptors: tuple[int, int, int]) -> None:
-        """Ask for a worker with (queue connection, stdout, stderr), closed here.
+    def fork_worker(self, serial: int, descriptors: tuple[int, int, int], entrance: str = "") -> None:
+        """Ask for a worker with (queue connection, stdout, stderr), closed here, in the group of that entrance.
 
         Raises PeerUnavailable, MailboxFull.
         """
-        self._send(ForkWorker(serial), descriptors)
+        self._send(ForkWorker(serial, entrance), descriptors)
 
     def adopt_worker(self, pid: int, exited: Callable[[Exit], None]) -> Process | None:
         """Hold a worker it has just forked; `exited` is called at its end. None when it has ended already."""

@@ -39,6 +39,16 @@ def state_parent_session(pid: int) -> tuple[str, int, int]:
     return fields[0].decode(), int(fields[1]), int(fields[3])
 
 
+def private_bytes(pid: int) -> int:
+    """The anonymous memory of a process, in memory and in swap; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            fields = (line.split() for line in file)
+            return sum(int(field[1]) * 1024 for field in fields if field[0] in (b"RssAnon:", b"VmSwap:"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 class Process:
     """A descendant of the supervisor, held by a pidfd."""
 

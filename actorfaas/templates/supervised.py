@@ -25,8 +25,10 @@ from actorfaas.templates import instances
 from actorfaas.templates.bundle import BundleTemplate
 from actorfaas.templates.exits import OomWatch
 from actorfaas.templates.function import FunctionTemplate
+from actorfaas.templates.homes import Homes
 from actorfaas.templates.instances import Instances
 from actorfaas.templates.launching import Start
+from actorfaas.templates.processes import private_bytes
 from actorfaas.templates.registry import BundleTemplates
 
 _RULES = RestartRules(first_delay_s=0.05, longest_delay_s=30.0, limit=1_000_000)
@@ -54,6 +56,7 @@ class SupervisedFunction:
         templates: BundleTemplates,
         how: Start,
         oom_watch: OomWatch,
+        homes: Homes,
         *,
         timeout_s: float,
         start_limit: int,
@@ -64,6 +67,7 @@ class SupervisedFunction:
         self._owner = owner
         self._templates = templates
         self._oom_watch = oom_watch
+        self._homes = homes
         self._timeout_s = timeout_s
         self._policy = RestartPolicy(_RULES)
         self._lock = asyncio.Lock()
@@ -73,7 +77,9 @@ class SupervisedFunction:
         self._restarts = 0
         self._restart: asyncio.Task[None] | None = None
         self._stopping = False
-        self.instances = Instances(self.topic, request.bundle, request.spec, owner, how, oom_watch, limit=start_limit)
+        self.instances = Instances(
+            self.topic, request.bundle, request.spec, owner, how, oom_watch, homes, limit=start_limit
+        )
 
     @property
     def is_started(self) -> bool:
@@ -101,6 +107,7 @@ class SupervisedFunction:
         if (template := self._template) is not None:
             template.end(reason)
             await _within(_KILL_WAIT_S, template.ended)
+        self._homes.remove(self.topic)
         self._templates.release(self.topic)
 
     def kill(self, reason: str) -> None:
@@ -160,7 +167,12 @@ class SupervisedFunction:
 
     def _new_template(self) -> FunctionTemplate:
         template = FunctionTemplate(
-            self.topic, self._spec, self._oom_watch, self.instances.forked, lambda: self._ended(template)
+            self.topic,
+            self._spec,
+            self._oom_watch,
+            self.instances.forked,
+            lambda: self._ended(template),
+            self._homes.template(self.topic),
         )
         return template
 
@@ -168,6 +180,7 @@ class SupervisedFunction:
         if not template.is_alive:
             raise DeployError(f"{template.what} ended as soon as it was ready")
         self._template = self.instances.template = template
+        self.instances.loaded_bytes = private_bytes(template.pid) if self._threads == 0 else None
         return FunctionStarted(
             function_topic=self.topic,
             template_pid=template.pid,

@@ -44,6 +44,18 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
 
 
+def move_to_group(entrance: str) -> None:
+    """Move this process, which must have one thread, to the control group with that entrance (cgroups(7)).
+
+    What it touches from now on is counted there, and so are the processes it forks from now on. Raises OSError.
+    """
+    file = os.open(entrance, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, b"0")
+    finally:
+        os.close(file)
+
+
 def be_first_for_the_oom_killer() -> None:
     """An instance is killed before any part of the platform is (proc_pid_oom_score_adj(5))."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:

@@ -49,11 +49,14 @@ _WAKE_BYTES = 4096
 class Template:
     """One template process: its control socket and its children. `plan` is None in a bundle template."""
 
-    def __init__(self, control: Control, output: Output, order: LoadBundle, plan: Plan | None) -> None:
+    def __init__(self, control: Control, output: Output, order: LoadBundle, plan: Plan | None, home: str = "") -> None:
+        """`home`: the entrance of the control group it is in, "" for none."""
         self._control = control
         self._output = output
         self._order = order
         self._plan = plan
+        self._home = home
+        self._move_failed = False
         self._children: set[int] = set()
         self._pid = os.getpid()
         process.hold_standard_streams()
@@ -77,7 +80,7 @@ class Template:
     def _obey(self, message: object, descriptors: list[int]) -> None:
         match message:
             case ForkWorker() if self._plan is not None and len(descriptors) == _DESCRIPTORS_OF_A_WORKER:
-                self._fork_worker(message.serial, self._plan, descriptors)
+                self._fork_worker(message, self._plan, descriptors)
             case ForkTemplate() if self._plan is None and len(descriptors) == _DESCRIPTORS_OF_A_TEMPLATE:
                 self._fork_template(message, descriptors)
             case _:
@@ -86,14 +89,14 @@ class Template:
                     f"actorfaas: a template cannot do {type(message).__name__} with {len(descriptors)} descriptors"
                 )
 
-    def _fork_worker(self, serial: int, plan: Plan, descriptors: list[int]) -> None:
+    def _fork_worker(self, order: ForkWorker, plan: Plan, descriptors: list[int]) -> None:
         connection, stdout, stderr = descriptors
 
         def become_worker() -> NoReturn:
             self._leave()
             start_forked_worker(plan, (connection, stdout, stderr), self._pid, self._output)
 
-        self._fork(serial, descriptors, become_worker)
+        self._fork(order.serial, descriptors, become_worker, order.entrance)
 
     def _fork_template(self, order: ForkTemplate, descriptors: list[int]) -> None:
         def become_template() -> NoReturn:
@@ -105,10 +108,14 @@ class Template:
 
         self._fork(0, descriptors, become_template)
 
-    def _fork(self, serial: int, descriptors: list[int], become: Callable[[], NoReturn]) -> None:
-        """Fork; the child takes `descriptors` and never returns, the parent closes its own and says `ChildForked`."""
+    def _fork(self, serial: int, descriptors: list[int], become: Callable[[], NoReturn], entrance: str = "") -> None:
+        """Fork; the child takes `descriptors` and never returns, the parent closes its own and says `ChildForked`.
+
+        The child is born in the control group with that `entrance`, if this template has one to go home to.
+        """
         self._output.flush()
         begin_ns = time.monotonic_ns()
+        is_out = bool(entrance and self._home) and self._move(entrance)
         try:
             pid = os.fork()
         except OSError as error:
@@ -121,6 +128,19 @@ class Template:
         fork_ns = time.monotonic_ns() - begin_ns
         close_all(descriptors)
         self._control.tell(ChildForked(serial=serial, pid=pid, fork_ns=fork_ns))
+        if is_out:
+            self._move(self._home)
+
+    def _move(self, entrance: str) -> bool:
+        """Whether it could be; a worker that must live in the wrong group is better than none."""
+        try:
+            process.move_to_group(entrance)
+        except OSError as error:
+            if not self._move_failed:
+                self._move_failed = True
+                report_failure(f"actorfaas: workers cannot have control groups of their own: {error}")
+            return False
+        return True
 
     def _leave(self) -> None:
         """In a child: close what belongs to the template it came from."""
@@ -204,6 +224,7 @@ def _load(order: LoadBundle) -> BundleLoaded:
 
 def _run_function_template(control: Control, output: Output, loaded: LoadBundle, order: ForkTemplate) -> int:
     process.set_name(f"af-t:{order.spec.name}")
+    home = _settle(order.home)
     begin_ns = time.monotonic_ns()
     try:
         function = None if loaded.bare else _initialised(loaded.bundle, order.spec)
@@ -224,7 +245,19 @@ def _run_function_template(control: Control, output: Output, loaded: LoadBundle,
         )
     )
     plan = Plan(loaded.bundle, order.spec, function, process.handled_signals())
-    return Template(control, output, loaded, plan).serve()
+    return Template(control, output, loaded, plan, home).serve()
+
+
+def _settle(home: str) -> str:
+    """Move to the control group of this function's template; its entrance, or "" when that is not to be."""
+    if not home:
+        return ""
+    try:
+        process.move_to_group(home)
+    except OSError as error:
+        report_failure(f"actorfaas: a template cannot move to its control group: {error}")
+        return ""
+    return home
 
 
 def _initialised(bundle: BundleRef, spec: FunctionSpec) -> AnyFunction:

@@ -11,7 +11,17 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, WireError
-from actorfaas.messages import Message, NewFunctionWorker, Retire, Task, TaskChunk, TaskCredit, TaskError, TaskResult
+from actorfaas.messages import (
+    Message,
+    NewFunctionWorker,
+    Retire,
+    Task,
+    TaskChunk,
+    TaskCredit,
+    TaskError,
+    TaskResult,
+    Tend,
+)
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.context import build_context, close_context
 from actorfaas.worker.encoding import BadPayload, BadResult, Json, dumps, loads
@@ -29,6 +39,7 @@ from actorfaas.worker.tracebacks import (
 
 if TYPE_CHECKING:
     from actorfaas.declarations import AnyFunction
+    from actorfaas.worker.tending import Tending
 
 EXIT_OK = 0
 EXIT_CONNECTION_LOST = 71
@@ -57,6 +68,7 @@ class Worker:
         self._streams = function.kind in STREAMING_KINDS
         self._pid = os.getpid()
         self._exit_status: int | None = None
+        self._tending: Tending | None = None
 
     def serve(self) -> int:
         """Report the worker, then serve tasks; returns the exit status."""
@@ -68,6 +80,8 @@ class Worker:
                         self._serve(task)
                     case Retire():
                         return EXIT_OK
+                    case Tend() as order:
+                        self._tend(order)
                     case TaskCredit():
                         pass  # for a stream that has ended
                     case other:
@@ -104,6 +118,13 @@ class Worker:
             close_context(context)
         self._output.end()
         self._tell(reply)
+
+    def _tend(self, order: Tend) -> None:
+        if self._tending is None:
+            from actorfaas.worker.tending import Tending
+
+            self._tending = Tending()
+        self._tell(self._tending.tend(order.action))
 
     def _drain(self, task: Task, items: Json) -> Json:
         """Send the items of a generator as they come, or gather them when nobody takes a stream."""
