@@ -166,7 +166,7 @@ def raw(values: object, payload: bytes = b"") -> bytes:
     return struct.pack("!II", len(header), len(payload)) + header + payload
 
 
-DEMAND = TopicDemand(topic="t", waiting=1, members=2, busy=2, oldest_wait_ns=5)
+DEMAND = TopicDemand(topic="t", waiting=1, members=2, busy=2)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ DEMAND = TopicDemand(topic="t", waiting=1, members=2, busy=2, oldest_wait_ns=5)
         (raw([3, 3, 0]), "code, kind and ask id"),
         (raw([3, 0, "1"]), "code, kind and ask id"),
         (raw([3, 0, 0, 1]), "Done: 1 fields instead of 0"),
-        (raw([DEMAND.code, 0, 0, "t", 1, 2, 2, "5"]), "TopicDemand: a field has the wrong type"),
+        (raw([DEMAND.code, 0, 0, "t", 1, 2, "2"]), "TopicDemand: a field has the wrong type"),
         (raw([KvKeys.code, 0, 0, ["a", 1]]), "an item has the wrong type"),
         (raw([Done.code, 0, 0], b"x"), "carries a payload it does not have"),
         (struct.pack("!II", 3, 0) + b"\xc1\xc1\xc1", "not msgpack"),

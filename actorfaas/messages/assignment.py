@@ -123,7 +123,6 @@ class TopicDemand(Message):
     waiting: int
     members: int
     busy: int
-    oldest_wait_ns: int
 
 
 @message(51)

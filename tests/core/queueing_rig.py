@@ -183,7 +183,7 @@ class Rig:
         self.collect()
 
     def exited(self, name: str, detail: str = "was killed by signal 9 (SIGKILL)", pid: int = 1) -> None:
-        self.core.worker_exited(WorkerExited("f@1", name, pid, -1, 9, detail, 0, 0), self.now)
+        self.core.worker_exited(WorkerExited("f@1", name, pid, -1, 9, detail, 0), self.now)
         self.collect()
 
     def assign(

@@ -97,7 +97,7 @@ class World(Node):
         self.queues["to_queue"].clear()
         for one in gone:
             self.queues["from_supervisor"].append(
-                WorkerExited(one.function_topic, one.topic, one.pid, 0, 0, "exited", 0, 0)
+                WorkerExited(one.function_topic, one.topic, one.pid, 0, 0, "exited", 0)
             )
         self.published = {key: value for key, value in self.published.items() if value is not None}
         self._start_functions()

@@ -317,7 +317,7 @@ class Node:
         if instance is None:
             return
         self.queue.worker_gone(instance.peer, self.now)
-        exited = WorkerExited(instance.function_topic, topic, instance.pid, -1, 9, detail, 0, 0)
+        exited = WorkerExited(instance.function_topic, topic, instance.pid, -1, 9, detail, 0)
         self.queue.worker_exited(exited, self.now)
         self.queues["from_supervisor"].append(exited)
         self._from_queue()

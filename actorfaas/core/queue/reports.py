@@ -76,7 +76,6 @@ class Reports:
                 len(topic.waiting),
                 len(topic.members),
                 topic.busy,
-                self._oldest_wait_ns(topic, now),
             )
         )
 
