@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from actorfaas.actors.deploying import Deployer
+from actorfaas.actors.paging import SWAPPER, PagingLink
 from actorfaas.actors.recovering import Away, Recovery
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue
@@ -44,6 +45,7 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+from actorfaas.swap.steering import PagingFact
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -57,7 +59,7 @@ class ExecutionManager(Actor):
     """See the module's docstring. Its inbox never refuses: callers are paused, facts about workers must arrive."""
 
     name: ClassVar[str] = "execution_manager"
-    peers: ClassVar[tuple[str, ...]] = ("local_queue", "fw_supervisor", "data_layer")
+    peers: ClassVar[tuple[str, ...]] = ("local_queue", "fw_supervisor", "data_layer", "swapper")
     overflow: ClassVar[Overflow] = Overflow.PAUSE
 
     def __init__(self, settings: Settings) -> None:
@@ -70,6 +72,7 @@ class ExecutionManager(Actor):
             journal_delay_ns=int(settings.journal_delay_ms * NS_PER_MS),
         )
         self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers)
+        self.paging = PagingLink(self, self.dispatch)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
         self._draining = False
@@ -104,10 +107,12 @@ class ExecutionManager(Actor):
             case GetRoutes():
                 self.spawn(self._send_routes(sender), "routes")
             case DescribePool():
-                sender.reply(self._describe(now_ns))
+                self.spawn(self._describe(sender), "describe")
             case _ if isinstance(message, Fact):
                 self._log_fact(message)
                 take_in(message, self.executions, now_ns)
+            case _ if isinstance(message, PagingFact):
+                self.paging.take_in(message, now_ns)
             case _:
                 raise ValueError(f"{type(message).__name__} is not for the ExecutionManager")
         self._flush()
@@ -127,6 +132,8 @@ class ExecutionManager(Actor):
             return
         if connection.actor == "data_layer":
             self.executions.data_layer_connected(self.clock.monotonic_ns())
+        elif connection.actor == SWAPPER:
+            self.spawn(self._meet_swapper(), "meet the Swapper")
         else:
             self.recovery.needed.set()
         self._flush()
@@ -141,6 +148,8 @@ class ExecutionManager(Actor):
             self.executions.queue_lost(now_ns)
         elif connection.actor == "fw_supervisor":
             self.dispatch.supervisor_lost(now_ns)
+        elif connection.actor == SWAPPER:
+            self.paging.steering.lost(now_ns)
         self.executions.settle(now_ns)
         self._flush()
 
@@ -184,14 +193,15 @@ class ExecutionManager(Actor):
         log = self.log.info if ended.error else self.log.debug
         log("execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None)
 
-    def _describe(self, now_ns: int) -> PoolDescription:
+    async def _describe(self, sender: Sender) -> None:
         guesses = self.executions.guesses
-        return PoolDescription(
-            workers=tuple(self.dispatch.describe(now_ns)),
+        pool = PoolDescription(
+            workers=tuple(self.dispatch.describe(self.clock.monotonic_ns())),
             running_executions=self.executions.running(),
             reservations=guesses.reservations,
             wrong_guesses=guesses.wrong,
         )
+        sender.reply(await self.paging.describe(pool))
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -200,6 +210,7 @@ class ExecutionManager(Actor):
         if self._flushing:
             return  # the loop below reaches what was added
         self._flushing = True
+        self._steer()
         effects = self.dispatch.effects
         done = 0
         try:
@@ -212,6 +223,16 @@ class ExecutionManager(Actor):
         due_ns = self._due_ns()
         if due_ns is not None and due_ns < self._sleeping_until_ns:
             self._sooner.set()
+
+    def _steer(self) -> None:
+        """Let paging act on what the pools did, and executions on what that changed."""
+        now_ns = self.clock.monotonic_ns()
+        self.paging.steering.run(now_ns)
+        self.executions.settle(now_ns)
+
+    async def _meet_swapper(self) -> None:
+        await self.paging.connect()
+        self._flush()
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -300,8 +321,13 @@ class ExecutionManager(Actor):
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _due_ns(self) -> int | None:
-        due = [ns for ns in (self.executions.next_due_ns(), self.dispatch.next_due_ns()) if ns is not None]
-        return min(due, default=None)
+        steering = self.paging.steering
+        due = (
+            self.executions.next_due_ns(),
+            self.dispatch.next_due_ns(),
+            steering.next_due_ns(self.clock.monotonic_ns()),
+        )
+        return min((ns for ns in due if ns is not None), default=None)
 
     async def _watch_time(self) -> None:
         """Tick about once a second, and whenever a timer of the core is over."""

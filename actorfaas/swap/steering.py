@@ -252,7 +252,8 @@ class Steering:
                 kind = SWAPPED if fact.error else _KIND_OF[fact.did]
                 self._paged_in(fact.worker_topic, kind, fact.read_bytes, fact.took_ns, now_ns)
             case CallMeasured(function_topic=topic, working_set_bytes=size_bytes):
-                self._learning.recorded(topic, size_bytes)
+                if topic:
+                    self._learning.recorded(topic, size_bytes)
             case MemoryMeasured(usage_bytes=usage_bytes, pressure_percent=percent):
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
                 if percent >= 0:
