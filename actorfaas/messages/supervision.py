@@ -111,11 +111,14 @@ class StartWorkers(Message):
     """ExecutionManager → FunctionWorker supervisor: `count` new instances (`start_kind` fork or cold).
 
     Each is answered by `WorkerStarted` (and, through the LocalQueue, `WorkerReported`) or `WorkerStartFailed`.
+    `pooled`: it is to be kept; a forked one then gets a control group of its own. Not for those that serve one request:
+    the group would cost as much as the fork.
     """
 
     function_topic: str
     start_kind: str
     count: int
+    pooled: bool = True
 
 
 @message(86)

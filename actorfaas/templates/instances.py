@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -26,6 +28,7 @@ from actorfaas.messages import (
 )
 from actorfaas.templates.exits import Exit, OomWatch, describe_exit
 from actorfaas.templates.function import FunctionTemplate
+from actorfaas.templates.homes import Home, Homes, killed_for_memory, limit_bytes
 from actorfaas.templates.launching import OutputPipes, Start
 from actorfaas.templates.pipes import PipeReader
 from actorfaas.templates.processes import Process
@@ -54,12 +57,15 @@ class Owner(Protocol):
 
 @dataclass(slots=True)
 class _Ends:
-    """What is kept here of an instance: our end of its queue connection, and its output."""
+    """What is kept here of an instance: our end of its queue connection, its output, and its control group."""
 
     connection: socket.socket
     pipes: OutputPipes
+    home: Home | None = None
 
     def close(self) -> None:
+        if self.home is not None:
+            self.home.leave()
         self.connection.close()
         self.pipes.close_reading_ends()
 
@@ -70,6 +76,7 @@ class _Worker:
     start_kind: str
     fork_ns: int
     process: Process | None = None
+    home: Home | None = None
     readers: list[PipeReader] = field(default_factory=list)
     kill_reason: str = ""
     attached: bool | None = None  # None: being handed over
@@ -87,6 +94,7 @@ class Instances:
         owner: Owner,
         how: Start,
         oom_watch: OomWatch,
+        homes: Homes,
         *,
         limit: int,
     ) -> None:
@@ -96,14 +104,17 @@ class Instances:
         self._owner = owner
         self._how = how
         self._oom_watch = oom_watch
+        self._homes = homes
         self._limit = limit
         self._workers: dict[int, _Worker] = {}
-        self._wanted = 0  # forks asked for and not yet passed to the template
+        self._wanted: deque[bool] = deque()  # forks asked for and not yet passed to the template; whether pooled
         self._forking: dict[int, _Ends] = {}
         self._last_serial = 0
         self._cold_wanted = 0
         self._cold_starting = False
         self.template: FunctionTemplate | None = None
+        self.loaded_bytes: int | None = None
+        """What workers share with their template; None: they load for themselves, nobody knows how much."""
         self.none_left = asyncio.Event()
         self.none_left.set()
 
@@ -116,9 +127,9 @@ class Instances:
 
     # --- starting --------------------------------------------------------------------------------------------------
 
-    def start(self, start_kind: str, count: int) -> None:
-        """Begin to start `count` workers; each is told as started or failed."""
-        under_way = self._wanted + len(self._forking) + self._cold_wanted
+    def start(self, start_kind: str, count: int, pooled: bool) -> None:
+        """Begin to start `count` workers, to be kept or not; each is told as started or failed."""
+        under_way = len(self._wanted) + len(self._forking) + self._cold_wanted
         room = max(0, self._limit - under_way)
         for _ in range(count - room):
             self._start_failed(start_kind, f"{under_way} starts of {self._topic} are under way already")
@@ -129,17 +140,17 @@ class Instances:
                 self._cold_starting = True
                 self._owner.spawn_attach(self._start_cold_ones())
         else:
-            self._wanted += count
+            self._wanted += [pooled] * count
             self._fork_more()
 
     def refuse_waiting(self, detail: str) -> None:
         """No template, or no more workers wanted: every start that is under way fails."""
-        wanted, self._wanted = self._wanted, 0
+        wanted, self._wanted = self._wanted, deque()
         cold, self._cold_wanted = self._cold_wanted, 0
         forking, self._forking = self._forking, {}
         for ends in forking.values():
             ends.close()
-        for _ in range(wanted + len(forking)):
+        for _ in range(len(wanted) + len(forking)):
             self._start_failed(FORK, detail)
         for _ in range(cold):
             self._start_failed(COLD, detail)
@@ -150,7 +161,7 @@ class Instances:
             self.refuse_waiting(f"the template of {self._topic} is being restarted")
             return
         while self._wanted and template.is_alive and len(self._forking) < _FORKS_UNDER_WAY:
-            self._wanted -= 1
+            pooled = self._wanted.popleft()
             try:
                 ends, theirs = _make_ends()
             except OSError as error:
@@ -158,13 +169,18 @@ class Instances:
                 continue
             self._last_serial = serial = self._last_serial + 1
             descriptors = (theirs.detach(), ends.pipes.stdout, ends.pipes.stderr)
+            ends.home = self._new_home() if pooled else None
             try:
-                template.fork_worker(serial, descriptors)
+                template.fork_worker(serial, descriptors, ends.home.entrance if ends.home is not None else "")
             except (PeerUnavailable, MailboxFull) as error:
                 ends.close()
                 self._start_failed(FORK, str(error))
                 continue
             self._forking[serial] = ends
+
+    def _new_home(self) -> Home | None:
+        limit = limit_bytes(self._spec.memory_mb, self.loaded_bytes) if self.loaded_bytes is not None else 0
+        return self._homes.worker(self._topic, limit)
 
     def forked(self, serial: int, pid: int, fork_ns: int) -> None:
         """The template has forked (`pid` 0: it could not)."""
@@ -176,7 +192,7 @@ class Instances:
             ends.close()
             self._start_failed(FORK, "the fork failed: no memory, or too many processes")
         else:
-            worker = _Worker(pid, FORK, fork_ns)
+            worker = _Worker(pid, FORK, fork_ns, home=ends.home)
             self._born(worker, ends)
             worker.process = template.adopt_worker(pid, lambda ended: self._exited(worker, ended))
         self._fork_more()
@@ -301,8 +317,6 @@ class Instances:
             del self._workers[worker.pid]
         if worker.attached:
             now_ns = time.monotonic_ns()
-            reason = worker.kill_reason if ended.signal or not ended.is_known else ""
-            detail = describe_exit(ended, reason, self._oom_watch.suspects(ended, reason, now_ns))
             self._owner.worker_exited(
                 WorkerExited(
                     function_topic=self._topic,
@@ -310,12 +324,22 @@ class Instances:
                     pid=worker.pid,
                     exit_code=ended.exit_code,
                     signal=ended.signal,
-                    detail=detail,
+                    detail=self._how_ended(worker, ended, now_ns),
                     max_rss_bytes=ended.max_rss_bytes,
                 )
             )
+        if worker.home is not None:
+            worker.home.leave()
         if not self._workers:
             self.none_left.set()
+
+    def _how_ended(self, worker: _Worker, ended: Exit, now_ns: int) -> str:
+        reason = worker.kill_reason if ended.signal or not ended.is_known else ""
+        if ended.signal == signal.SIGKILL and not reason:
+            known = killed_for_memory(worker.home, self._spec.memory_mb)
+            if known is not None:
+                return describe_exit(ended, known, False)
+        return describe_exit(ended, reason, self._oom_watch.suspects(ended, reason, now_ns))
 
 
 def _make_ends() -> tuple[_Ends, socket.socket]:
