@@ -163,9 +163,13 @@ def test_list_show_and_workers(node: RunningNode) -> None:
     assert "description     Says hello." in actorfaas(node.url, "show", "greet").stdout
     assert json.loads(actorfaas(node.url, "show", "welcome", "--asl").stdout)["StartAt"] == "greet"
     assert "strategy        auto: " in actorfaas(node.url, "show", "greet").stdout
-    pool = json.loads(actorfaas(node.url, "workers", "-o", "json").stdout)
-    check(pool, "Workers")
-    assert {worker["function"] for worker in pool["workers"]} >= {"greet", "shout"}
+
+    def alive() -> bool:  # the warm instances are forked after the deployment was answered
+        pool = json.loads(actorfaas(node.url, "workers", "-o", "json").stdout)
+        check(pool, "Workers")
+        return {worker["function"] for worker in pool["workers"]} >= {"greet", "shout"}
+
+    assert eventually(alive, "an instance of each function")
 
 
 def test_doctor_knows_the_node(node: RunningNode) -> None:
