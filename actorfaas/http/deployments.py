@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,6 +27,8 @@ from actorfaas.messages import (
 
 DEFAULT_ENTRY = "app.py"
 MAX_ENTRY_LENGTH = 512
+MAX_UPLOADS = 8
+"""Bundles written to disk at once; each may be as large as max_bundle_bytes."""
 
 
 class DeploymentEndpoints:
@@ -34,6 +38,7 @@ class DeploymentEndpoints:
         self._links = links
         self._directory = directory
         self._archives = archives
+        self._uploads = asyncio.Semaphore(MAX_UPLOADS)
         self._bundle_limits = Limits(office.settings.max_bundle_bytes, office.settings.upload_timeout_s)
         self._body_timeout_s = office.settings.body_timeout_s
         # Preparing a bundle and starting its functions each take at most a few times deploy_timeout_s; whoever gives
@@ -47,7 +52,10 @@ class DeploymentEndpoints:
         if entry.startswith("/") or ".." in entry.split("/") or len(entry) > MAX_ENTRY_LENGTH:
             raise Problem("invalid", f"entry must be a path inside the bundle, not {entry!r}")
         headers = dict(request.scope["headers"])
-        archive = await self._archives.store(pieces(request.receive, headers, self._bundle_limits))
+        if self._uploads.locked():
+            raise Problem("overloaded", f"{MAX_UPLOADS} bundles are being uploaded already")
+        async with self._uploads:
+            archive = await self._archives.store(pieces(request.receive, headers, self._bundle_limits))
         message = Deploy(app=app, archive=str(archive.path), sha256=archive.sha256, entry=entry)
         is_wanted = True  # also when it is not known what became of it
         try:

@@ -18,6 +18,8 @@ QUICK_CHECK_BELOW_BYTES = 64 * 1024 * 1024
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 CACHED_STATEMENTS = 256
 READ_CACHE_KIB = 8 * 1024
+WRITE_CACHE_KIB = 2 * 1024
+"""Most that SQLite keeps of a file's pages in memory, for each connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Database:
             connection = self._connect(read_only=False)
             connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+            connection.execute(f"PRAGMA cache_size = -{WRITE_CACHE_KIB}")
             return connection
 
     def reader(self) -> sqlite3.Connection:

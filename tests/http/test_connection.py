@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from actorfaas.http import connection
+from actorfaas.http.deployments import MAX_UPLOADS
 from tests.actors_kit import PATIENCE_S, Kit
 from tests.frontend_kit import Node, frontend
 
@@ -79,7 +80,7 @@ async def test_a_head_that_is_not_completed_is_408(kit: Kit) -> None:
 
 
 async def test_the_next_head_has_a_time_limit_too(kit: Kit) -> None:
-    async with frontend(kit, head_timeout_s=1.0) as node, client(node) as (reader, writer):
+    async with frontend(kit, head_timeout_s=2.0) as node, client(node) as (reader, writer):
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"}")
         writer.write(b"GET /hea")
@@ -132,7 +133,7 @@ async def test_a_client_that_takes_nothing_of_a_result_is_cut_off(kit: Kit) -> N
 
 
 async def test_a_slow_reader_is_waited_for_while_it_takes_something(kit: Kit) -> None:
-    async with frontend(kit, stall_timeout_s=1.0) as node, client(node) as (reader, writer):
+    async with frontend(kit, stall_timeout_s=5.0) as node, client(node) as (reader, writer):
         writer.write(b"POST /v1/invoke/hello HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1")
         (await node.published()).answer(b"1" * LARGE_BYTES)
         await reader.readuntil(b"\r\n\r\n")
@@ -141,3 +142,16 @@ async def test_a_slow_reader_is_waited_for_while_it_takes_something(kit: Kit) ->
         await reader.readexactly(LARGE_BYTES)
         await node.frontend.invoker.idle.wait()
         assert node.frontend.invoker.budget.used_bytes == 0
+
+
+async def test_uploads_at_once_are_bounded(kit: Kit) -> None:
+    head = b"PUT /v1/deployments/app HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n1"
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(frontend(kit))
+        for _ in range(MAX_UPLOADS):
+            _, writer = await stack.enter_async_context(client(node))
+            writer.write(head)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(list((kit.settings.data_dir / "archives").iterdir())) < MAX_UPLOADS:
+                await node.get("/healthz")
+        assert (await node.client.put("/v1/deployments/app", content=b"PK")).status_code == 503
