@@ -22,6 +22,7 @@ from actorfaas.messages import (
     Executions,
     ExecutionState,
     GetExecution,
+    GetWorkingSet,
     IdempotencyClaim,
     KvDelete,
     KvGet,
@@ -35,8 +36,10 @@ from actorfaas.messages import (
     Logs,
     Message,
     Publish,
+    SaveWorkingSet,
     Unfinished,
     WaitExecution,
+    WorkingSetRecord,
 )
 from actorfaas.storage.sqlite_store import SqliteStore
 from tests.actors_kit import FakePeer, Kit
@@ -132,6 +135,13 @@ async def test_deployments_and_idempotency_keys(asker: Asker) -> None:
     assert await asker.ask(claim, IdempotencyClaim) == IdempotencyClaim(True, "ex_1")
     with pytest.raises(RequestRefused, match="conflict"):
         await asker.ask(ClaimIdempotencyKey("k", "two", "ex_2"), IdempotencyClaim)
+
+
+async def test_working_sets(asker: Asker) -> None:
+    await asker.done(SaveWorkingSet("f@1", b"record"))
+    assert await asker.ask(GetWorkingSet("f@1"), WorkingSetRecord) == WorkingSetRecord("f@1", b"record")
+    with pytest.raises(RequestRefused, match="not_found"):
+        await asker.ask(GetWorkingSet("f@2"), WorkingSetRecord)
 
 
 async def test_what_cannot_be_done_is_refused_with_its_reason(asker: Asker) -> None:

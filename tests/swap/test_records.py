@@ -1,0 +1,88 @@
+"""Which records are known, which fit, and when one is made again."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorfaas.swap.records import Records
+from actorfaas.swap.working_set import FileRange, Group, WorkingSet
+
+PAGE = 4096
+HERE, ELSEWHERE = "boot/1-2", "boot/3-4"
+F = "f@1"
+
+
+def record(pages: int = 100, layout: str = HERE) -> WorkingSet:
+    return WorkingSet(layout, (Group(((PAGE, pages * PAGE),), (FileRange(PAGE << 20, PAGE, "/lib/x", 0),)),))
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+def test_without_a_record_one_is_wanted(records: Records) -> None:
+    assert not records.is_known(F)
+    assert records.is_wanted(F, HERE)
+    assert records.fitting(F, HERE) is None
+    assert records.size_bytes(F) == 0
+    assert not records.is_known(F)  # looking at it is not loading it
+    records.loaded(F, None)
+    assert records.is_known(F)
+    assert records.is_wanted(F, HERE)
+
+
+def test_a_record_fits_its_address_space(records: Records) -> None:
+    records.recorded(F, record())
+    assert records.is_known(F)
+    assert not records.is_wanted(F, HERE)
+    assert records.fitting(F, HERE) == record()
+    assert records.size_bytes(F) == 101 * PAGE
+
+
+def test_of_another_address_space_only_files_are_read_and_a_record_is_wanted(records: Records) -> None:
+    records.loaded(F, record())
+    fitting = records.fitting(F, ELSEWHERE)
+    assert fitting is not None
+    assert (fitting.memory, fitting.file_bytes) == ([], PAGE)
+    assert records.is_wanted(F, ELSEWHERE)
+    records.recorded(F, record(layout=ELSEWHERE))
+    assert not records.is_wanted(F, ELSEWHERE)
+
+
+def test_a_record_of_nothing_is_a_record(records: Records) -> None:
+    records.recorded(F, WorkingSet(HERE, ()))
+    assert records.fitting(F, HERE) is None
+    assert not records.is_wanted(F, HERE)
+
+
+def test_what_is_loaded_late_overwrites_nothing(records: Records) -> None:
+    records.recorded(F, record(5))
+    records.loaded(F, record(7))
+    assert records.fitting(F, HERE) == record(5)
+
+
+def test_many_faults_after_page_ins_ask_for_a_new_record(records: Records) -> None:
+    records.recorded(F, record())
+    for _ in range(8):
+        assert not records.is_wanted(F, HERE)
+        records.called(F, 90)
+    assert records.is_wanted(F, HERE)
+    assert records.fitting(F, HERE) == record()  # of use until there is a better one
+    records.recorded(F, record(200))
+    assert not records.is_wanted(F, HERE)
+    for _ in range(8):
+        records.called(F, 3)
+    assert not records.is_wanted(F, HERE)
+
+
+def test_functions_that_were_not_used_for_long_are_forgotten() -> None:
+    records = Records(most_functions=2)
+    for name in ("a", "b"):
+        records.recorded(name, record())
+    assert records.fitting("a", HERE)
+    records.recorded("c", record())
+    assert records.is_known("a")
+    assert not records.is_known("b")
+    records.loaded("b", record())
+    assert not records.is_known("a")
