@@ -72,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if not self.flow.write_paused:
+            self._end(STALL)  # it goes on talking, and the next response is another one
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -93,6 +95,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._watch_write()
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end(STALL)
+
     def _is_its_turn(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
@@ -100,13 +106,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timers[HEAD] = self.loop.call_later(self.head_timeout_s, self._head_is_late)
 
     def _watch_write(self) -> None:
-        if STALL not in self._timers:
-            unsent = self.transport.get_write_buffer_size()
-            self._timers[STALL] = self.loop.call_later(self.stall_timeout_s, self._check_write, unsent)
+        self._end(STALL)
+        unsent = self.transport.get_write_buffer_size()
+        self._timers[STALL] = self.loop.call_later(self.stall_timeout_s, self._check_write, unsent)
 
     def _check_write(self, unsent_before: int) -> None:
-        """Nothing is added while writing is paused, so a buffer that did not shrink means that nothing was taken."""
-        del self._timers[STALL]
+        """Nothing is added while writing is paused, nor between a response and the next request: so a buffer that did
+        not shrink means that nothing was taken."""
         unsent = self.transport.get_write_buffer_size()
         if unsent >= unsent_before > 0:
             self.transport.abort()

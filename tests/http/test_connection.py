@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from unittest.mock import Mock
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from actorfaas.config import Settings
 from actorfaas.http import connection
+from actorfaas.http.connection import BoundedProtocol
 from actorfaas.http.deployments import MAX_UPLOADS
 from tests.actors_kit import PATIENCE_S, Kit
 from tests.frontend_kit import Node, frontend
@@ -155,3 +160,59 @@ async def test_uploads_at_once_are_bounded(kit: Kit) -> None:
             while len(list((kit.settings.data_dir / "archives").iterdir())) < MAX_UPLOADS:
                 await node.get("/healthz")
         assert (await node.client.put("/v1/deployments/app", content=b"PK")).status_code == 503
+
+
+class Slow:
+    """A connection whose transport and timers the test plays."""
+
+    def __init__(self) -> None:
+        self.unsent_bytes = 0
+        self.timers: list[Callable[[], None]] = []
+        self.transport = Mock(get_write_buffer_size=lambda: self.unsent_bytes)
+        settings = Settings(stall_timeout_s=1.0)
+        config = uvicorn.Config(Mock(), log_config=None, lifespan="off")
+        config.load()
+        loop = Mock(call_later=self.call_later, create_task=self.create_task)
+        self.protocol = BoundedProtocol.bounded_by(settings)(config, ServerState(), {}, loop)
+        self.protocol.connection_made(self.transport)
+        self.timers.clear()
+
+    def call_later(self, _delay_s: float, callback: Callable[..., None], *arguments: object) -> Mock:
+        def fire() -> None:
+            callback(*arguments)
+
+        self.timers.append(fire)
+        return Mock(cancel=lambda: self.timers.remove(fire) if fire in self.timers else None)
+
+    def create_task(self, work: Coroutine[object, object, None]) -> Mock:
+        work.close()
+        return Mock()
+
+    def time_is_up(self) -> None:
+        self.timers.pop()()
+
+
+def test_a_client_that_takes_a_little_at_a_time_is_not_stalled() -> None:
+    slow = Slow()
+    slow.unsent_bytes = 100_000
+    slow.protocol.pause_writing()
+    slow.unsent_bytes = 0
+    slow.protocol.resume_writing()
+    assert not slow.timers
+    slow.unsent_bytes = 500_000  # more than before, but other bytes
+    slow.protocol.pause_writing()
+    slow.unsent_bytes = 400_000
+    slow.time_is_up()
+    slow.transport.abort.assert_not_called()
+    slow.time_is_up()
+    slow.transport.abort.assert_called_once()
+
+
+def test_a_client_that_took_its_response_before_the_next_one_is_not_stalled() -> None:
+    slow = Slow()
+    slow.unsent_bytes = 1_000
+    slow.protocol.on_response_complete()
+    slow.unsent_bytes = 0
+    slow.protocol.data_received(GET + b"\r\n")
+    slow.unsent_bytes = 60_000  # of the next response, which is still being made
+    assert not slow.timers
