@@ -23,6 +23,9 @@ _RETRIES_A_TURN = 64
 _MAX_LEAVING = 4096
 """Groups to be tried again. When there are more, the oldest is left to the node's end."""
 
+_PEAKS = ("memory.max_usage_in_bytes", "memory.memsw.max_usage_in_bytes")
+_CHARGED_AT_ONCE_BYTES = 1 << 20  # the kernel charges pages in batches, so a peak stays a little below the limit
+
 
 class GroupHome:
     """One worker's leaf."""
@@ -47,9 +50,10 @@ class GroupHome:
     def was_full(self) -> bool:
         """See Home."""
         try:
-            if self._version == 1:
-                names = ("memory.failcnt", "memory.memsw.failcnt")
-                return any(self._group.read_number(name) > 0 for name in names if (self._group.path / name).exists())
+            if self._version == 1:  # its counts of failures stay 0 on some kernels: the peaks tell
+                limit = self._group.limit_bytes()
+                peaks = (self._group.read_number(name) for name in _PEAKS if (self._group.path / name).exists())
+                return limit is not None and max(peaks) + _CHARGED_AT_ONCE_BYTES > limit
             return parse_flat(self._group.read("memory.events"))["max"] > 0
         except CgroupError:
             return False

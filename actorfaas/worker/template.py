@@ -127,9 +127,9 @@ class Template:
             self._children.add(pid)
         fork_ns = time.monotonic_ns() - begin_ns
         close_all(descriptors)
-        self._control.tell(ChildForked(serial=serial, pid=pid, fork_ns=fork_ns))
         if is_out:
             self._move(self._home)
+        self._control.tell(ChildForked(serial=serial, pid=pid, fork_ns=fork_ns))
 
     def _move(self, entrance: str) -> bool:
         """Whether it could be; a worker that must live in the wrong group is better than none."""

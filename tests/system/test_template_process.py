@@ -276,3 +276,44 @@ def test_what_a_template_is_not_for_is_refused(tmp_path: Path) -> None:
         assert os.read(reader, 1) == b"", "the template let go of them"
         os.close(reader)
         assert bundle.template("echo").fork_worker().call(1) == 1
+
+
+def entrances(folder: Path) -> tuple[Path, Path]:
+    """Two files that look like entrances of control groups."""
+    home, leaf = folder / "home", folder / "leaf"
+    home.write_text("")
+    leaf.write_text("")
+    return home, leaf
+
+
+def test_a_template_moves_home_first_and_each_worker_is_forked_in_its_own_group(tmp_path: Path) -> None:
+    home, leaf = entrances(tmp_path)
+    with served(tmp_path / "code", SIMPLE) as bundle:
+        bundle.load()
+        template = bundle.template("echo", str(home))
+        assert (home.read_text(), leaf.read_text()) == ("0", "")
+        home.write_text("")
+        assert template.fork_worker().call(1) == 1
+        assert (home.read_text(), leaf.read_text()) == ("", ""), "a worker without a group moves nobody"
+        assert template.fork_worker(str(leaf)).call(1) == 1
+        assert (home.read_text(), leaf.read_text()) == ("0", "0")
+
+
+def test_a_worker_whose_group_is_gone_is_forked_all_the_same_and_that_is_said_once(tmp_path: Path) -> None:
+    home, _ = entrances(tmp_path)
+    with served(tmp_path / "code", SIMPLE) as bundle:
+        bundle.load()
+        template = bundle.template("echo", str(home))
+        for _ in range(2):
+            assert template.fork_worker(str(tmp_path / "gone")).call(1) == 1
+        template.close()
+    assert bundle.err.everything().count(b"cannot have control groups of their own") == 1
+
+
+def test_a_template_that_cannot_move_home_stays_where_it_is_and_so_do_its_workers(tmp_path: Path) -> None:
+    _, leaf = entrances(tmp_path)
+    with served(tmp_path / "code", SIMPLE) as bundle:
+        bundle.load()
+        template = bundle.template("echo", str(tmp_path / "gone"))
+        assert template.fork_worker(str(leaf)).call(1) == 1
+        assert leaf.read_text() == "", "it could not come back"

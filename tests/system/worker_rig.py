@@ -189,19 +189,19 @@ class Template:
             assert isinstance(message, ChildExited), message
             self.exits[message.pid] = message
 
-    def fork_worker(self) -> Worker:
+    def fork_worker(self, entrance: str = "") -> Worker:
         """A worker that has reported itself."""
-        worker = self.begin_worker()
+        worker = self.begin_worker(entrance)
         worker.report()
         return worker
 
-    def begin_worker(self) -> Worker:
+    def begin_worker(self, entrance: str = "") -> Worker:
         """A worker process; whether it can load its function is open."""
         ours, theirs = socket.socketpair()
         worker = Worker(ours, Collector(), Collector())
         self.workers.append(worker)
         self._serial += 1
-        self.tell(ForkWorker(self._serial), (theirs.fileno(), worker.out.writer, worker.err.writer))
+        self.tell(ForkWorker(self._serial, entrance), (theirs.fileno(), worker.out.writer, worker.err.writer))
         theirs.close()
         worker.out.close()
         worker.err.close()
@@ -272,19 +272,19 @@ class Bundle:
     def spec(self, name: str) -> FunctionSpec:
         return next(spec for spec in self.loaded.functions if spec.name == name)
 
-    def begin_template(self, spec: FunctionSpec) -> Template:
+    def begin_template(self, spec: FunctionSpec, home: str = "") -> Template:
         """Ask for a function template."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         template = Template(ours)
         self._templates.append(template)
-        self.control.tell(ForkTemplate(f"{spec.name}@1", spec), (theirs.fileno(),))
+        self.control.tell(ForkTemplate(f"{spec.name}@1", spec, home), (theirs.fileno(),))
         theirs.close()
         assert self.control.receive(ChildForked).serial == 0
         return template
 
-    def template(self, name: str) -> Template:
+    def template(self, name: str, home: str = "") -> Template:
         """A ready function template."""
-        template = self.begin_template(self.spec(name))
+        template = self.begin_template(self.spec(name), home)
         template.receive(TemplateReady)
         return template
 
