@@ -51,6 +51,10 @@ TICK_S = 0.005
 DATA_ASKS_LIMIT = 64
 """Asks for functions' data that one worker may have under way; more are refused as overloaded."""
 
+DATA_BYTES_LIMIT = 64 * 1024 * 1024
+"""Values that all workers together may have on their way to the DataLayer; more are refused as overloaded, before they
+fill the one connection on which they travel."""
+
 WORKER_HEADER_BYTES = 1024 * 1024
 """What a worker may say besides payloads. What it says is said to other actors in turn, with something added: it must
 not get so long that they break off the connection on which everybody's calls travel."""
@@ -82,6 +86,7 @@ class LocalQueue(Actor):
         self._core = LocalQueueCore(self._manager, int(settings.grow_after_ms * 1e6), settings.max_in_flight_bytes)
         self._adopted: set[Connection] = set()
         self._data_asks: dict[Connection, int] = {}
+        self._data_bytes = 0
         self._flushing = False
         self._time_matters = asyncio.Event()
         self._all_answered: asyncio.Event | None = None  # while draining
@@ -221,13 +226,17 @@ class LocalQueue(Actor):
 
     def _pass_on(self, worker: Worker, message: KvGet | KvPut | KvDelete | KvList, sender: Sender) -> None:
         under_way = self._data_asks.get(sender.connection, 0)
+        size_bytes = _value_bytes(message)
         lease = worker.lease
         if lease is None or not self._core.may_use_data(worker):
             sender.refuse("unauthorized", "functions' data can be used only while a request runs")
         elif under_way >= DATA_ASKS_LIMIT:
             sender.refuse("overloaded", f"{under_way} operations on data are under way", retryable=True)
+        elif self._data_bytes and self._data_bytes + size_bytes > DATA_BYTES_LIMIT:
+            sender.refuse("overloaded", f"values of {self._data_bytes} bytes are being stored", retryable=True)
         else:
             self._data_asks[sender.connection] = under_way + 1
+            self._data_bytes += size_bytes
             patience_s = min(DATA_PATIENCE_S, (lease.deadline_ns - time.monotonic_ns()) / 2e9)
             relay = self._relay(replace(message, namespace=worker.app), sender, patience_s)
             self.spawn(relay, "relay to data_layer")
@@ -244,6 +253,7 @@ class LocalQueue(Actor):
         except AskTimeout as error:
             sender.refuse("timeout", str(error))
         finally:
+            self._data_bytes -= _value_bytes(message)
             if sender.connection in self._data_asks:
                 self._data_asks[sender.connection] -= 1
 
@@ -304,6 +314,10 @@ class LocalQueue(Actor):
                 self._core.tick(time.monotonic_ns())
                 self._flush()
             self._time_matters.clear()
+
+
+def _value_bytes(message: Message) -> int:
+    return len(message.payload) if isinstance(message, KvPut) else 0
 
 
 def _depends_on_a_version(message: Message) -> bool:

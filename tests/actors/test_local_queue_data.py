@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from actorfaas.actors import local_queue
 from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
@@ -145,3 +146,20 @@ async def test_one_worker_may_ask_only_so_much_at_once(node: Node) -> None:
     assert {value.version for value in await asyncio.gather(*asks)} == {1}
     node.data_layer.answer(KvGet, KvValue(2, b"2"))
     assert (await worker.ask(KvGet("", "again"), KvValue)).version == 2
+
+
+async def test_values_on_their_way_are_bounded_in_bytes_for_all_workers(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a bound, workers could fill the one connection to the DataLayer until it is broken off for everybody."""
+    monkeypatch.setattr(local_queue, "DATA_BYTES_LIMIT", 1000)
+    await node.start(data_layer=True)
+    _, worker = await node.running()
+    first = asyncio.ensure_future(worker.ask(KvPut("", "a", -1, b"x" * 900), KvValue))
+    _, storing = await node.data_layer.expect_ask(KvPut)
+    with pytest.raises(RequestRefused, match="overloaded"):
+        await worker.ask(KvPut("", "b", -1, b"x" * 200), KvValue)
+    storing.reply(KvValue(1, b""))
+    assert (await first).version == 1
+    node.data_layer.answer(KvPut, KvValue(2, b""))
+    assert (await worker.ask(KvPut("", "b", -1, b"x" * 2000), KvValue)).version == 2
