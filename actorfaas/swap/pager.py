@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,15 +23,18 @@ from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.maps import private_ranges
 from actorfaas.swap.measuring import Mode, Sample
 from actorfaas.swap.pagemap import Page
-from actorfaas.swap.populate import populate
+from actorfaas.swap.populate import Populated, populate
 from actorfaas.swap.prefetch import Batch, PrefetchStrategy, batches
-from actorfaas.swap.ranges import Range, Ranges, pieces, subtract_in_order, total_bytes
+from actorfaas.swap.ranges import Range, Ranges, intersect, normalise, pieces, subtract_in_order, total_bytes
 from actorfaas.swap.recorder import Recorder
 from actorfaas.swap.target import Faults, Target
 from actorfaas.swap.working_set import FileRange, WorkingSet
 
 OUT_BATCH_BYTES = 16 << 20
 """How much is advised out before it is asked whether the worker is needed again."""
+
+_READERS = 8
+"""How many pages that must be read one by one are read at once."""
 
 _MOST_ANCESTORS = 16
 _LITTLE_BYTES = 1 << 20  # a worker that owns less than this is out, whatever came of it
@@ -64,6 +68,8 @@ class Process:
     layout: str
     present: tuple[Range, ...] = field(default=())
     """What stayed in memory when it was last paged out, while nothing has run since."""
+    file_mappings: tuple[Range, ...] = field(default=())
+    """Where private copies of files' pages are: advice does not read these back from swap, only touching them does."""
 
 
 class Pager:
@@ -73,6 +79,7 @@ class Pager:
         """`tree`: the node's control groups, if it has any. Only descendants of `node_pid` are paged."""
         self.tree = tree
         self._node_pid = node_pid
+        self._readers = ThreadPoolExecutor(_READERS, "read")
 
     def open(self, pid: int) -> Process:
         """Take hold of a worker; `close` lets go. Raises ProcessGone, or SwapError if it is no process of the node."""
@@ -97,7 +104,9 @@ class Pager:
         target, group = process.target, process.group
         process.present = ()
         owned, before = _charged(process)
-        private = private_ranges(target.mappings())
+        mappings = target.mappings()
+        process.file_mappings = tuple(normalise(one.range for one in mappings if one.is_file and one.is_private))
+        private = private_ranges(mappings)
         for batch in _by_size(record.page_out_order(private) if record else private, OUT_BATCH_BYTES):
             if is_needed():
                 return PagedOut(0, before, "it was needed before it was out")
@@ -116,21 +125,34 @@ class Pager:
         return PagedOut(freed, after, _why_kept(owned, freed, refused), process.present)
 
     def page_in(self, process: Process, record: WorkingSet, how: PrefetchStrategy) -> int:
-        """Read and map what of the record is not there; how many bytes that were. A batch is read while the one before
-        it is being mapped."""
+        """Read and map what of the record is not there; how many bytes that were.
+
+        A batch is read while the one before it is being mapped. Pages that advice does not read are read apart, several
+        at once: each waits for the disk by itself.
+        """
         target = process.target
         present = pagemap.find(target, Page.PRESENT)
         done = 0
         reading: list[Range] = []
-        for batch in batches(record, how):
-            absent = _absent(batch, present)
-            advise(target, absent, Advice.WILL_NEED)
-            done += total_bytes(absent) + _read_ahead(batch.files)
-            if reading:
-                populate(target, reading)
-            reading = absent
-        if reading:
-            populate(target, reading)
+        apart: list[Future[Populated]] = []
+        try:
+            for batch in batches(record, how):
+                absent = _absent(batch, present)
+                done += total_bytes(absent) + _read_ahead(batch.files)
+                scattered = intersect(normalise(absent), process.file_mappings)
+                apart += (
+                    self._readers.submit(populate, target, part, are_absent=True)
+                    for part in _parts(scattered, _READERS)
+                )
+                absent = subtract_in_order(absent, scattered)
+                advise(target, absent, Advice.WILL_NEED)
+                populate(target, reading, are_absent=True)
+                reading = absent
+            populate(target, reading, are_absent=True)
+        finally:
+            wait(apart)
+        for part in apart:
+            part.result()
         target.check()
         return done
 
@@ -166,9 +188,12 @@ class Pager:
         """Bytes charged in memory and in swap; -1 for what is not known."""
         try:
             if process.group is not None:
-                swap_bytes = process.group.swap_bytes()
-                return process.group.usage_bytes(), -1 if swap_bytes is None else swap_bytes
-            return -1, process.target.status_bytes("VmSwap").get("VmSwap", -1)
+                usage_bytes, swap_bytes = process.group.usage_bytes(), process.group.swap_bytes()
+            else:
+                usage_bytes, swap_bytes = -1, None
+            if swap_bytes is None:
+                swap_bytes = process.target.status_bytes("VmSwap").get("VmSwap", -1)
+            return usage_bytes, swap_bytes
         except SwapError:
             return -1, -1
 
@@ -224,6 +249,12 @@ def _by_size(ranges: Ranges, most_bytes: int) -> Iterator[list[Range]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _parts(ranges: Ranges, most: int) -> list[Ranges]:
+    """The ranges in at most `most` lists of about as many ranges."""
+    step = -(-len(ranges) // most)
+    return [ranges[first : first + step] for first in range(0, len(ranges), step or 1)]
 
 
 def _absent(batch: Batch, present: Ranges) -> list[Range]:

@@ -32,9 +32,10 @@ class Populated:
     pages_vanished: int
 
 
-def populate(target: Target, ranges: Ranges) -> Populated:
+def populate(target: Target, ranges: Ranges, *, are_absent: bool = False) -> Populated:
     """Map every page of the ranges, in their order. Blocks until they are read.
 
+    `are_absent`: the caller knows that none of them is mapped, so it is not found out again.
     Pages that were unmapped meanwhile are passed over. Raises ProcessGone, or PagingRefused without the privilege.
     """
     try:
@@ -44,7 +45,7 @@ def populate(target: Target, ranges: Ranges) -> Populated:
             f"/proc/{target.pid}/mem: not permitted; it needs the same user, or CAP_SYS_PTRACE"
         ) from None
     try:
-        absent = subtract_in_order(ranges, pagemap.find(target, Page.PRESENT))
+        absent = ranges if are_absent else subtract_in_order(ranges, pagemap.find(target, Page.PRESENT))
         found = _read(target, fd, absent)
         return Populated(found.pages + page_count(ranges) - page_count(absent), found.pages_vanished)
     finally:

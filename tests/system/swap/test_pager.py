@@ -11,7 +11,7 @@ from actorfaas.swap import pagemap
 from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.pagemap import Page
 from actorfaas.swap.pager import Pager, Process
-from actorfaas.swap.ranges import from_pages, intersect, normalise, total_bytes
+from actorfaas.swap.ranges import from_pages, intersect, normalise, subtract, total_bytes
 from actorfaas.swap.swaps import SwapArea
 from actorfaas.swap.working_set import WorkingSet
 from bench.paged_child import Child
@@ -72,6 +72,7 @@ def test_what_was_recorded_comes_back_before_the_call(
     for how in ("reap", "faasnap"):
         assert not pager.page_out(process, record, remember=False).error
         assert pager.page_in(process, record, how) >= total_bytes(touched)
+        assert subtract(normalise(record.memory), pagemap.find(process.target, Page.PRESENT)) == []
         before = pager.faults(process)
         worker.touch(write=True)
         after = pager.faults(process)
