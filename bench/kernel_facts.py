@@ -8,110 +8,46 @@ with. No part of the platform runs but its kernel interfaces.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import sys
 import tempfile
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from statistics import median
 
 from actorfaas.errors import SwapError
 from actorfaas.swap import capabilities, cgroup, pagemap, swapfile
-from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.pagemap import Page
+from actorfaas.swap.pager import Pager
 from actorfaas.swap.populate import populate
 from actorfaas.swap.ranges import (
     PAGE_SIZE,
     Range,
     intersect,
     normalise,
-    page_addresses,
     page_count,
     subtract,
     total_bytes,
 )
-from actorfaas.swap.target import Target
+from bench.kernel_groups import measure_fork, measure_move, measure_shared, measure_sharing
+from bench.kernel_workers import (
+    HEAP_BYTES,
+    MIB,
+    PAGE_CLUSTER,
+    SWAP_BYTES,
+    TOUCHED_PAGES,
+    Bench,
+    Worker,
+    born,
+    timed,
+)
 from bench.paged_child import Child
 from bench.report import Report, options
-
-MIB = 1 << 20
-HEAP_BYTES = 80 * MIB
-TOUCHED_PAGES = 8 * MIB // PAGE_SIZE
-SWAP_BYTES = 1536 * MIB
-PAGE_CLUSTER = Path("/proc/sys/vm/page-cluster")
-SEED_OF_LAYOUT = 11
-
-
-def timed(work: Callable[[], object]) -> float:
-    """How long it took, in ms."""
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
-
-
-@dataclass
-class Bench:
-    """The report, and how often each thing is measured."""
-
-    report: Report
-    rounds: int
-
-    def fact(self, what: str, measured: float, unit: str, design: str) -> None:
-        """One line: a figure beside the design's."""
-        self.report.rows.append({"fact": what, "measured": measured, "unit": unit, "design": design})
-
-
-@dataclass
-class Worker:
-    """A worker that was born in a control group, with a heap that is all its own."""
-
-    child: Child
-    leaf: Group
-    target: Target
-
-    def page_out(self, ranges: list[Range] | None = None, *, first: list[Range] | None = None) -> None:
-        """All private memory out, `first` before the rest, and freed."""
-        everything = ranges or pagemap.find(self.target, Page.PRESENT, Page.FILE | Page.ZERO)
-        for part in (first or [], everything):
-            advise(self.target, part, Advice.PAGE_OUT)
-        self.leaf.reclaim()
-
-    def call(self) -> float:
-        """One request: touches its pages and writes to each, as reference counts do; how long it took, in ms."""
-        return self.child.touch(write=True) * 1000
-
-    def record(self) -> list[Range]:
-        """Page out, have one request run, and tell which pages it touched (faults in the heap and around it)."""
-        self.page_out()
-        self.call()
-        return pagemap.working_set(self.target)
-
-
-@contextmanager
-def born(tree: Tree, template: Child, key: str) -> Iterator[Worker]:
-    """Fork a worker into its leaf and have it write every page of the heap."""
-    leaf = tree.worker("facts@1", key)
-    with leaf.hosting(template.pid, tree.template("facts@1")):
-        child, _ = template.fork()
-    try:
-        with Target(child.pid) as target:
-            child.choose(HEAP_BYTES // PAGE_SIZE, 0)
-            child.touch(write=True)
-            child.choose(TOUCHED_PAGES, SEED_OF_LAYOUT)
-            child.touch()
-            yield Worker(child, leaf, target)
-    finally:
-        child.kill()
-        leaf.remove(5)
-
 
 # --- the facts ----------------------------------------------------------------------------------------------------
 
@@ -266,49 +202,6 @@ def measure_populate(bench: Bench, worker: Worker) -> None:
     bench.fact("populate, pages in the swap cache", took_ms * 1000 / page_count(ranges), "µs/page", "")
 
 
-def measure_sharing(bench: Bench, tree: Tree, template: Child) -> None:
-    """What mapping pages from outside does to those that a fresh worker shares with its template."""
-    for name, way in (("/proc/PID/mem", _read_all), ("process_vm_readv", _read_pinned)):
-        leaf = tree.worker("facts@1", "shared")
-        with leaf.hosting(template.pid, tree.template("facts@1")):
-            child, _ = template.fork()
-        try:
-            with Target(child.pid) as target:
-                before = leaf.usage_bytes()
-                way(target, [child.heap])
-                grown = (leaf.usage_bytes() - before) / MIB
-            bench.fact(f"80 MB shared with the template, read by {name}: worker grows by", grown, "MiB", "")
-            if way is _read_all:
-                home = tree.template("facts@1")
-                home.reclaim()
-                bench.fact("  and reclaim of the template's group then leaves", home.usage_bytes() / MIB, "MiB", "")
-        finally:
-            child.kill()
-            leaf.remove(5)
-
-
-def _read_all(target: Target, ranges: list[Range]) -> None:
-    """Every page through /proc/PID/mem, also those that are mapped."""
-    with os.fdopen(target.open("mem"), "rb", buffering=0) as memory:
-        for start, length in ranges:
-            if len(os.pread(memory.fileno(), length, start)) != length:
-                raise SwapError(f"process {target.pid} has no {length} bytes at {start:#x}")
-
-
-def _read_pinned(target: Target, ranges: list[Range]) -> None:
-    """process_vm_readv(2) of a byte of each page, 1,024 pages a call."""
-    libc = ctypes.CDLL(None)
-    sink = array("B", bytes(1024))
-    local = array("Q", sink.buffer_info())
-    pages = list(page_addresses(ranges))
-    for first in range(0, len(pages), 1024):
-        remote = array("Q", chain.from_iterable((page, 1) for page in pages[first : first + 1024]))
-        here, there = (ctypes.c_void_p(vectors.buffer_info()[0]) for vectors in (local, remote))
-        done = libc.process_vm_readv(target.pid, here, 1, there, len(remote) // 2, 0)
-        if done != len(remote) // 2:
-            raise SwapError(f"process_vm_readv read {done} of {len(remote) // 2} pages")
-
-
 def measure_second_page_out(bench: Bench, worker: Worker) -> None:
     """Pages that were only read since they came from swap still have their copy there."""
     for name, write in (("written to", True), ("only read", False)):
@@ -318,80 +211,6 @@ def measure_second_page_out(bench: Bench, worker: Worker) -> None:
         worker.page_out()
         written += _vmstat("pswpout")
         bench.fact(f"page-out after a request whose pages were {name}: pages written", written, "", "")
-
-
-def measure_shared(bench: Bench, tree: Tree, template: Child) -> None:
-    """A worker fresh from the fork: who is charged for what, and what paging it out does to the template's pages."""
-    home, leaf = tree.template("facts@1"), tree.worker("facts@1", "fresh")
-    home_before = home.usage_bytes()
-    with leaf.hosting(template.pid, home):
-        child, _ = template.fork()
-    try:
-        bench.fact("fresh fork of an 80 MB template: charged to the worker", leaf.usage_bytes() / MIB, "MiB", "")
-        bench.fact("  of it kernel memory", (leaf.stat().kernel_bytes or 0) / MIB, "MiB", "")
-        bench.fact("  charged to the template more than before", (home.usage_bytes() - home_before) / MIB, "MiB", "")
-        with Target(child.pid) as target:
-            present = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [child.heap]))
-            advise(target, [child.heap], Advice.PAGE_OUT)
-            left = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [child.heap]))
-        bench.fact("  shared pages that PAGEOUT of the worker takes", (present - left) / MIB, "MiB", "none")
-        home.reclaim()
-        with Target(template.pid) as target:
-            left = total_bytes(intersect(pagemap.find(target, Page.PRESENT), [template.heap]))
-        bench.fact(
-            "  shared pages that reclaim of the template's group takes", (HEAP_BYTES - left) / MIB, "MiB", "most"
-        )
-        bench.fact("  template's group usage after that", home.usage_bytes() / MIB, "MiB", "")
-        template.choose(HEAP_BYTES // PAGE_SIZE, 0)
-        template.touch()
-    finally:
-        child.kill()
-        leaf.remove(5)
-
-
-def measure_move(bench: Bench, tree: Tree, template: Child) -> None:
-    """The template's way into a worker's group and back; and a worker that is moved only after the fork."""
-    home, leaf = tree.template("facts@1"), tree.worker("facts@1", "late")
-
-    def there_and_back() -> None:
-        with leaf.hosting(template.pid, home):
-            pass
-
-    took = [timed(there_and_back) for _ in range(50)]
-    bench.fact("into a group and back, one after the other", median(took), "ms", "0.03 (v1)")
-
-    def moves_itself() -> None:
-        template.ask("enter", leaf.entrance)
-        template.ask("enter", home.entrance)
-
-    for name, move in (("is moved", there_and_back), ("moves itself (and is told to, twice)", moves_itself)):
-        took = []
-        for _ in range(10):
-            time.sleep(0.3)  # the kernel's lock falls back to its slow state
-            took.append(timed(move))
-        bench.fact(f"into a group and back once in a while, template {name}", median(took), "ms", "")
-    child, _ = template.fork()
-    try:
-        child.choose(HEAP_BYTES // PAGE_SIZE, 0)
-        child.touch(write=True)
-        leaf.attach(child.pid)
-        bench.fact("80 MB worker moved after it has run: charged there", leaf.usage_bytes() / MIB, "MiB", "hardly")
-    finally:
-        child.kill()
-        leaf.remove(5)
-
-
-def measure_fork(bench: Bench) -> None:
-    """How long fork takes by the size of the parent."""
-    for size in (100 * MIB, 500 * MIB):
-        took = []
-        with Child.start(size) as parent:
-            for _ in range(bench.rounds + 2):
-                child, seconds = parent.fork()
-                took.append(seconds * 1000)
-                child.kill()
-        design = {100 * MIB: "2", 500 * MIB: "10"}[size]
-        bench.fact(f"fork() of a parent of {size // MIB} MB", median(took), "ms", design)
 
 
 def measure_contiguity(bench: Bench, worker: Worker) -> None:
@@ -413,6 +232,32 @@ def _vmstat(name: str) -> int:
         if line.startswith(name + " "):
             return int(line.split()[1])
     raise SwapError(f"/proc/vmstat does not count {name}")
+
+
+def measure_pager(bench: Bench, tree: Tree, worker: Worker) -> None:
+    """The same through the Swapper's pager: the whole process, its own record of one call."""
+    pager = Pager(tree, os.getpid())
+    process = pager.open(worker.child.pid)
+    try:
+        pager.page_out(process, None, remember=True)
+        recorder = pager.start_recording(process)
+        recorder.scan()
+        worker.call()
+        took_ms = -time.perf_counter() * 1000
+        record = recorder.finish()
+        took_ms += time.perf_counter() * 1000
+        bench.fact("pager: making a record", took_ms, "ms", "")
+        bench.fact("  its size", record.pages * PAGE_SIZE / MIB, "MiB", "")
+        samples = []
+        for _ in range(bench.rounds):
+            out_ms = timed(lambda: pager.page_out(process, record, remember=False))
+            in_ms = timed(lambda: pager.page_in(process, record, "reap"))
+            samples.append((out_ms, in_ms, worker.call(), worker.call()))
+        names = ("page-out", "page-in of the working set", "the call after it", "the same call, resident")
+        for name, series in zip(names, zip(*samples, strict=True), strict=True):
+            bench.fact(f"pager: {name}", median(series), "ms", "")
+    finally:
+        pager.close(process)
 
 
 # --- the run ------------------------------------------------------------------------------------------------------
@@ -459,6 +304,7 @@ def main() -> None:
                 measure_scan(bench, worker)
                 measure_populate(bench, worker)
                 measure_second_page_out(bench, worker)
+                measure_pager(bench, tree, worker)
             measure_shared(bench, tree, template)
             measure_sharing(bench, tree, template)
             measure_move(bench, tree, template)
