@@ -44,6 +44,7 @@ from actorfaas.messages import (
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.storage.function_logs import matches
 from actorfaas.storage.interface import Store
+from actorfaas.storage.memory import give_large_blocks_back
 from actorfaas.storage.sqlite_store import SqliteStore
 from actorfaas.storage.waiters import Waiters, Waiting
 
@@ -87,6 +88,7 @@ class DataLayer(Actor):
     async def set_up(self) -> None:
         """Open the store. Raises StorageUnusable with what to do about it."""
         self._loop = asyncio.get_running_loop()
+        give_large_blocks_back()
         await self._store.open()
         self._maintenance = self.spawn(self._maintain(), "retention")
 
