@@ -22,7 +22,16 @@ from rich.table import Table
 
 from bench.report import console, goal, verdict
 
-BENCHMARKS = ("handoff", "throughput", "forks", "node_at_rest", "soak", "convolution", "faults")
+BENCHMARKS = (
+    "handoff",
+    "throughput",
+    "forks",
+    "strategies",
+    "node_at_rest",
+    "soak",
+    "convolution",
+    "faults",
+)
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""
 STOP_TIMEOUT_S = 60.0

@@ -1,0 +1,91 @@
+"""What the benchmarks of paging share: calls with what they say of their time, and what the kernel says of workers.
+
+A benchmark that wants a worker out waits for it here, outside what it measures.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import load
+from bench.node import Node
+
+OUT_TIMEOUT_S = 60.0
+POLL_S = 0.01
+PAGE_BYTES = 4096
+
+_TIMING = re.compile(r"([\w-]+);dur=([\d.]+)(?:;desc=\"([\w-]*)\")?")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: end to end, and its parts by `Server-Timing`, in ms. `kind`: how the instance was had."""
+
+    total_ms: float
+    parts: dict[str, float]
+    kind: str
+
+    @property
+    def start_ms(self) -> float:
+        """Everything before the handler's first instruction."""
+        return sum(self.parts.get(part, 0.0) for part in ("queue", "page-in", "start"))
+
+
+def call(node: Node, name: str, body: bytes, strategy: str = "auto") -> Call:
+    """Invoke once over a connection of its own, which is not part of the time. Raises ConnectionError for an error."""
+    url = f"{node.url}/v1/invoke/{name}"
+    ((total_ms, head),) = load.one_by_one(url, load.post(url, body, {"Actorfaas-Strategy": strategy}), 1)
+    line = next((one for one in head.split("\r\n") if one.lower().startswith("server-timing:")), "")
+    found = _TIMING.findall(line)
+    kind = next((desc for part, _, desc in found if part == "start"), "")
+    return Call(total_ms, {part: float(duration) for part, duration, _ in found}, kind)
+
+
+def workers(node: Node, function: str = "") -> list[dict[str, Any]]:
+    """The node's workers as it describes them, of one function or of all."""
+    found = node.get("/v1/workers")["workers"]
+    return [worker for worker in found if not function or worker["function"] == function]
+
+
+def wait_until_out(node: Node, function: str) -> list[dict[str, Any]]:
+    """Wait until every worker of the function is in swap, and there is at least one; raises RuntimeError if not."""
+    deadline = time.monotonic() + OUT_TIMEOUT_S
+    while True:
+        found = workers(node, function)
+        if found and all(worker["state"] == "swapped" for worker in found):
+            return found
+        if time.monotonic() > deadline:
+            states = [(worker["state"], worker["held_by"]) for worker in found]
+            raise RuntimeError(f"the workers of {function} are not out after {OUT_TIMEOUT_S:g} s: {states}")
+        time.sleep(POLL_S)
+
+
+def faults(pid: int) -> tuple[int, int]:
+    """A process's major and minor page faults so far; (0, 0) when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0, 0
+    return int(fields[9]), int(fields[7])
+
+
+def read_back_bytes() -> int:
+    """What the machine has read from swap since it started."""
+    return _vmstat("pswpin") * PAGE_BYTES
+
+
+def written_bytes() -> int:
+    """What the machine has written to swap since it started."""
+    return _vmstat("pswpout") * PAGE_BYTES
+
+
+def _vmstat(name: str) -> int:
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    raise LookupError(name)
