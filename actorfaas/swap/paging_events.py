@@ -58,7 +58,7 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class PagedOut:
-    """A worker is out of memory; `freed_bytes` by its control group."""
+    """A worker waits out of memory, by an instruction or not; `freed_bytes` by its control group."""
 
     worker: str
     freed_bytes: int

@@ -120,6 +120,11 @@ class Ledger:
         elif function.name in self._functions:
             self._wholly_idle.setdefault(function.name)
 
+    def place_of(self, worker: str) -> Place | None:
+        """Where a worker is believed to be; None: it is not known."""
+        known = self._workers.get(worker)
+        return None if known is None else known.place
+
     def is_template_out(self, function: str) -> bool:
         """Whether a fork of this function would have to read its template back first."""
         known = self._functions.get(function)

@@ -150,6 +150,10 @@ class Policy(Ledger):
 
     def _moved(self, event: PagedOut | PageOutFailed | PagedIn | PageInFailed, now_ns: int) -> None:
         worker = self._workers.get(event.worker)
+        if isinstance(event, PagedOut) and worker is not None and worker.place in (Place.BUSY, Place.IDLE):
+            self._put(worker, Place.SWAPPED)  # its strategy wanted it out, or a reservation of it was given up
+            self._review(worker.function, now_ns)
+            return
         expected = Place.PAGING_OUT if isinstance(event, PagedOut | PageOutFailed) else Place.PAGING_IN
         if worker is None or worker.place is not expected:
             return

@@ -9,13 +9,14 @@ that these workers are not idle.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
-from actorfaas.core.pool import Worker
+from actorfaas.core.executions import Executions
+from actorfaas.core.pool import Pool, Worker
+from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CallEnded,
     CallMeasured,
@@ -35,6 +36,7 @@ from actorfaas.swap import paging_events as policy_events
 from actorfaas.swap.budget import BudgetRules
 from actorfaas.swap.costs import Way
 from actorfaas.swap.learning import Learning
+from actorfaas.swap.paging_state import Place
 from actorfaas.swap.policy import Mode, Policy, PolicyRules
 from actorfaas.swap.prefetch_times import PrefetchTimes
 
@@ -48,13 +50,16 @@ _MOST_ROUNDS = 8
 """How often in a row the policy is asked again because of what its own instructions changed."""
 
 
-@dataclass(slots=True)
-class _Change:
-    """What is to be told to the policy about a worker: the last state, and the calls served since."""
 
-    worker: Worker
-    is_idle: bool
-    uses: int = 0
+def steer(steering: Steering, executions: Executions, now_ns: int) -> None:
+    """After every event, before its effects are carried out: executions act on what the pools did, paging on both."""
+    executions.settle(now_ns)
+    steering.run(now_ns)
+    for _ in range(_MOST_ROUNDS):
+        if not executions.dispatch.outcomes:
+            return
+        executions.settle(now_ns)
+        steering.run(now_ns)
 
 
 class Steering:
@@ -67,35 +72,22 @@ class Steering:
         self._learning = Learning()
         self._times = PrefetchTimes()
         self._todo: list[policy_events.Instruction] = []
-        self._changes: dict[str, _Change] = {}
+        self._changed: dict[str, Worker] = {}  # of these the policy is to be told, of templates, and other events
+        self._templates: dict[str, None] = {}
+        self._untold: list[policy_events.Event] = []
         self._leaving: dict[str, bool] = {}  # page-outs under way or asked for: whether the policy wanted it
-        self._open: dict[str, str] = {}  # workers whose first call since their page-in has not ended: function topic
+        self._ordered: set[str] = set()  # those of which the Swapper has been told
+        self._open: set[str] = set()  # workers whose first call since their page-in has not ended
         self.mode = PagingMode("none", "the Swapper is not connected", 0)
         self.is_active = False
         dispatch.pager = self
 
     # --- what the pools tell (core.paging.Pager) ---------------------------------------------------------------------
 
-    def rests(self, worker: Worker, now_ns: int) -> None:
-        """See Pager. Workers that always stay, and those that go out at once anyway, are not the policy's business."""
-        if self.is_active and not worker.stays_in and not worker.goes_out:
-            change = self._changes.setdefault(worker.topic, _Change(worker, True))
-            change.is_idle = True
-
-    def used(self, worker: Worker, now_ns: int) -> None:
-        """See Pager."""
-        self.rests(worker, now_ns)
-        change = self._changes.get(worker.topic)
-        if change is not None:
-            change.uses += 1
-        self.call_ended(worker)
-
-    def taken(self, worker: Worker, now_ns: int) -> None:
-        """See Pager."""
+    def changed(self, worker: Worker) -> None:
+        """See Pager. Workers that always stay are not the policy's business."""
         if self.is_active and not worker.stays_in:
-            change = self._changes.setdefault(worker.topic, _Change(worker, False))
-            change.is_idle = False
-            change.uses += 1
+            self._changed[worker.topic] = worker
 
     def kept(self, worker: Worker, now_ns: int) -> None:
         """See Pager."""
@@ -105,20 +97,20 @@ class Steering:
     def gone(self, worker: Worker) -> None:
         """See Pager."""
         topic = worker.topic
-        self._changes.pop(topic, None)
+        self._changed.pop(topic, None)
         self._leaving.pop(topic, None)
+        self._ordered.discard(topic)
         self._times.forget(topic)
-        self._open.pop(topic, None)
+        self._open.discard(topic)
         if self.is_active:
-            self._tell_policy(policy_events.WorkerGone(topic), worker.idle_since_ns)
+            self._untold.append(policy_events.WorkerGone(topic))
             self._tell("swapper", ForgetWorker(topic))
 
     def page_out(self, worker: Worker, now_ns: int) -> None:
         """See Pager. The worker gives back what it can first; without privileges it brings itself out."""
-        self.call_ended(worker)
-        if worker.topic not in self._leaving:  # not by the policy, to which it must not look idle meanwhile
-            self._leaving[worker.topic] = False
-            self.taken(worker, now_ns)
+        self._open.discard(worker.topic)
+        self._leaving.setdefault(worker.topic, False)
+        self.changed(worker)
         action = "trim" if self.mode.mode == "outside" else "page_out"
         self._tell("local_queue", TendWorker(worker.topic, action))
 
@@ -126,41 +118,44 @@ class Steering:
         """See Pager."""
         self._times.forget(worker.topic)
         topic = worker.function_topic
-        self._open[worker.topic] = topic
-        self.taken(worker, now_ns)
+        self.changed(worker)
         if self.mode.mode == "outside":
+            self._open.add(worker.topic)
             self._tell("swapper", PageInWorker(worker.topic, topic, worker.pid, how))
             return _KIND_OF[how] if self._learning.is_recorded(topic) else RECORDED
-        if how != DEMAND:
-            self._tell("local_queue", TendWorker(worker.topic, "page_in"))
+        if how == DEMAND or (worker.claim is not None and worker.phase == lifecycle.SWAPPED):
+            return SWAPPED  # it has its call already, and is not free to read anything first
+        self._tell("local_queue", TendWorker(worker.topic, "page_in"))
         return _KIND_OF[how]
 
     def call_ended(self, worker: Worker) -> None:
         """See Pager."""
-        if self._open.pop(worker.topic, "") and self.mode.mode == "outside":
+        if worker.topic in self._open:
+            self._open.remove(worker.topic)
             self._tell("swapper", CallEnded(worker.topic))
+
+    def not_needed(self, worker: Worker) -> None:
+        """See Pager."""
+        self._times.forget(worker.topic)
 
     def prefers_start(self, topic: str) -> bool:
         """See Pager. A template that is out would have to come in first."""
         return not self._policy.is_template_out(topic) and self._learning.prefers_fork(topic)
 
-    def template_used(self, topic: str) -> None:
+    def template_changed(self, topic: str) -> None:
         """See Pager."""
         if self.is_active:
-            self._tell_policy(policy_events.TemplateBusy(topic), 0)
+            self._templates[topic] = None
 
-    def born(self, worker: Worker, took_ns: int, now_ns: int) -> None:
+    def born(self, topic: str, took_ns: int) -> None:
         """See Pager."""
-        self._learning.observe(worker.function_topic, Way.FORK, took_ns)
-        if self.is_active:
-            size_bytes = self._learning.template_bytes(worker.function_topic)
-            self._tell_policy(policy_events.TemplateIdle(worker.function_topic, size_bytes), now_ns)
+        self._learning.observe(topic, Way.FORK, took_ns)
 
     def served(self, topic: str, now_ns: int) -> None:
         """See Pager."""
         window = self._learning.arrived(topic, now_ns)
         if self.is_active and window is not None and self._rules.mode == "predictive":
-            self._tell_policy(policy_events.WindowPredicted(topic, window.start_ns, window.end_ns), now_ns)
+            self._untold.append(policy_events.WindowPredicted(topic, window.start_ns, window.end_ns))
 
     def ran(self, topic: str, run_ns: int) -> None:
         """See Pager."""
@@ -172,7 +167,8 @@ class Steering:
 
     def function_gone(self, topic: str) -> None:
         """See Pager."""
-        self._tell_policy(policy_events.FunctionGone(topic), 0)
+        self._untold.append(policy_events.FunctionGone(topic))
+        self._templates.pop(topic, None)
         self._learning.forget(topic)
 
     # --- deciding ----------------------------------------------------------------------------------------------------
@@ -182,14 +178,13 @@ class Steering:
         for worker_topic in self._times.due(now_ns):
             self._dispatch.want_in(worker_topic, now_ns)
         if not self.is_active:
+            self._untold.clear()
             return
         due_ns = self._policy.next_due_ns(now_ns)
         if due_ns is not None and due_ns <= now_ns:
             self._tell_policy(policy_events.Tick(), now_ns)
         for _ in range(_MOST_ROUNDS):
-            changes, self._changes = self._changes, {}
-            for change in changes.values():
-                self._tell_change(change, now_ns)
+            self._tell_changes(now_ns)
             todo, self._todo = self._todo, []
             if not todo:
                 return
@@ -198,25 +193,54 @@ class Steering:
 
     def next_due_ns(self, now_ns: int) -> int | None:
         """When `run` must be called at the latest."""
+        if self.is_active and (self._todo or self._changed or self._untold):
+            return now_ns
         due = [self._times.next_due_ns(), self._policy.next_due_ns(now_ns) if self.is_active else None]
         return min((ns for ns in due if ns is not None), default=None)
 
-    def _tell_change(self, change: _Change, now_ns: int) -> None:
-        worker = change.worker
+    def _tell_changes(self, now_ns: int) -> None:
+        untold, self._untold = self._untold, []
+        for event in untold:
+            self._tell_policy(event, now_ns)
+        changed, self._changed = self._changed, {}
+        for worker in changed.values():
+            self._tell_worker(worker, now_ns)
+        templates, self._templates = self._templates, {}
+        for topic in templates:
+            self._tell_template(topic, now_ns)
+
+    def _tell_worker(self, worker: Worker, now_ns: int) -> None:
         topic = worker.function_topic
-        if not change.is_idle:
+        if worker.phase == lifecycle.PAGING_OUT and self._leaving.get(worker.topic):
+            return  # it wanted that itself
+        if not _waits(worker):
             self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
             return
+        if worker.phase == lifecycle.SWAPPED:
+            self._tell_policy(policy_events.PagedOut(worker.topic, 0), now_ns)
+            return
         known = self._learning.of(topic)
+        uses, worker.uses = worker.uses, 0
         event = policy_events.WorkerIdle(
             worker.topic,
             topic,
             size_bytes=int(known.size_bytes.value),
             working_set_bytes=int(known.costs.working_set_bytes.value),
             cost_ns=known.costs.bring_back_ns(can_fork=True),
-            uses=change.uses,
+            uses=uses,
         )
         self._tell_policy(event, now_ns)
+
+    def _tell_template(self, topic: str, now_ns: int) -> None:
+        """Shared pages of a function whose workers always stay are not the policy's business either."""
+        pool = self._dispatch.pools.get(topic)
+        if pool is None or pool.stays_in:
+            return
+        if _forks(pool):
+            self._tell_policy(policy_events.TemplateBusy(topic), now_ns)
+        elif pool.ready:
+            size_bytes = self._learning.template_bytes(topic)
+            self._tell_policy(policy_events.TemplateIdle(topic, size_bytes), now_ns)
 
     def _carry_out(self, instruction: policy_events.Instruction, now_ns: int) -> None:
         match instruction:
@@ -271,21 +295,25 @@ class Steering:
         if done.action == "page_in":
             self._paged_in(worker.topic, PREFETCHED if done.done else SWAPPED, done.size_bytes, done.took_ns, now_ns)
         elif done.action == "trim" and done.done and worker.phase == lifecycle.PAGING_OUT:
-            self._tell("swapper", PageOutWorker(worker.topic, worker.function_topic, worker.pid))
-        else:
+            if worker.topic not in self._ordered:
+                self._ordered.add(worker.topic)
+                self._tell("swapper", PageOutWorker(worker.topic, worker.function_topic, worker.pid))
+        elif worker.topic not in self._ordered:
             is_out = done.done and done.action == "page_out"
             self._paged_out(worker.topic, done.size_bytes, now_ns, is_out=is_out)
 
     def _paged_out(self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool) -> None:
+        self._ordered.discard(worker_topic)
         worker = self._dispatch.worker(worker_topic)
+        if worker is None or worker.phase != lifecycle.PAGING_OUT:
+            return  # an answer to an order of which paging has let go since
         by_policy = self._leaving.pop(worker_topic, False)
-        if worker is None:
-            return
         if is_out and freed_bytes > 0:
             self._learning.of(worker.function_topic).size_bytes.observe(freed_bytes)
-        if by_policy:
-            out = policy_events.PagedOut(worker_topic, freed_bytes)
-            self._tell_policy(out if is_out else policy_events.PageOutFailed(worker_topic), now_ns)
+        if is_out:
+            self._tell_policy(policy_events.PagedOut(worker_topic, freed_bytes), now_ns)
+        elif by_policy:
+            self._tell_policy(policy_events.PageOutFailed(worker_topic), now_ns)
         self._dispatch.paged_out(worker_topic, is_out=is_out, now_ns=now_ns)
 
     def _paged_in(self, worker_topic: str, kind: str, read_bytes: int, took_ns: int, now_ns: int) -> None:
@@ -298,18 +326,12 @@ class Steering:
         self._dispatch.paged_in(worker_topic, kind, took_ns, now_ns)
 
     def _set_mode(self, mode: PagingMode, now_ns: int) -> None:
-        self.mode = mode
+        before, self.mode = self.mode, mode
         was_active, self.is_active = self.is_active, mode.mode != "none"
-        self._policy = self._policy if was_active and self.is_active else self._new_policy()
         if was_active and not self.is_active:
             self._stop(now_ns)
-        elif self.is_active and not was_active:
-            for pool in self._dispatch.pools.values():
-                for worker in [*pool.idle.values(), *pool.lent.values()]:
-                    self.rests(worker, now_ns)
-
-    def _new_policy(self) -> Policy:
-        return Policy(BudgetRules(self.mode.budget_bytes), self._rules)
+        elif self.is_active and (not was_active or mode.budget_bytes != before.budget_bytes):
+            self._begin()
 
     def lost(self, now_ns: int) -> None:
         """The Swapper has gone."""
@@ -317,9 +339,68 @@ class Steering:
 
     def _stop(self, now_ns: int) -> None:
         """Memory can no longer be moved: what was on its way counts as out, and is called as it is."""
-        self._changes.clear()
         self._leaving.clear()
+        self._ordered.clear()
         self._open.clear()
-        self._todo.clear()
         self._times.clear()
+        self._begin()
         self._dispatch.pager_lost(now_ns)
+
+    def _begin(self) -> None:
+        """A new policy, which is to be told of everything there is."""
+        self._policy = Policy(BudgetRules(self.mode.budget_bytes), self._rules)
+        self._todo.clear()
+        self._changed.clear()
+        self._templates.clear()
+        self._untold.clear()
+        for topic, pool in self._dispatch.pools.items():
+            self.template_changed(topic)
+            for worker in pool.workers.values():
+                if not worker.leaving and worker.phase != lifecycle.REPORTING:
+                    self.changed(worker)
+        moving = (topic for topic in self._leaving if self._is_on_its_way_out(topic))
+        self._leaving = dict.fromkeys(moving, False)  # not by this policy
+
+    def _is_on_its_way_out(self, worker_topic: str) -> bool:
+        worker = self._dispatch.worker(worker_topic)
+        return worker is not None and worker.phase == lifecycle.PAGING_OUT
+
+    def check_invariants(self) -> None:
+        """The policy's books are in order, and agree with the pools about where every worker is."""
+        self._policy.check_invariants()
+        if not self.is_active or self._changed or self._untold or self._todo:
+            return
+        for pool in self._dispatch.pools.values():
+            for worker in pool.workers.values():
+                place = self._policy.place_of(worker.topic)
+                if not worker.leaving and place not in self._places(worker):
+                    raise InvariantViolation(f"the policy has {worker.topic} as {place}: {worker}")
+
+    def _places(self, worker: Worker) -> tuple[Place | None, ...]:
+        """Where the policy may believe a worker to be."""
+        if worker.stays_in or worker.phase == lifecycle.REPORTING:
+            return (None,)
+        if worker.phase == lifecycle.PAGING_OUT:
+            return (Place.PAGING_OUT,) if self._leaving.get(worker.topic) else (Place.BUSY,)
+        if worker.phase == lifecycle.PAGING_IN:
+            return (Place.PAGING_IN, Place.BUSY)
+        if not _waits(worker):
+            return (Place.BUSY,)
+        if worker.phase == lifecycle.SWAPPED:
+            return (Place.SWAPPED,)
+        return (Place.PAGING_OUT,) if self._leaving.get(worker.topic) else (Place.IDLE,)
+
+
+def _waits(worker: Worker) -> bool:
+    """Whether the policy may move a worker. Those that go out at once anyway are not offered to it."""
+    if worker.claim is not None or worker.releasing or worker.lent_to not in ("", worker.function_topic):
+        return False
+    if worker.phase == lifecycle.RESIDENT:
+        return not worker.goes_out
+    return worker.phase == lifecycle.SWAPPED
+
+
+def _forks(pool: Pool) -> bool:
+    """Whether a template is at work, or about to be."""
+    reporting = any(one.phase == lifecycle.REPORTING and one.start_kind == "fork" for one in pool.workers.values())
+    return reporting or any(start.kind == "fork" for start in pool.starts)

@@ -62,7 +62,12 @@ def ensure(
     if not _is_reusable(path, size_bytes, label):
         create(path, size_bytes, label=label, keep_free_bytes=keep_free_bytes)
         how = "created"
-    turn_on(path, priority)
+    try:
+        turn_on(path, priority)
+    except SwapUnavailable:
+        if how == "created":
+            path.unlink(missing_ok=True)  # of no use to anybody, and large
+        raise
     area = swaps.find_active(path)
     if area is None:
         raise SwapUnavailable(f"{path} was turned on, but {swaps.PROC_SWAPS} does not list it")

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Runs inside the virtual machine as root: puts a file system on the empty disk, for the swap file, and runs the tests.
+# Runs inside the virtual machine as root: puts a file system on the empty disk, for the swap file, and runs the
+# tests that are named.
 set -euo pipefail
 checkout=$1
 python=$2
+shift 2
 
 mkfs.ext4 -q -F /dev/vda
 mkdir -p /run/swap
@@ -12,7 +14,7 @@ export ACTORFAAS_TEST_SWAP_DIR=/run/swap PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_ST
 cd "$checkout"
 echo "guest: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), started after $(cut -d' ' -f1 /proc/uptime) s"
 status=0
-"$python" -m pytest -v -m swap tests/system/swap -p no:cacheprovider -p no:xdist --durations=5 || status=$?
+"$python" -m pytest -v -m swap "$@" -p no:cacheprovider -p no:xdist --durations=10 || status=$?
 umount -l /run/swap
 echo "guest: tests ended with status $status after $(cut -d' ' -f1 /proc/uptime) s"
 exit "$status"

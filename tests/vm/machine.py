@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,8 @@ def why_not() -> str:
     return ""
 
 
-def boot(timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) -> Outcome:
-    """Boot, run the guest's tests, power off. The disk is sparse and gone afterwards, and so is every process."""
+def boot(tests: Sequence[str], timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) -> Outcome:
+    """Boot, run test files (by path), power off. The disk is sparse and gone afterwards, and so is every process."""
     kernel = newest_kernel()
     assert kernel is not None, why_not()
     started = time.monotonic()
@@ -84,7 +85,7 @@ def boot(timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) 
         log = Path(folder) / "log"
         with log.open("ab") as output:  # appending: qemu and vng write to it by turns
             process = subprocess.Popen(
-                command(kernel, disk, memory_mb),
+                command(tests, kernel, disk, memory_mb),
                 cwd=CHECKOUT,
                 env={**os.environ, "PATH": search_path()},
                 stdin=subprocess.DEVNULL,
@@ -102,10 +103,10 @@ def boot(timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) 
     return Outcome(int(ended[1]) if ended else None, text, time.monotonic() - started)
 
 
-def command(kernel: Path, disk: Path, memory_mb: int) -> list[str]:
+def command(tests: Sequence[str], kernel: Path, disk: Path, memory_mb: int) -> list[str]:
     """The command line that boots the guest."""
     cpus = str(min(2, os.cpu_count() or 1))
-    run = f"bash {GUEST} {CHECKOUT} {sys.executable}"
+    run = f"bash {GUEST} {CHECKOUT} {sys.executable} {' '.join(tests)}"
     virtme = [tool("vng") or "vng", "--run", str(kernel), "--disable-kvm", "--cpus", cpus, "--memory", f"{memory_mb}M"]
     return [*virtme, "--disk", str(disk), "--rodir", str(CHECKOUT), "--", run]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -44,6 +46,16 @@ def test_swap_that_cannot_be_is_refused(folder: Path) -> None:
         swapfile.ensure(folder / "swap", 32 * MIB, priority=1, keep_free_bytes=1 << 60)
     with pytest.raises(SwapUnavailable, match="tmpfs"):
         swapfile.ensure(Path("/dev/shm/afaas-swap"), 32 * MIB, priority=1)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_turned_on_is_not_left_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: bytes, flags: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("actorfaas.swap.syscalls.swapon", refuse)
+    with pytest.raises(SwapUnavailable, match="CAP_SYS_ADMIN"):
+        swapfile.ensure(folder / "swap", 32 * MIB, priority=1, keep_free_bytes=0)
     assert list(folder.iterdir()) == []
 
 
