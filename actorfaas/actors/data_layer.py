@@ -42,9 +42,9 @@ from actorfaas.messages import (
     WaitExecution,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+from actorfaas.runtime.allocator import give_large_blocks_back
 from actorfaas.storage.function_logs import matches
 from actorfaas.storage.interface import Store
-from actorfaas.storage.memory import give_large_blocks_back
 from actorfaas.storage.sqlite_store import SqliteStore
 from actorfaas.storage.waiters import Waiters, Waiting
 

@@ -45,6 +45,7 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+from actorfaas.runtime.allocator import give_large_blocks_back
 from actorfaas.swap.steering import PagingFact
 
 NS_PER_MS = 1_000_000
@@ -87,6 +88,7 @@ class ExecutionManager(Actor):
 
     async def set_up(self) -> None:
         """Facts about workers are taken from the first moment; the rest is loaded meanwhile."""
+        give_large_blocks_back()
         self._read_wall_clock()
         self.spawn(self.recovery.load(), "load")
         self.spawn(self._watch_time(), "time")

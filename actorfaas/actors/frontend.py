@@ -19,7 +19,7 @@ from actorfaas.http.executions import Executions
 from actorfaas.http.guard import Guard
 from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.invoke import Invoker
-from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, Links
+from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, SWAPPER, Links
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
@@ -43,7 +43,7 @@ class Frontend(Actor):
     """See the module."""
 
     name = "frontend"
-    peers = (LOCAL_QUEUE, EXECUTION_MANAGER, DATA_LAYER, FW_SUPERVISOR)
+    peers = (LOCAL_QUEUE, EXECUTION_MANAGER, DATA_LAYER, FW_SUPERVISOR, SWAPPER)
     overflow = Overflow.PAUSE
 
     def __init__(self, settings: Settings) -> None:

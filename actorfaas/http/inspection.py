@@ -18,7 +18,7 @@ from actorfaas.errors import ActorFaasError
 from actorfaas.http import openapi, render
 from actorfaas.http.directory import Directory
 from actorfaas.http.exchange import json_response
-from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, Links, Office
+from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, SWAPPER, Links, Office
 from actorfaas.http.metrics import Metrics
 from actorfaas.ids import STRATEGY_MEANINGS
 from actorfaas.messages import (
@@ -32,7 +32,7 @@ from actorfaas.messages import (
     SupervisorDescription,
 )
 
-PEERS = (DATA_LAYER, LOCAL_QUEUE, FW_SUPERVISOR, EXECUTION_MANAGER)
+PEERS = (DATA_LAYER, SWAPPER, LOCAL_QUEUE, FW_SUPERVISOR, EXECUTION_MANAGER)
 NEEDED = (LOCAL_QUEUE, EXECUTION_MANAGER, DATA_LAYER)
 """Without these no request can be served; the supervisor is only needed to start more workers."""
 

@@ -22,6 +22,7 @@ LOCAL_QUEUE = "local_queue"
 EXECUTION_MANAGER = "execution_manager"
 DATA_LAYER = "data_layer"
 FW_SUPERVISOR = "fw_supervisor"
+SWAPPER = "swapper"
 
 RECONNECT_PATIENCE_S = 1.0
 """How long a new request waits for a part that restarts before it is refused."""

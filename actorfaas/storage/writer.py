@@ -116,7 +116,7 @@ class Writer:
             while not stopping:
                 group, stopping = self._gather()
                 if group:
-                    outcomes, discarded = self._commit(connection, group)
+                    outcomes, discarded = self._commit_or_fail(connection, group)
                     with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
                         self._loop.call_soon_threadsafe(self._deliver, outcomes, discarded)
         finally:
@@ -139,6 +139,15 @@ class Writer:
                 return group, True
             group.append(following)
         return group, False
+
+    def _commit_or_fail(
+        self, connection: sqlite3.Connection, group: list[_Submitted]
+    ) -> tuple[list[_Outcome], list[str]]:
+        try:
+            return self._commit(connection, group)
+        except Exception as error:  # noqa: BLE001  # the thread's guard: whoever waits must hear, and it must go on
+            failure = unavailable(self._path, error)
+            return [_Outcome(submitted.future, None, failure) for submitted in group], []
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Submitted]) -> tuple[list[_Outcome], list[str]]:
         transaction = Transaction(connection)

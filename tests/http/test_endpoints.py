@@ -377,7 +377,9 @@ async def test_node_shows_settings_without_the_token(kit: Kit) -> None:
     async with frontend(kit, api_token="secret") as node:
         supervisor = await kit.fake("fw_supervisor")
         supervisor.answer(DescribeSupervisor, SupervisorDescription((TemplateState("hello@1", 9, True, 1, 2, 0),)))
-        await node.frontend.wait_for_peer("fw_supervisor")
+        await kit.fake("swapper")
+        for peer in ("fw_supervisor", "swapper"):
+            await node.frontend.wait_for_peer(peer)
         response = await node.get("/v1/node", Authorization="Bearer secret")
     found = response.json()
     check(found, "Node")
@@ -386,7 +388,7 @@ async def test_node_shows_settings_without_the_token(kit: Kit) -> None:
     assert found["settings"]["run_dir"] == str(kit.settings.run_path)
     connected = {actor["actor"]: actor["connected"] for actor in found["actors"]}
     assert connected == dict.fromkeys(
-        ("data_layer", "local_queue", "fw_supervisor", "execution_manager", "frontend"), True
+        ("data_layer", "swapper", "local_queue", "fw_supervisor", "execution_manager", "frontend"), True
     )
     assert found["mechanisms"]["templates"][0]["pid"] == 9
 
@@ -394,7 +396,7 @@ async def test_node_shows_settings_without_the_token(kit: Kit) -> None:
 async def test_actor_that_is_away_is_shown_as_such(node: Node) -> None:
     found = (await node.get("/v1/node")).json()
     check(found, "Node")
-    assert {actor["actor"] for actor in found["actors"] if not actor["connected"]} == {"fw_supervisor"}
+    assert {actor["actor"] for actor in found["actors"] if not actor["connected"]} == {"fw_supervisor", "swapper"}
     assert found["mechanisms"]["templates"] == []
 
 

@@ -181,3 +181,18 @@ async def test_an_asker_that_gave_up_disturbs_nobody(writer: Writer, database: D
     blocker.release()
     await asyncio.gather(first, after)
     assert stored(database) == [1, 2]
+
+
+async def test_a_connection_that_broke_fails_what_waits_instead_of_leaving_it(database: Database) -> None:
+    connections = []
+
+    def connect() -> sqlite3.Connection:
+        connections.append(database.writer())
+        return connections[0]
+
+    writer = Writer(database.path, connect, lambda paths: None)
+    await writer.open()
+    for operation in (lambda transaction: connections[0].close(), partial(insert, 1)):
+        with pytest.raises(StorageUnavailable):
+            await asyncio.wait_for(writer.submit(operation), PATIENCE_S)
+    await writer.close()

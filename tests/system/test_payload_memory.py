@@ -11,7 +11,7 @@ pytestmark = pytest.mark.system
 
 SCRIPT = """
 from pathlib import Path
-from actorfaas.storage.memory import give_large_blocks_back
+from actorfaas.runtime.allocator import give_large_blocks_back
 
 def private_bytes():
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
