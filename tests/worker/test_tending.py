@@ -139,7 +139,7 @@ def test_a_thread_of_user_code_goes_on_while_its_memory_is_advised_and_changed()
         stop, rounds, wrong = threading.Event(), [], []
         def work():
             while not stop.is_set():
-                memory = mmap.mmap(-1, 1 << 20)
+                memory = mmap.mmap(-1, 1 << 17)
                 data = bytearray(b"x" * 100_000)
                 memory.write(bytes(data))
                 wrong.extend(byte for byte in set(memory[:100_000]) | set(data) if byte != ord("x"))
@@ -148,7 +148,7 @@ def test_a_thread_of_user_code_goes_on_while_its_memory_is_advised_and_changed()
         thread = threading.Thread(target=work)
         thread.start()
         tending = Tending()
-        while len(rounds) < 50:
+        while len(rounds) < 10:
             tending.tend("page_out")
             tending.tend("page_in")
         stop.set()

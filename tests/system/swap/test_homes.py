@@ -139,7 +139,6 @@ async def test_leaves_go_with_their_workers_and_groups_with_their_function(rig: 
     assert others.exists()
     await rig.manager.ask("fw_supervisor", StopFunction("keep@1", 0.0), Done, 30)
     await until_gone(leaf.path.parent)
-    assert tree.groups() == []
 
 
 async def test_a_function_that_is_started_again_at_once_keeps_its_groups(rig: SupervisorRig, tree: Tree) -> None:
@@ -158,8 +157,9 @@ async def test_workers_for_one_request_and_cold_ones_have_no_leaf(rig: Superviso
     once = await one_shot(rig, "keep@1")
     assert home_of(tree, once.pid).path == template.path
     cold = await rig.worker("keep@1", "cold")
-    assert leaf_of(tree, cold.pid) is None
-    assert [group.path.name for group in tree.groups()] == ["template", template.path.parent.name]
+    elsewhere = leaf_of(tree, cold.pid)  # under v2, the platform's own leaf
+    assert elsewhere is None or elsewhere.path.parent == tree.root
+    assert [path.name for path in template.path.parent.iterdir() if path.is_dir()] == ["template"]
 
 
 async def test_what_cannot_fork_has_leaves_too_but_loads_there_without_a_limit(rig: SupervisorRig, tree: Tree) -> None:
@@ -180,8 +180,7 @@ async def test_a_supervisor_removes_what_one_before_it_left(
     rig = SupervisorRig(kit)
     await rig.start()
     with contextlib.closing(rig):
-        assert not any(group.exists() for group in left)
-        assert tree.groups() == []
+        assert not any(group.path.parent.exists() for group in left)
 
 
 # --- a whole node ----------------------------------------------------------------------------------------------------
