@@ -19,6 +19,7 @@ from actorfaas.actors.swap_orders import Call, Turns, Worker
 from actorfaas.actors.swap_recording import Recordings
 from actorfaas.config import Settings
 from actorfaas.errors import SwapError
+from actorfaas.ids import worker_topic
 from actorfaas.messages import (
     CallEnded,
     CallMeasured,
@@ -40,7 +41,7 @@ from actorfaas.messages import (
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.swap import cgroup, measuring
 from actorfaas.swap.measuring import Mode, Sample
-from actorfaas.swap.pager import PagedOut, Pager, Process
+from actorfaas.swap.pager import Memory, PagedOut, Pager, Process
 from actorfaas.swap.prefetch import PrefetchStrategy
 from actorfaas.swap.records import Records
 
@@ -322,10 +323,15 @@ class Swapper(Actor):
                     listener.tell(fact)
 
     async def _describe(self, sender: Sender) -> None:
-        workers = [worker for worker in self._workers.values() if worker.process is not None]
-        processes = [worker.hold() for worker in workers]
-        memory = await self._in_thread(self._measure_thread, lambda: [self._pager.memory_of(one) for one in processes])
+        """All workers that have groups, and those that were ordered about without one."""
+        held = [(worker, worker.process) for worker in self._workers.values() if worker.process is not None]
+        memory = await self._in_thread(self._measure_thread, self._memory_of, held)
         now, mode = self._sample, self._mode
+        workers = []
+        for (topic, function_topic), found in memory.items():
+            known = self._workers.get(topic)
+            page_in_ns = known.last_page_in_ns if known else -1
+            workers.append(WorkerMemory(topic, *found, self._records.size_bytes(function_topic), page_in_ns))
         sender.reply(
             SwapperDescription(
                 mode.name,
@@ -338,14 +344,16 @@ class Swapper(Actor):
                 self._page_ins,
                 self._paged_out_bytes,
                 self._paged_in_bytes,
-                tuple(
-                    WorkerMemory(
-                        worker.topic, *found, self._records.size_bytes(worker.function_topic), worker.last_page_in_ns
-                    )
-                    for worker, found in zip(workers, memory, strict=True)
-                ),
+                tuple(workers),
             )
         )
+
+    def _memory_of(self, held: list[tuple[Worker, Process]]) -> dict[tuple[str, str], Memory]:
+        """By worker and function topic; in a thread."""
+        found = {(worker_topic(topic, pid), topic): memory for topic, pid, memory in self._pager.memory_by_leaf()}
+        for worker, process in held:
+            found[worker.topic, worker.function_topic] = self._pager.memory_of(process)
+        return found
 
     async def _in_thread(self, pool: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._loop.run_in_executor(pool, partial(work, *args, **kwargs))

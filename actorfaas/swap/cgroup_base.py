@@ -32,6 +32,9 @@ from actorfaas.swap.cgroup_files import (
 )
 from actorfaas.swap.target import Target
 
+FUNCTION_PREFIX, WORKER_PREFIX = "fn-", "w-"
+"""What the names of groups begin with; what follows is the function's topic, or the worker's key."""
+
 _PROCS = "cgroup.procs"
 _RETRY_S = 0.005
 
@@ -205,11 +208,11 @@ class Tree(ABC):
 
     def function(self, name: str) -> Group:
         """The group of a function version, made if need be."""
-        return self._make(self.root / safe_name("fn", name), inner=True)
+        return self._make(self.root / safe_name(FUNCTION_PREFIX, name), inner=True)
 
     def find_function(self, name: str) -> Group | None:
         """The group of a function version, if it was made."""
-        group = self.group(self.root / safe_name("fn", name))
+        group = self.group(self.root / safe_name(FUNCTION_PREFIX, name))
         return group if group.exists() else None
 
     def template(self, function: str) -> Group:
@@ -218,7 +221,7 @@ class Tree(ABC):
 
     def worker(self, function: str, key: str) -> Group:
         """The leaf of one worker; `key` is unique within the function, and chosen before the worker has a pid."""
-        return self._make(self.function(function).path / safe_name("w", key), inner=False)
+        return self._make(self.function(function).path / safe_name(WORKER_PREFIX, key), inner=False)
 
     def groups(self) -> list[Group]:
         """All groups of functions, templates and workers, deepest first."""
@@ -226,7 +229,7 @@ class Tree(ABC):
 
     def remove_function(self, name: str, timeout_s: float = 1.0) -> None:
         """Remove a function's groups, once its processes have ended. Raises CgroupError."""
-        for path in _below(self.root / safe_name("fn", name)):
+        for path in _below(self.root / safe_name(FUNCTION_PREFIX, name)):
             self.group(path).remove(timeout_s)
 
     def close(self, timeout_s: float = 5.0) -> None:

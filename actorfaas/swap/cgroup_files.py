@@ -155,7 +155,7 @@ def _is_below(path: str, root: str) -> bool:
 
 def safe_name(prefix: str, name: str) -> str:
     """A folder name for something of the user's: never one of the kernel's own file names, and never a path."""
-    return f"{prefix}-{re.sub(r'[^A-Za-z0-9@._-]', '_', name)}"
+    return f"{prefix}{re.sub(r'[^A-Za-z0-9@._-]', '_', name)}"
 
 
 def pids_in(text: str) -> list[int]:

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from actorfaas.config import Settings
 from actorfaas.errors import CgroupError, SwapError
 from actorfaas.swap import cgroup, measuring, pagemap, swaps
 from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.cgroup_base import FUNCTION_PREFIX, WORKER_PREFIX
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.maps import private_ranges
 from actorfaas.swap.measuring import Mode, Sample
@@ -32,6 +34,8 @@ from actorfaas.swap.working_set import FileRange, WorkingSet
 
 OUT_BATCH_BYTES = 16 << 20
 """How much is advised out before it is asked whether the worker is needed again."""
+
+UNKNOWN = -1
 
 _READERS = 8
 """How many pages that must be read one by one are read at once."""
@@ -57,6 +61,13 @@ class PagedOut:
     usage_bytes: int
     error: str = ""
     present: tuple[Range, ...] = ()
+
+
+class Memory(NamedTuple):
+    """What is charged to a worker, in memory and in swap; `UNKNOWN` for what the kernel does not tell."""
+
+    usage_bytes: int
+    swap_bytes: int
 
 
 @dataclass(slots=True)
@@ -184,18 +195,27 @@ class Pager:
         """See `measuring`."""
         return measuring.sample(self.tree)
 
-    def memory_of(self, process: Process) -> tuple[int, int]:
-        """Bytes charged in memory and in swap; -1 for what is not known."""
+    def memory_of(self, process: Process) -> Memory:
+        """What a worker uses, by its group; without one, only what of it is in swap."""
         try:
-            if process.group is not None:
-                usage_bytes, swap_bytes = process.group.usage_bytes(), process.group.swap_bytes()
-            else:
-                usage_bytes, swap_bytes = -1, None
-            if swap_bytes is None:
-                swap_bytes = process.target.status_bytes("VmSwap").get("VmSwap", -1)
-            return usage_bytes, swap_bytes
-        except SwapError:
-            return -1, -1
+            in_swap = process.target.status_bytes("VmSwap").get("VmSwap", UNKNOWN)
+            return _memory_of(process.group, in_swap) if process.group else Memory(UNKNOWN, in_swap)
+        except (SwapError, OSError):  # it has ended, or its number was given back meanwhile
+            return Memory(UNKNOWN, UNKNOWN)
+
+    def memory_by_leaf(self) -> list[tuple[str, int, Memory]]:
+        """The function topic and process of every worker that has a group, and what it uses."""
+        found = []
+        for group in self.tree.groups() if self.tree else ():
+            function, _, leaf = str(group.path.relative_to(group.path.parents[1])).partition("/")
+            if not leaf.startswith(WORKER_PREFIX):
+                continue
+            try:
+                memory = _memory_of(group, UNKNOWN)
+                found += [(function.removeprefix(FUNCTION_PREFIX), pid, memory) for pid in group.pids()]
+            except CgroupError:  # removed meanwhile
+                continue
+        return found
 
     def _is_of_node(self, target: Target) -> bool:
         pid = target.parent_pid()
@@ -205,6 +225,11 @@ class Pager:
             with Target(pid) as ancestor:
                 pid = ancestor.parent_pid()
         return pid == self._node_pid
+
+
+def _memory_of(group: Group, in_swap: int) -> Memory:
+    swap_bytes = group.swap_bytes()
+    return Memory(group.usage_bytes(), in_swap if swap_bytes is None else swap_bytes)
 
 
 def _layout_of(target: Target) -> str:

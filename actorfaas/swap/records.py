@@ -65,7 +65,8 @@ class Records:
 
     def size_bytes(self, function_topic: str) -> int:
         """How large the record is; 0 without one."""
-        record = self._use(function_topic).record
+        known = self._known.get(function_topic)
+        record = known.record if known else None
         return record.memory_bytes + record.file_bytes if record else 0
 
     def _use(self, function_topic: str) -> _Known:

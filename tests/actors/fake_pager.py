@@ -11,7 +11,7 @@ from typing import Any, cast
 from actorfaas.config import Settings
 from actorfaas.errors import ProcessGone
 from actorfaas.swap.measuring import OUTSIDE, Mode, Sample
-from actorfaas.swap.pager import PagedOut, Pager, Process, never
+from actorfaas.swap.pager import Memory, PagedOut, Pager, Process, never
 from actorfaas.swap.prefetch import PrefetchStrategy
 from actorfaas.swap.recorder import Recorder
 from actorfaas.swap.target import Faults, Target
@@ -35,6 +35,7 @@ class FakePager(Pager):
         self.failures: dict[tuple[str, int], Exception] = {}
         self.mode = Mode(OUTSIDE, "it can be done", 1 << 30)
         self.now = SOME_SWAP
+        self.leaves: list[tuple[str, int, Memory]] = []
         self.freed_bytes = 10 << 20
         self.read_with: list[WorkingSet | None] = []
         self._held: dict[tuple[str, int], threading.Event] = {}
@@ -120,5 +121,8 @@ class FakePager(Pager):
     def sample(self) -> Sample:
         return self.now
 
-    def memory_of(self, process: Process) -> tuple[int, int]:
-        return 3 << 20, 7 << 20
+    def memory_of(self, process: Process) -> Memory:
+        return Memory(3 << 20, 7 << 20)
+
+    def memory_by_leaf(self) -> list[tuple[str, int, Memory]]:
+        return self.leaves

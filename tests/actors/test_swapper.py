@@ -29,12 +29,14 @@ from actorfaas.messages import (
     SaveWorkingSet,
     SwapperDescription,
     TemplatePagedOut,
+    WorkerMemory,
     WorkerPagedIn,
     WorkerPagedOut,
     WorkingSetRecord,
 )
 from actorfaas.swap import record_format
 from actorfaas.swap.measuring import NONE, Mode
+from actorfaas.swap.pager import Memory
 from actorfaas.swap.target import Faults
 from tests.actors.fake_pager import NO_SWAP, RECORD, FakePager
 from tests.actors_kit import FakePeer, Kit
@@ -384,10 +386,12 @@ async def test_a_description_has_every_worker(manager: Manager, recorded: FakePe
     await manager.paged_out(1)
     manager.page_in(1)
     await manager.paged_in(1)
+    manager.pager.leaves = [(F, 1, Memory(1, 1)), (F, 2, Memory(5 << 20, 0))]  # 2 was never ordered about
     found = await manager.settled()
     assert (found.mode, found.page_outs, found.page_ins) == ("outside", 1, 1)
     assert (found.paged_out_bytes, found.paged_in_bytes) == (10 << 20, RECORD.memory_bytes)
-    (worker,) = found.workers
+    worker, resident = found.workers
+    assert resident == WorkerMemory(f"{F}_2", 5 << 20, 0, RECORD.memory_bytes, -1)
     assert (worker.worker_topic, worker.usage_bytes, worker.swap_bytes) == (f"{F}_1", 3 << 20, 7 << 20)
     assert worker.working_set_bytes == RECORD.memory_bytes
     assert worker.last_page_in_ns > 0

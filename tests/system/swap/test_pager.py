@@ -60,6 +60,16 @@ def test_a_page_out_frees_what_the_worker_owns(swap: SwapArea, pager: Pager, pro
     worker.touch()
 
 
+def test_every_worker_in_a_group_is_told_of(pager: Pager, born: Born) -> None:
+    first, second = (born(key)[0] for key in ("1", "2"))
+    found = {pid: (function, memory) for function, pid, memory in pager.memory_by_leaf()}
+    assert set(found) == {first.pid, second.pid}
+    for function, memory in found.values():
+        assert function == "f@1"
+        assert HEAP <= memory.usage_bytes <= 1.2 * HEAP
+    assert Pager(None, os.getpid()).memory_by_leaf() == []
+
+
 def test_what_was_recorded_comes_back_before_the_call(
     swap: SwapArea, pager: Pager, process: Process, worker: Child
 ) -> None:
