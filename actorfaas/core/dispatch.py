@@ -24,8 +24,8 @@ from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Granted, Lost
 from actorfaas.core.paged import Paged
 from actorfaas.core.paging import CONCURRENT, FAASNAP, SWAPPED
-from actorfaas.core.pool import Claim, Pool
-from actorfaas.core.recruiting import STUCK_NS
+from actorfaas.core.pool import Claim, Pool, Worker
+from actorfaas.core.recruiting import SERVED_NS, STUCK_NS
 from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import ConnectedWorker, FunctionSpec, RetireWorker
 
@@ -124,10 +124,12 @@ class Dispatch(Paged):
             if one.activity == "retiring":
                 pool.let_go(worker)
             elif one.lent_to:
-                worker.fresh = one.lent_to.partition("!")[2] in FRESH_STRATEGIES
+                kind = one.lent_to.partition("!")[2]
+                worker.fresh, worker.goes_out = kind in FRESH_STRATEGIES, self._goes_out(pool, kind)
                 worker.lent_to, worker.lent_since_ns = one.lent_to, now_ns
                 if one.lent_to == pool.topic:
                     pool.lent[worker.topic] = worker
+                self.pager.changed(worker)
             elif one.activity == "idle":
                 self._idle(pool, worker, now_ns)
             else:
@@ -206,9 +208,8 @@ class Dispatch(Paged):
             if claim in queue:
                 queue.remove(claim)
         worker = pool.workers.get(claim.worker)
-        if worker is not None and worker.claim is claim:  # it was being brought in for the claim
-            worker.claim = None
-            pool.away[worker.topic] = worker
+        if worker is not None and worker.claim is claim and worker.phase == lifecycle.PAGING_IN:
+            self._stay_out(pool, worker)
 
     def started(self, claim: Claim, now_ns: int) -> None:
         """The claim's worker has its task now."""
@@ -222,6 +223,15 @@ class Dispatch(Paged):
         claim.start_kind, worker.next_kind, worker.page_in_ns = worker.next_kind, "", 0
         worker.become(lifecycle.BUSY)
         worker.tasks += 1
+        worker.uses += 1
+        self.pager.changed(worker)
+        self._was_called(self.pools[worker.function_topic], now_ns)
+
+    def _was_called(self, pool: Pool, now_ns: int) -> None:
+        pool.last_used_ns = now_ns
+        if now_ns - pool.served_ns >= SERVED_NS and not pool.paged and not pool.stays_in:
+            pool.served_ns = now_ns
+            self.pager.served(pool.topic, now_ns)
 
     def give_back(self, worker_topic: str, now_ns: int, *, reusable: bool) -> None:
         """A claimed worker has nothing to do any more. Not `reusable`: it exits (or made itself exit)."""
@@ -230,11 +240,12 @@ class Dispatch(Paged):
             return
         pool = self.pools[worker.function_topic]
         worker.claim = None
-        self.pager.call_ended(worker)
+        if worker.phase == lifecycle.BUSY:
+            self.pager.call_ended(worker)
         if worker.fresh or not reusable:
             self._retire(pool, worker)
         elif worker.phase in (lifecycle.SWAPPED, lifecycle.PAGING_IN):  # a reservation that was not used
-            pool.away[worker.topic] = worker
+            self._stay_out(pool, worker)
             self._settle(pool, now_ns)
         else:
             self._idle(pool, worker, now_ns)
@@ -254,6 +265,7 @@ class Dispatch(Paged):
         worker.claim = None
         worker.releasing = True
         worker.idle_since_ns = now_ns
+        self.pager.not_needed(worker)
 
     def reclaim(self, worker_topic: str, claim: Claim, now_ns: int) -> bool:
         """The task of a worker being released came first: it belongs to `claim` again. False: it has gone."""
@@ -281,7 +293,8 @@ class Dispatch(Paged):
             return
         worker.become(lifecycle.RESIDENT)
         if worker.asked_ns and worker.start_kind == "fork":
-            self.pager.born(worker, now_ns - worker.asked_ns, now_ns)
+            self.pager.born(topic, now_ns - worker.asked_ns)
+        self.pager.template_changed(topic)
         pool.failures = 0
         pool.not_before_ns = 0
         if worker.leaving:
@@ -299,10 +312,6 @@ class Dispatch(Paged):
         if worker is None:
             return
         pool = self.pools[worker.function_topic]
-        claim = worker.claim
-        if claim is not None and claim.kind in pool.paged_claims and worker.phase == lifecycle.PAGING_IN:
-            claim.worker, worker.claim = "", None  # it had not got its task yet: another one will do
-            pool.paged_claims[claim.kind].appendleft(claim)
         self._remove(pool, worker, platform=False)
         self._serve_starved(now_ns)
         self._settle(pool, now_ns)
@@ -314,7 +323,9 @@ class Dispatch(Paged):
             return
         pool = self.pools[worker.function_topic]
         if not topic:
-            if worker.releasing:
+            if worker.releasing and worker.phase in (lifecycle.SWAPPED, lifecycle.PAGING_IN):
+                self._stay_out(pool, worker)
+            elif worker.releasing:
                 self._idle(pool, worker, now_ns)
         elif worker.lent_to != topic:
             return
@@ -322,15 +333,24 @@ class Dispatch(Paged):
             worker.lent_to = ""
             self._retire(pool, worker)
         else:
-            self.pager.call_ended(worker)
-            asked = topic == pool.topic and pool.release_asked > 0
-            surplus = asked and not worker.taking_back and pool.short() <= 0
-            pool.release_asked = max(0, pool.release_asked - asked)
-            self._idle(pool, worker, now_ns)
-            if surplus:
-                self._dismiss(pool, worker, now_ns)
+            self._returned(pool, worker, topic, now_ns)
         self._settle(pool, now_ns)
         self._serve_starved(now_ns)
+
+    def _returned(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
+        if topic != pool.topic:  # of the pool's own topic, TopicUsage tells who was called
+            worker.uses += 1
+            self.pager.call_ended(worker)
+        asked = topic == pool.topic and pool.release_asked > 0
+        surplus = asked and not worker.taking_back and pool.short() <= 0
+        pool.release_asked = max(0, pool.release_asked - asked)
+        to_go = worker.to_go
+        self._idle(pool, worker, now_ns)
+        if surplus:
+            self._dismiss(pool, worker, now_ns)
+        elif to_go:
+            self._settle(pool, now_ns)
+            self._let_out(pool, worker, now_ns)
 
     def taken_back(self, worker_topic: str, taken: bool, now_ns: int) -> None:
         """The answer to `TakeBack`."""
@@ -363,8 +383,7 @@ class Dispatch(Paged):
         if pool is not None:
             lent = pool.lent_recently(topic, now_ns) if topic != pool.topic else len(pool.lent) - members
             pool.waiting[topic] = max(0, waiting - max(0, lent))
-            pool.last_used_ns = now_ns
-            self.pager.served(pool.topic, now_ns)
+            self._was_called(pool, now_ns)
             self._settle(pool, now_ns)
 
     def usage(self, topic: str, busy_peak: int, waiting: int, used: Iterable[str], now_ns: int) -> None:
@@ -372,15 +391,16 @@ class Dispatch(Paged):
         pool = self._pool_of_topic(topic)
         if pool is None:
             return
-        pool.last_used_ns = now_ns
-        self.pager.served(pool.topic, now_ns)
+        self._was_called(pool, now_ns)
         pool.waiting[topic] = waiting
         if topic == pool.topic:
             pool.note_peak(busy_peak, now_ns)
             for name in used:
                 worker = pool.workers.get(name)
-                if worker is not None and worker.lent_to == topic:
-                    self.pager.used(worker, now_ns)
+                if worker is not None and not worker.leaving:
+                    worker.uses += 1
+                    self.pager.call_ended(worker)
+                    self.pager.changed(worker)
         self._settle(pool, now_ns)
 
     def process_started(self, worker_topic: str, topic: str, pid: int, start_kind: str, now_ns: int) -> None:

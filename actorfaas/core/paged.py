@@ -39,6 +39,9 @@ class Paged(Recruiting):
         worker = self.worker(worker_topic)
         if worker is None or worker.phase != lifecycle.SWAPPED or not self.pager.is_active:
             return False
+        if worker.claim is None and (worker.releasing or self.pools[worker.function_topic].paged):
+            return False
+        worker.goes_out = worker.goes_out and worker.claim is not None
         self._bring_in(worker, now_ns)
         return True
 
@@ -50,10 +53,13 @@ class Paged(Recruiting):
         pool = self.pools[worker.function_topic]
         if is_out:
             worker.become(lifecycle.SWAPPED)
+            worker.stays_until_ns = 0
+            self.pager.changed(worker)
         else:
             worker.stays_until_ns = now_ns + RETRY_NS
             self._idle(pool, worker, now_ns)
         self._settle(pool, now_ns)
+        self._serve_starved(now_ns)
 
     def paged_in(self, worker_topic: str, start_kind: str, took_ns: int, now_ns: int) -> None:
         """A page-in is over, well or not: the worker can be called. One that was called meanwhile goes on."""
@@ -63,8 +69,11 @@ class Paged(Recruiting):
         pool = self.pools[worker.function_topic]
         worker.next_kind, worker.page_in_ns = start_kind, took_ns
         worker.become(lifecycle.RESIDENT)
+        if worker.releasing:
+            return  # the LocalQueue has yet to say that it is free
         if worker.claim is not None:
             worker.become(lifecycle.RESERVED)
+            self.pager.changed(worker)
             if worker.claim.kind:
                 self.outcomes.append(Granted(worker.claim))
             return

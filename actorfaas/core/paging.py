@@ -28,14 +28,8 @@ class Pager(Protocol):
     is_active: bool
     """Whether memory can be moved at all. Otherwise workers that are out are called as they are."""
 
-    def rests(self, worker: Worker, now_ns: int) -> None:
-        """A worker in memory waits, held or lent."""
-
-    def used(self, worker: Worker, now_ns: int) -> None:
-        """A lent worker served calls lately."""
-
-    def taken(self, worker: Worker, now_ns: int) -> None:
-        """A worker belongs to a call or a reservation."""
+    def changed(self, worker: Worker) -> None:
+        """A worker waits, is needed, or has been used: its fields say which."""
 
     def kept(self, worker: Worker, now_ns: int) -> None:
         """A worker that was to be brought out stays: it is needed, or could not be brought out."""
@@ -50,19 +44,22 @@ class Pager(Protocol):
         """Bring it in; `Dispatch.paged_in` follows. The start kind of a call that does not wait for that."""
 
     def call_ended(self, worker: Worker) -> None:
-        """The first call since a page-in is over, or will not come."""
+        """A call of it is over, perhaps the first since its page-in."""
+
+    def not_needed(self, worker: Worker) -> None:
+        """A worker that is out is no longer reserved: it is not to be brought in for that."""
 
     def prefers_start(self, topic: str) -> bool:
         """Whether a new instance costs less than bringing one in that is out."""
 
-    def template_used(self, topic: str) -> None:
-        """A template is about to fork."""
+    def template_changed(self, topic: str) -> None:
+        """A template is about to fork, or has forked, or could not: the starts of its pool say which."""
 
-    def born(self, worker: Worker, took_ns: int, now_ns: int) -> None:
-        """A worker that was asked for `took_ns` ago has reported itself."""
+    def born(self, topic: str, took_ns: int) -> None:
+        """A fork that was asked for `took_ns` ago has reported itself."""
 
     def served(self, topic: str, now_ns: int) -> None:
-        """A function was called, once or more, in the last second."""
+        """A function was called, once or more; told at most about twice a second."""
 
     def ran(self, topic: str, run_ns: int) -> None:
         """A function's handler took so long."""
@@ -80,13 +77,7 @@ class NoPager:
 
     is_active: bool = False
 
-    def rests(self, worker: Worker, now_ns: int) -> None:
-        """See Pager."""
-
-    def used(self, worker: Worker, now_ns: int) -> None:
-        """See Pager."""
-
-    def taken(self, worker: Worker, now_ns: int) -> None:
+    def changed(self, worker: Worker) -> None:
         """See Pager."""
 
     def kept(self, worker: Worker, now_ns: int) -> None:
@@ -105,14 +96,17 @@ class NoPager:
     def call_ended(self, worker: Worker) -> None:
         """See Pager."""
 
+    def not_needed(self, worker: Worker) -> None:
+        """See Pager."""
+
     def prefers_start(self, topic: str) -> bool:
         """See Pager."""
         return False
 
-    def template_used(self, topic: str) -> None:
+    def template_changed(self, topic: str) -> None:
         """See Pager."""
 
-    def born(self, worker: Worker, took_ns: int, now_ns: int) -> None:
+    def born(self, topic: str, took_ns: int) -> None:
         """See Pager."""
 
     def served(self, topic: str, now_ns: int) -> None:

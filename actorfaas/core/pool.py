@@ -46,8 +46,9 @@ class Worker:
 
     Memory: `away_for` is the topic whose request waits until the worker is in. `to_go`: it is wanted out as soon as it
     is not lent any more. `goes_out`: it serves a strategy in which idle workers go out at once; `stays_in`: one
-    in which they never do. `next_kind` and
-    `page_in_ns`: what its next call is told about how it was had. `stays_until_ns`: it could not be brought out.
+    in which they never do. `next_kind` and `page_in_ns`: what its next call is told about how it was had.
+    `stays_until_ns`: it could not be brought out the last time. `moving_since_ns`: when it began to be paged out or in.
+    `uses`: calls served of which paging was not told yet.
     """
 
     topic: str
@@ -75,6 +76,8 @@ class Worker:
     next_kind: str = ""
     page_in_ns: int = 0
     stays_until_ns: int = 0
+    moving_since_ns: int = 0
+    uses: int = 0
 
     def become(self, phase: str) -> None:
         """Take a step of the life cycle. Raises IllegalTransition."""
@@ -124,6 +127,7 @@ class Pool:
     failures: int = 0
     not_before_ns: int = 0
     last_used_ns: int = 0
+    served_ns: int = 0
 
     @classmethod
     def of(cls, topic: str, spec: FunctionSpec) -> Pool:
@@ -217,11 +221,13 @@ class Pool:
         return self.idle[next(iter(self.idle))] if self.idle else None
 
     def paged_rest(self) -> int:
-        """How many more instances strategies of paging need than are held or being brought out."""
+        """How many more instances strategies of paging need than are held, on their way, or being brought out."""
         missing = sum(max(0, self.paged_short(kind)) for kind in self.paged_claims)
         if not missing:
             return 0
-        return missing - sum(worker.phase == lifecycle.PAGING_OUT for worker in self.away.values())
+        leaving = sum(worker.phase == lifecycle.PAGING_OUT for worker in self.away.values())
+        leaving += sum(worker.taking_back and worker.to_go for worker in self.lent.values())
+        return max(0, missing - leaving - max(0, -self.short()))
 
     def _is_asked(self, kind: str) -> bool:
         return bool(self.paged_claims[kind] or self.waiting[request_topic(self.topic, kind)])
@@ -235,6 +241,13 @@ class Pool:
         return [self.needed, self.ahead, *self.fresh_claims.values(), *self.paged_claims.values()]
 
     # --- moving workers ---
+
+    def keep_out(self, worker: Worker) -> None:
+        """The ExecutionManager holds the worker, which is out or on its way in; nobody has reserved it any more."""
+        worker.claim = None
+        worker.releasing = False
+        worker.next_kind = ""
+        self.away[worker.topic] = worker
 
     def make_idle(self, worker: Worker, now_ns: int) -> None:
         """The ExecutionManager holds the worker, which has nothing to do."""
@@ -297,6 +310,7 @@ class Pool:
         del self.idle[worker.topic]
         worker.become(lifecycle.PAGING_OUT)
         worker.to_go = False
+        worker.next_kind, worker.page_in_ns = "", 0
         self.away[worker.topic] = worker
 
     def keep_for(self, worker: Worker, topic: str) -> None:

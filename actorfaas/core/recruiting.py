@@ -26,10 +26,17 @@ KEPT_OUT_NS = 3600 * NS_PER_S
 """A worker above the function's `warm` costs next to nothing while it is out, so it is kept for so long."""
 BUSY_HINT_NS = 20_000_000
 """A lent worker that was busy is not asked for again so soon."""
+SERVED_NS = NS_PER_S // 2
+"""Calls of a function that follow each other more closely count as one arrival."""
 STARVED_NS = NS_PER_S
 STUCK_NS = 10 * NS_PER_S
+MOVE_PATIENCE_NS = 60 * NS_PER_S
+"""A page-out or page-in must have been answered by then."""
 START_PATIENCE_NS = 60 * NS_PER_S
 """An instance that was asked for must have reported itself by then (strategy cold imports everything anew)."""
+
+REVOCABLE = (lifecycle.RESERVED, lifecycle.SWAPPED, lifecycle.PAGING_IN)
+"""Where a worker can be that is reserved for a state that has not come."""
 
 
 def declarations(topic: str, queue_limit: int) -> list[DeclareTopic]:
@@ -103,14 +110,14 @@ class Recruiting(Waking):
     def _recruit(self, pool: Pool, rest: int, now_ns: int) -> None:
         """Workers that are short: from far reservations, from the topic, from those that are out, new ones, from near
         reservations. `rest`: how many more strategies of paging need."""
-        claims = min(len(pool.needed), pool.short())
+        claims = min(len(pool.needed), max(0, pool.short())) + rest
         claims -= self._revoke(pool, claims, now_ns, beyond=1)
         if claims > 0:
             self._take_back(pool, claims, now_ns)
         self._wake(pool, now_ns)
         self._hand_out(pool, now_ns)
-        self._start(pool, pool.short() + max(0, rest), Start("fork", False, now_ns), now_ns)
-        self._revoke(pool, pool.short(), now_ns, beyond=0)
+        self._start(pool, max(0, pool.short()) + pool.paged_rest(), Start("fork", False, now_ns), now_ns)
+        self._revoke(pool, max(0, pool.short()) + pool.paged_rest(), now_ns, beyond=0)
 
     def _revoke(self, pool: Pool, count: int, now_ns: int, *, beyond: int) -> int:
         """Call back up to `count` reservations more than `beyond` states ahead, the farthest first."""
@@ -119,7 +126,7 @@ class Recruiting(Waking):
         guesses = [
             worker
             for worker in pool.workers.values()
-            if worker.claim is not None and worker.claim.distance > beyond and worker.phase == lifecycle.RESERVED
+            if worker.claim is not None and worker.claim.distance > beyond and worker.phase in REVOCABLE
         ]
         guesses.sort(key=lambda worker: -worker.claim.distance if worker.claim else 0)
         for worker in guesses[:count]:
@@ -150,8 +157,8 @@ class Recruiting(Waking):
             return
         count = min(count, self._room(pool))
         if count > 0:
-            self.pager.template_used(pool.topic)
             pool.starts += [start] * count
+            self.pager.template_changed(pool.topic)
             self.effects.append(
                 Tell(
                     "fw_supervisor",
@@ -176,7 +183,7 @@ class Recruiting(Waking):
         spare = pool.spare()
         if fresh and spare is not None:
             self._retire(pool, spare)
-        elif (fresh and not held) or (pool.needed and not held and not pool.coming()):
+        elif not held and (fresh or ((pool.needed or pool.paged_rest() > 0) and not pool.coming())):
             for worker in pool.lent.values():
                 if not worker.taking_back:
                     self._retire(pool, worker)
@@ -244,10 +251,23 @@ class Recruiting(Waking):
         if unused > 0:
             pool.release_asked = unused
             self._tell_queue(ReleaseIdle(topic=pool.topic, count=unused))
+        if self.pager.is_active:
+            self._send_out_forgotten(pool, now_ns)
         for worker in list(pool.workers.values()):
             stale = worker.fresh and worker.lent_to and now_ns - worker.lent_since_ns >= pool.idle_timeout_ns
             if stale and not worker.leaving:
                 self._retire(pool, worker)
+
+    def _send_out_forgotten(self, pool: Pool, now_ns: int) -> None:
+        """Workers that should be out and are not: they could not go at first, or are lent and nobody calls them."""
+        pool.rested = [worker for worker in pool.idle.values() if worker.goes_out]
+        lent: dict[str, int] = {}
+        for worker in pool.workers.values():
+            rests = worker.goes_out and not worker.leaving and not worker.taking_back
+            if rests and worker.lent_to and now_ns - worker.lent_since_ns >= LEND_BACK_NS:
+                lent[worker.lent_to] = lent.get(worker.lent_to, 0) + 1
+        for topic, count in lent.items():
+            self._tell_queue(ReleaseIdle(topic=topic, count=count))
 
     def _check_stuck(self, pool: Pool, now_ns: int) -> None:
         for worker in list(pool.workers.values()):
@@ -255,7 +275,9 @@ class Recruiting(Waking):
                 continue
             unheard = worker.releasing and now_ns - worker.idle_since_ns >= STUCK_NS
             mute = worker.phase == lifecycle.REPORTING and now_ns - worker.born_ns >= START_PATIENCE_NS
-            if unheard or mute:
+            moving = worker.phase in (lifecycle.PAGING_OUT, lifecycle.PAGING_IN)
+            lost = moving and now_ns - worker.moving_since_ns >= MOVE_PATIENCE_NS
+            if unheard or mute or lost:
                 self._kill(pool, worker, "stuck")
         for start in [one for one in pool.starts if now_ns - one.asked_ns >= START_PATIENCE_NS]:
             self._fail_start(pool, start.kind, "nothing was heard of it", now_ns)
@@ -271,6 +293,7 @@ class Recruiting(Waking):
     def _fail_start(self, pool: Pool, start_kind: str, detail: str, now_ns: int) -> None:
         """An instance that was asked for will not come."""
         pool.take_start(start_kind)
+        self.pager.template_changed(pool.topic)
         if not pool.ready and start_kind == "fork":
             self._serve_starved(now_ns)
             return  # its template is being restarted, after which it is tried anew

@@ -138,22 +138,30 @@ class Roster:
     def _lend(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
         kind, worker.next_kind = worker.next_kind, ""
         page_in_ns, worker.page_in_ns = worker.page_in_ns, 0
-        worker.goes_out = bool(pool.paged) or topic.partition("!")[2] in PAGED_STRATEGIES
+        worker.goes_out = self._goes_out(pool, topic.partition("!")[2])
         pool.lend(worker, topic, now_ns)
         self._tell_queue(Subscribe(worker.topic, topic, kind, page_in_ns))
-        if topic == pool.topic:
-            self.pager.rests(worker, now_ns)
-        else:
-            self.pager.taken(worker, now_ns)
+        self.pager.changed(worker)
+
+    @staticmethod
+    def _goes_out(pool: Pool, kind: str) -> bool:
+        """Whether a worker goes out at once after this use. Those of strategy resident stay, whatever a call wants."""
+        return not pool.stays_in and (bool(pool.paged) or kind in PAGED_STRATEGIES)
 
     def _idle(self, pool: Pool, worker: Worker, now_ns: int) -> None:
         pool.make_idle(worker, now_ns)
-        self.pager.rests(worker, now_ns)
+        self.pager.changed(worker)
+
+    def _stay_out(self, pool: Pool, worker: Worker) -> None:
+        """A worker that is out, or being brought in, was reserved and is not needed for that."""
+        pool.keep_out(worker)
+        self.pager.not_needed(worker)
+        self.pager.changed(worker)
 
     def _grant(self, pool: Pool, worker: Worker, claim: Claim, now_ns: int) -> None:
         pool.grant(worker, claim, now_ns)
-        worker.goes_out = bool(pool.paged) or claim.kind in PAGED_STRATEGIES
-        self.pager.taken(worker, now_ns)
+        worker.goes_out = self._goes_out(pool, claim.kind)
+        self.pager.changed(worker)
 
     def _retire(self, pool: Pool, worker: Worker) -> None:
         pool.let_go(worker)
@@ -166,6 +174,10 @@ class Roster:
 
     def _remove(self, pool: Pool, worker: Worker, *, platform: bool) -> None:
         claim = worker.claim
+        if claim is not None and claim.kind in pool.paged_claims and worker.phase == lifecycle.PAGING_IN:
+            claim.worker = ""  # it had not got its task yet: another worker will do
+            pool.paged_claims[claim.kind].appendleft(claim)
+            claim = None
         pool.forget(worker)
         self.pager.gone(worker)
         self._ended.append(worker.topic)

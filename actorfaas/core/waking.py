@@ -35,7 +35,7 @@ class Waking(Roster):
         if out and self.pager.is_active:
             worker.next_kind = self.pager.page_in(worker, how, now_ns)
             waits = how == REAP
-        worker.goes_out = True
+        worker.goes_out = self._goes_out(pool, kind)
         topic = request_topic(pool.topic, kind)
         if pool.paged_claims[kind]:
             claim = pool.paged_claims[kind].popleft()
@@ -44,22 +44,23 @@ class Waking(Roster):
                 self.outcomes.append(Granted(claim))
         elif waits:
             pool.keep_for(worker, topic)
-            self.pager.taken(worker, now_ns)
         else:
             self._lend(pool, worker, topic, now_ns)
         if waits:
             worker.become(lifecycle.PAGING_IN)
+            worker.moving_since_ns = now_ns
+            self.pager.changed(worker)
 
     def _wake(self, pool: Pool, now_ns: int) -> None:
         """Bring in as many workers as are short, unless new ones cost less."""
-        while pool.short() > 0:
+        for _ in range(pool.short()):
             worker = pool.swapped()
             if worker is None:
                 return
             if not self.pager.is_active:
                 worker.next_kind = SWAPPED
-                self._idle(pool, worker, now_ns)
-                return  # whoever asks hands it out, and comes back for more
+                self._idle(pool, worker, now_ns)  # whoever asks hands it out
+                continue
             can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
             if can_start and self.pager.prefers_start(pool.topic):
                 return
@@ -67,15 +68,17 @@ class Waking(Roster):
 
     def _bring_in(self, worker: Worker, now_ns: int) -> None:
         worker.become(lifecycle.PAGING_IN)
+        worker.moving_since_ns = now_ns
         worker.next_kind = self.pager.page_in(worker, REAP, now_ns)
 
     def _take_out(self, pool: Pool, worker: Worker, now_ns: int) -> None:
         pool.send_out(worker)
+        worker.moving_since_ns = now_ns
         self.pager.page_out(worker, now_ns)
 
     def _dismiss(self, pool: Pool, worker: Worker, now_ns: int) -> None:
         """An idle worker more than the function keeps warm: it goes out of memory, or, where that cannot be, exits."""
-        if self.pager.is_active and not worker.stays_in:
+        if self.pager.is_active and not worker.stays_in and not worker.stays_until_ns:
             self._take_out(pool, worker, now_ns)
         else:
             self._retire(pool, worker)

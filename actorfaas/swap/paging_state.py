@@ -25,8 +25,8 @@ class Instance:
     name: str
     function: Function
     place: Place = Place.BUSY
-    size_bytes: int = 0
-    working_set_bytes: int = 0
+    size_bytes: int = 1
+    working_set_bytes: int = 1
     cost_ns: float = 0.0
     frequency: float = 0.0
     frequency_at_ns: int = 0

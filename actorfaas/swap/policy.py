@@ -151,6 +151,7 @@ class Policy(Ledger):
     def _moved(self, event: PagedOut | PageOutFailed | PagedIn | PageInFailed, now_ns: int) -> None:
         worker = self._workers.get(event.worker)
         if isinstance(event, PagedOut) and worker is not None and worker.place in (Place.BUSY, Place.IDLE):
+            self.budget.moved(-event.freed_bytes)
             self._put(worker, Place.SWAPPED)  # its strategy wanted it out, or a reservation of it was given up
             self._review(worker.function, now_ns)
             return

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
-from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
 from actorfaas.core.executions import Executions
+from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
 from actorfaas.core.pool import Pool, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
@@ -48,7 +48,6 @@ RECORDED = "recorded"
 _KIND_OF = {REAP: PREFETCHED, FAASNAP: CONCURRENT, DEMAND: SWAPPED, "record": RECORDED}
 _MOST_ROUNDS = 8
 """How often in a row the policy is asked again because of what its own instructions changed."""
-
 
 
 def steer(steering: Steering, executions: Executions, now_ns: int) -> None:
@@ -217,6 +216,8 @@ class Steering:
             self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
             return
         if worker.phase == lifecycle.SWAPPED:
+            if self._policy.place_of(worker.topic) is None:
+                self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
             self._tell_policy(policy_events.PagedOut(worker.topic, 0), now_ns)
             return
         known = self._learning.of(topic)

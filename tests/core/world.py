@@ -7,6 +7,8 @@ when the test says so. `check` runs every core's invariants.
 
 from __future__ import annotations
 
+from collections import deque
+
 from actorfaas.messages import (
     ExecutionAccepted,
     Publish,
@@ -16,7 +18,8 @@ from actorfaas.messages import (
     TaskResult,
     WorkerExited,
 )
-from tests.core.world_node import Node, S
+from tests.core.world_node import Instance, Node, S
+from tests.core.world_swapper import OUTSIDE, Watch, mode_of
 
 
 class World(Node):
@@ -67,6 +70,7 @@ class World(Node):
     def finish(self, topic: str, payload: bytes = b"") -> None:
         """A worker returns; by default what it was given plus one."""
         instance = self.instances[topic]
+        self._tend_first(instance)
         task = instance.tasks.popleft()
         instance.calls += 1
         output = payload or str(int(task.payload) + 1).encode()
@@ -75,14 +79,45 @@ class World(Node):
     def fail(self, topic: str, error_type: str = "ValueError", reason: str = "handler_error") -> None:
         """A handler raises."""
         instance = self.instances[topic]
+        self._tend_first(instance)
         task = instance.tasks.popleft()
         error = TaskError(task.request_id, self.now, self.now, reason, error_type, "boom", "", False)
         self._say(instance, error)
+
+    def _tend_first(self, instance: Instance) -> None:
+        """What a worker was told about its memory came before its task; the call brings back what it touches."""
+        while instance.tends:
+            self._tend(instance)
+        if self.swapper is not None:
+            self.swapper.out.discard(instance.topic)
 
     def disconnect(self, topic: str) -> None:
         """A worker's connection ends, and nobody tells how its process did."""
         self.queue.worker_gone(self.instances.pop(topic).peer, self.now)
         self._from_queue()
+
+    # --- paging --------------------------------------------------------------------------------------------------
+
+    def lose_swapper(self) -> None:
+        """The Swapper is killed; what it was doing is left as it is."""
+        assert self.swapper is not None
+        for name in ("to_swapper", "from_swapper"):
+            self.queues[name].clear()
+        self.swapper.orders.clear()
+        self.watch = Watch()
+        self.steering.lost(self.now)
+        self.flush()
+        self.check()
+
+    def meet_swapper(self, mode: str = OUTSIDE, budget_bytes: int = 0) -> None:
+        """A new Swapper is connected, or the one there says that memory is moved otherwise from now on."""
+        assert self.swapper is not None
+        self.swapper.mode = mode_of(mode, budget_bytes)
+        self.queues["from_swapper"].append(self.swapper.mode)
+
+    def phases(self, topic: str) -> list[str]:
+        """Where a function's workers are, as the pool has it."""
+        return sorted(worker.phase for worker in self.dispatch.pools[topic].workers.values())
 
     # --- restarts ------------------------------------------------------------------------------------------------
 
@@ -120,8 +155,8 @@ class World(Node):
 
     def restart_manager(self) -> None:
         """The ExecutionManager is killed; the others go on."""
-        for name in ("to_queue", "to_supervisor", "from_supervisor", "from_queue"):
-            self.queues[name].clear()
+        for name in ("to_queue", "to_supervisor", "from_supervisor", "from_queue", "to_swapper", "from_swapper"):
+            self.queues.get(name, deque()).clear()
         while self.queues["to_store"]:
             self.deliver("to_store")
         self._new_manager()

@@ -40,13 +40,19 @@ from actorfaas.messages import (
     Subscribe,
     Task,
     TaskFinished,
+    Tend,
+    Tended,
+    TendWorker,
     Unsubscribe,
     WorkerExited,
     WorkerStarted,
     WorkerStartFailed,
     WorkflowSpec,
 )
+from actorfaas.swap.policy import Mode
+from actorfaas.swap.steering import PagingFact, Steering, steer
 from tests.core.world_store import Records
+from tests.core.world_swapper import SwapperPlayer, Watch, mode_of
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -71,14 +77,24 @@ class Instance:
     function_topic: str
     pid: int
     tasks: deque[Task] = field(default_factory=deque)
+    tends: deque[Tend] = field(default_factory=deque)
     is_retired: bool = False
     calls: int = 0
 
 
 class Node:
-    """See `world.World`. Queues: to_queue, from_queue, to_supervisor, from_supervisor, to_store."""
+    """See `world.World`. Queues: to_queue, from_queue, to_supervisor, from_supervisor, to_store; with paging (`mode`:
+    outside, self, none) to_swapper, from_swapper."""
 
-    def __init__(self, *, max_workers: int = 64, look_ahead: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        max_workers: int = 64,
+        look_ahead: int = 2,
+        mode: str = "",
+        policy: Mode = "predictive",
+        budget_bytes: int = 0,
+    ) -> None:
         self.now = 1_000 * S
         self.max_workers = max_workers
         self.look_ahead = look_ahead
@@ -90,6 +106,13 @@ class Node:
         self.queues: dict[str, deque[Message | Callable[[], None]]] = {
             name: deque() for name in ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store")
         }
+        self.policy: Mode = policy
+        self.swapper: SwapperPlayer | None = None
+        self.swapping_fails = ""
+        self.watch = Watch()
+        if mode:
+            self.queues |= {"to_swapper": deque(), "from_swapper": deque()}
+            self.swapper = SwapperPlayer(mode_of(mode, budget_bytes), set(), set())
         self.store = Records()
         self.start_fails = False
         self.started_at: list[int] = []
@@ -109,6 +132,10 @@ class Node:
     def _new_manager(self) -> None:
         self.dispatch = Dispatch(self.max_workers)
         self.executions = Executions(self.dispatch, look_ahead=self.look_ahead, boot=f"b{next(self.boots)}")
+        self.steering = Steering(self.dispatch, self.policy)
+        self.watch = Watch()
+        if self.swapper is not None:
+            self.steering.take_in(self.swapper.mode, self.now)
 
     # --- what is deployed ----------------------------------------------------------------------------------------
 
@@ -138,13 +165,18 @@ class Node:
     # --- messages ------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Put the ExecutionManager's effects on their way."""
+        """Put the ExecutionManager's effects on their way, with what paging wants done after them."""
+        steer(self.steering, self.executions, self.now)
         effects = self.dispatch.effects
         while effects:
             effect = effects.pop(0)
+            self.watch.leaves(effect, self.dispatch)
             match effect:
                 case Tell("local_queue", message):
                     self.queues["to_queue"].append(message)
+                case Tell("swapper", message):
+                    if self.swapper is not None:
+                        self.queues["to_swapper"].append(message)
                 case Tell(_, message):
                     self.queues["to_supervisor"].append(message)
                 case TakeBack(worker):
@@ -174,6 +206,9 @@ class Node:
             self._at_queue(item)
         elif queue == "to_supervisor":
             self._at_supervisor(item)
+        elif queue == "to_swapper":
+            assert self.swapper is not None
+            self.swapper.take(item)
         else:
             self.at_manager(item)
         self._from_queue()
@@ -184,9 +219,35 @@ class Node:
     def settle(self, limit: int = 3_000) -> None:
         """Deliver everything that is on its way, queue by queue."""
         for _ in range(limit):
-            if sum(self.deliver(name) for name in self.queues) == 0:
+            arrived = sum(self.deliver(name) for name in self.queues)
+            if not (arrived or self.swap_one() or self.tend_one()):
                 return
         raise AssertionError("messages never end")
+
+    def swap_one(self, choice: int = 0) -> bool:
+        """The Swapper carries out one of its orders. False: it has none."""
+        if self.swapper is None or not self.swapper.orders:
+            return False
+        answer = self.swapper.carry_out(choice, self.swapping_fails)
+        if answer is not None:
+            self.queues["from_swapper"].append(answer)
+        return True
+
+    def tend_one(self, choice: int = 0) -> bool:
+        """One of the workers does what it was told about its memory. False: none was."""
+        told = [one for one in self.instances.values() if one.tends]
+        if not told:
+            return False
+        self._tend(told[choice % len(told)])
+        return True
+
+    def _tend(self, instance: Instance) -> None:
+        action = instance.tends.popleft().action
+        if self.swapper is not None and action == "page_out":
+            self.swapper.out.add(instance.topic)
+        elif self.swapper is not None and action == "page_in":
+            self.swapper.out.discard(instance.topic)
+        self._say(instance, Tended(action, 4_000_000, 2_000_000))
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -195,7 +256,6 @@ class Node:
         self._from_queue()
         self.dispatch.tick(self.now)
         self.executions.tick(self.now)
-        self.executions.settle(self.now)
         self.flush()
         self.check()
 
@@ -203,6 +263,7 @@ class Node:
         """Every invariant of every core."""
         self.dispatch.check_invariants()
         self.executions.check_invariants()
+        self.steering.check_invariants()
         self.queue.check_invariants()
 
     def _at_queue(self, message: Message) -> None:
@@ -221,6 +282,8 @@ class Node:
                 self.queues["from_queue"].append(lambda: self._taken_back(worker, taken))
             case ReleaseIdle():
                 queue.release_idle(message)
+            case TendWorker():
+                queue.tend(message)
             case RetireWorker():
                 queue.retire(message.worker_topic, now)
             case DeclareTopic():
@@ -283,12 +346,19 @@ class Node:
             case Task():
                 assert not instance.tasks, "a worker was given two tasks"
                 instance.tasks.append(message)
+            case Tend():
+                assert not instance.tasks, "a worker was to tend its memory during a call"
+                instance.tends.append(message)
             case Retire():
                 assert not instance.tasks, "a busy worker was told to exit"
                 self.die(peer.name, "exited with status 0")
 
     def at_manager(self, message: Message) -> None:
         """A message arrives at the ExecutionManager; as `actors.execution_manager` hands it to the cores."""
+        if isinstance(message, PagingFact):
+            self.watch.answered(message)
+            self.steering.take_in(message, self.now)
+            return
         assert isinstance(message, Fact), f"{message} is not for the ExecutionManager"
         if isinstance(message, TaskFinished):
             self.handed_over += bool(message.handed_to)
