@@ -2,7 +2,9 @@
 
 `python -m bench.handoff [--quick] [--json FILE]` runs `random_average` (two states), `order_pipeline` (six states) and
 a workflow with 1 MiB between its states, each with the strategies cold, fork and resident, interleaved in one run. Then
-it takes a warm HTTP call of a no-op apart, beside functions-framework and a plain uvicorn no-op.
+it takes a warm HTTP call of a no-op apart, beside functions-framework and a plain uvicorn no-op. Last come chains of
+two states whose second worker is out of memory, with look-ahead and without: on three nodes at once, one of which keeps
+everything in memory. This needs root, control groups and 1 GiB of disk.
 
 Strategies take turns in blocks of ten runs, and the first three runs of a block are not counted: they compete for the
 processor with what the strategy before left behind. When strategies take turns run by run instead, resident hand-offs
@@ -17,7 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench import load, peers
+from bench import ahead, load, peers
 from bench.machine import ROOT
 from bench.measure import Summary, paired_ratio
 from bench.node import Node, running
@@ -128,6 +130,7 @@ def main() -> None:
             node.deploy(path)
         samples = measure_workflows(node, 3 if chosen.quick else 30, report)
         measure_call(node, 5 if chosen.quick else 20, report)
+    ahead.measure(3 if chosen.quick else 40, report)
     small = samples["order_pipeline", "resident"]["gap"] + samples["random_average", "resident"]["gap"]
     report.budget("state to state, resident, p50", 0.2, Summary.of(small).p50, "ms")
     report.budget("state to state, resident, p99", 1.0, Summary.of(small).p99, "ms")

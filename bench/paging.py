@@ -6,17 +6,25 @@ A benchmark that wants a worker out waits for it here, outside what it measures.
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import load
+from bench.machine import ROOT
 from bench.node import Node
 
 OUT_TIMEOUT_S = 60.0
 POLL_S = 0.01
 PAGE_BYTES = 4096
+
+LINGER_S = {True: 0.3, False: 3600.0}
+"""How long an idle worker stays: where there is paging, and where there is not."""
 
 _TIMING = re.compile(r"([\w-]+);dur=([\d.]+)(?:;desc=\"([\w-]*)\")?")
 
@@ -43,6 +51,16 @@ def call(node: Node, name: str, body: bytes, strategy: str = "auto") -> Call:
     found = _TIMING.findall(line)
     kind = next((desc for part, _, desc in found if part == "start"), "")
     return Call(total_ms, {part: float(duration) for part, duration, _ in found}, kind)
+
+
+@contextmanager
+def bundle(path: str, *, is_paged: bool) -> Iterator[Path]:
+    """A copy of a folder of the repository whose file `linger_s` says how long idle workers are to stay."""
+    with tempfile.TemporaryDirectory(prefix="actorfaas-bench-") as name:
+        folder = Path(name) / Path(path).name
+        shutil.copytree(ROOT / path, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "linger_s").write_text(str(LINGER_S[is_paged]))
+        yield folder
 
 
 def workers(node: Node, function: str = "") -> list[dict[str, Any]]:

@@ -14,17 +14,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench.machine import ROOT
 from bench.measure import Summary
 from bench.node import Node, running
-from bench.paging import Call, call, faults, read_back_bytes, wait_until_out, workers
+from bench.paging import Call, bundle, call, faults, read_back_bytes, wait_until_out, workers
 from bench.report import Report, options
 
 INPUTS = ROOT / "workflows" / "functionbench" / "inputs"
@@ -34,8 +30,6 @@ STRATEGIES = ("resident", *SINGLE, "auto")
 PAGED = ("swap", "reap", "faasnap", "auto")
 AHEAD, AHEAD_RESIDENT = "after prefetch", "the same, resident"
 LEARNING_CALLS = 4
-LINGER_S = {True: 0.3, False: 3600.0}
-"""How long an idle worker stays: where there is paging, and where there is not."""
 SHORT_MS, MOST_ADDED_MS, MOST_RATIO = 4.0, 1.0, 1.25
 
 
@@ -62,18 +56,6 @@ class Series:
 Measured = dict[tuple[str, str], Series]
 
 
-@contextmanager
-def bundle(linger_s: float) -> Iterator[str]:
-    """functionbench with the declarations of `bench/idle`, to be deployed."""
-    with tempfile.TemporaryDirectory(prefix="actorfaas-bench-") as name:
-        folder = Path(name) / "functionbench"
-        shutil.copytree(INPUTS.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "app.py").rename(folder / "gathered.py")
-        shutil.copy(ROOT / "bench" / "idle" / "app.py", folder)
-        (folder / "linger_s").write_text(str(linger_s))
-        yield str(folder)
-
-
 def body(function: str, which: str) -> bytes:
     """One of a function's two inputs."""
     return (INPUTS / f"{function}-{which}.json").read_bytes()
@@ -82,8 +64,10 @@ def body(function: str, which: str) -> bytes:
 def prepare(resident: Node, paged: Node) -> None:
     """Deploy, call everything often enough that prices are known, and record with the first input."""
     for node, is_paged in ((resident, False), (paged, True)):
-        with bundle(LINGER_S[is_paged]) as folder:
-            node.deploy(folder)
+        with bundle("workflows/functionbench", is_paged=is_paged) as folder:
+            (folder / "app.py").rename(folder / "gathered.py")
+            shutil.copy(ROOT / "bench" / "idle" / "app.py", folder)
+            node.deploy(str(folder))
     for function in FUNCTIONS:
         call(resident, function, body(function, "a"), "resident")
         call(resident, f"ahead_{function}", body(function, "a"))
