@@ -105,7 +105,8 @@ class CallEnded(Message):
 @message(209)
 class CallMeasured(Message):
     """Swapper → ExecutionManager: page faults from the end of the page-in (or its start, if nothing was to be waited
-    for) to the end of the call, and the function's recorded working set (0: none)."""
+    for) to the end of the call, and the function's recorded working set (0: none). `did` is "" if nothing was measured:
+    the worker is not known, or has ended."""
 
     worker_topic: str
     function_topic: str
@@ -170,7 +171,10 @@ class PagingMode(Message):
 
 @struct
 class WorkerMemory:
-    """One worker in `SwapperDescription`. Unknown numbers are -1. `last_page_in_ns`: how long the last one took."""
+    """One worker in `SwapperDescription`, of those that have a control group or were paged. Unknown numbers are -1.
+
+    `last_page_in_ns`: how long the last one took.
+    """
 
     worker_topic: str
     usage_bytes: int

@@ -37,7 +37,7 @@ OUT_BATCH_BYTES = 16 << 20
 
 UNKNOWN = -1
 
-_READERS = 8
+_READERS = 4
 """How many pages that must be read one by one are read at once."""
 
 _MOST_ANCESTORS = 16
