@@ -1,4 +1,4 @@
-"""The ExecutionManager's link to the Swapper: finds out how memory can be moved, logs it once, describes it.
+"""The ExecutionManager's link to the Swapper: finds out how memory can be moved, and describes it.
 
 What is moved when is decided in `swap.steering`.
 """
@@ -34,7 +34,6 @@ class PagingLink:
         self._actor = actor
         mode = actor.settings.paging_policy
         self.steering = Steering(dispatch, mode)  # type: ignore[arg-type]  # config allows the policy's modes only
-        self._said = ""
 
     async def connect(self) -> None:
         """Ask a new Swapper how memory can be moved; from then on it tells by itself."""
@@ -52,9 +51,6 @@ class PagingLink:
 
     def take_in(self, fact: PagingFact, now_ns: int) -> None:
         """A fact about memory."""
-        if isinstance(fact, PagingMode) and fact.sentence != self._said:
-            self._said = fact.sentence
-            self._actor.log.info(fact.sentence, paging=fact.mode, budget_mib=fact.budget_bytes >> 20 or None)
         self.steering.take_in(fact, now_ns)
 
     async def describe(self, pool: PoolDescription) -> PoolDescription:
