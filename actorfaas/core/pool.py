@@ -155,6 +155,10 @@ class Pool:
         alive = sum(not (worker.leaving or worker.fresh) for worker in self.workers.values())
         return alive + sum(not start.fresh for start in self.starts)
 
+    def out(self) -> int:
+        """Held workers whose memory is out, or leaves."""
+        return sum(worker.phase in (lifecycle.SWAPPED, lifecycle.PAGING_OUT) for worker in self.away.values())
+
     def coming(self) -> int:
         """Reusable workers that will be idle soon without anything more being done."""
         soon = sum(not start.fresh for start in self.starts)

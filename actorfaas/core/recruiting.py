@@ -26,8 +26,6 @@ KEPT_OUT_NS = 3600 * NS_PER_S
 """A worker above the function's `warm` costs next to nothing while it is out, so it is kept for so long."""
 BUSY_HINT_NS = 20_000_000
 """A lent worker that was busy is not asked for again so soon."""
-SERVED_NS = NS_PER_S // 2
-"""Calls of a function that follow each other more closely count as one arrival."""
 STARVED_NS = NS_PER_S
 STUCK_NS = 10 * NS_PER_S
 MOVE_PATIENCE_NS = 60 * NS_PER_S
@@ -207,6 +205,11 @@ class Recruiting(Waking):
                 other.release_asked += 1
                 self._tell_queue(ReleaseIdle(topic=other.topic, count=1))
         if now_ns - waited >= STARVED_NS:
+            for one in (pool, *others):
+                spare = one.spare()
+                if spare is not None:
+                    self._retire(one, spare)
+                    return
             fullest = max(others, key=lambda p: len(p.lent), default=None)
             if fullest is not None and fullest.lent:
                 self._retire(fullest, next(iter(fullest.lent.values())))
@@ -234,7 +237,7 @@ class Recruiting(Waking):
             self._retire(pool, worker)
 
     def _shrink(self, pool: Pool, now_ns: int) -> None:
-        surplus = pool.staying() - pool.warm
+        surplus = pool.staying() - pool.out() - pool.warm
         for worker in list(pool.idle.values()):
             idle_ns = now_ns - worker.idle_since_ns
             if surplus > 0 and idle_ns >= pool.idle_timeout_ns:
@@ -244,9 +247,8 @@ class Recruiting(Waking):
                 self._lend(pool, worker, pool.topic, now_ns)
         for worker in list(pool.away.values()):
             old = now_ns - worker.idle_since_ns >= max(pool.idle_timeout_ns, KEPT_OUT_NS)
-            if surplus > 0 and old and worker.phase == lifecycle.SWAPPED:
+            if old and worker.phase == lifecycle.SWAPPED and pool.staying() > pool.warm:
                 self._retire(pool, worker)
-                surplus -= 1
         unused = min(surplus, pool.unused_members(now_ns))
         if unused > 0:
             pool.release_asked = unused

@@ -68,10 +68,10 @@ class Learning:
         arrivals.arrived(now_ns)
         return arrivals.window()
 
-    def prefers_fork(self, topic: str) -> bool:
-        """Whether a fork of a template in memory costs less than bringing a worker in."""
-        known = self.of(topic)
-        return known.costs.cheapest((Way.FORK, Way.SWAP_IN if known.is_recorded else Way.DEMAND)) is Way.FORK
+    def prefers_fork(self, topic: str, *, reads_ahead: bool) -> bool:
+        """Whether a fork of a template in memory costs less than bringing a worker in, by reading or fault by fault."""
+        other = Way.SWAP_IN if reads_ahead else Way.DEMAND
+        return self.of(topic).costs.cheapest((Way.FORK, other)) is Way.FORK
 
     def template_bytes(self, topic: str) -> int:
         """What paging out what the function's workers share frees."""

@@ -138,8 +138,12 @@ class Steering:
         self._times.forget(worker.topic)
 
     def prefers_start(self, topic: str) -> bool:
-        """See Pager. A template that is out would have to come in first."""
-        return not self._policy.is_template_out(topic) and self._learning.prefers_fork(topic)
+        """See Pager. A template that is out would have to come in first. A worker that pages itself needs no record."""
+        if self.mode.mode != "outside":
+            return self._learning.prefers_fork(topic, reads_ahead=True)
+        if self._policy.is_template_out(topic):
+            return False
+        return self._learning.prefers_fork(topic, reads_ahead=self._learning.is_recorded(topic))
 
     def template_changed(self, topic: str) -> None:
         """See Pager."""

@@ -172,13 +172,9 @@ class Node:
             effect = effects.pop(0)
             self.watch.leaves(effect, self.dispatch)
             match effect:
-                case Tell("local_queue", message):
-                    self.queues["to_queue"].append(message)
-                case Tell("swapper", message):
-                    if self.swapper is not None:
-                        self.queues["to_swapper"].append(message)
-                case Tell(_, message):
-                    self.queues["to_supervisor"].append(message)
+                case Tell(peer, message):
+                    queue = {"local_queue": "to_queue", "fw_supervisor": "to_supervisor"}.get(peer, "to_swapper")
+                    self.queues.get(queue, deque()).append(message)
                 case TakeBack(worker):
                     self.queues["to_queue"].append(Unsubscribe(worker))
                 case Declare(declaration):
@@ -282,14 +278,19 @@ class Node:
                 self.queues["from_queue"].append(lambda: self._taken_back(worker, taken))
             case ReleaseIdle():
                 queue.release_idle(message)
-            case TendWorker():
-                queue.tend(message)
             case RetireWorker():
                 queue.retire(message.worker_topic, now)
+            case _:
+                self._at_queue_too(message)
+
+    def _at_queue_too(self, message: Message) -> None:
+        match message:
+            case TendWorker():
+                self.queue.tend(message)
             case DeclareTopic():
-                queue.declare(message)
+                self.queue.declare(message)
             case DropTopic():
-                queue.drop(message, now)
+                self.queue.drop(message, self.now)
             case _:
                 raise AssertionError(f"{message} is not for the LocalQueue")
 

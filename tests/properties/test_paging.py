@@ -21,7 +21,14 @@ FLOWS = ("abc", "ss", "sk", "ck", "kc", "r")
 STRATEGIES = ("auto", "swap", "reap", "faasnap", "fork", "resident", "auto")
 
 QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store", "to_swapper", "from_swapper")
-OPERATIONS = (*QUEUES, *QUEUES, *QUEUES, *("tend", "swap") * 2, *("publish", "start", "finish", "finish") * 2, "advance")
+OPERATIONS = (
+    *QUEUES,
+    *QUEUES,
+    *QUEUES,
+    *("tend", "swap") * 2,
+    *("publish", "start", "finish", "finish") * 2,
+    "advance",
+)
 RARE = ("fail", "die", "cancel", "swap_fails", "lose_swapper", "meet_swapper", "mode", "measure", "start_fails")
 RESTARTS = ("restart_queue", "restart_supervisor", "restart_manager")
 
@@ -29,8 +36,8 @@ steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 2, *RARE, *RESTARTS)),
 policies: st.SearchStrategy[Mode] = st.sampled_from(["immediate", "pressure", "predictive"])
 
 
-def make_world(max_workers: int, mode: str, policy: Mode) -> World:
-    world = World(max_workers=max_workers, mode=mode, policy=policy)
+def make_world(max_workers: int, mode: str, policy: Mode, budget_bytes: int) -> World:
+    world = World(max_workers=max_workers, mode=mode, policy=policy, budget_bytes=budget_bytes)
     world.deploy(
         function("a", concurrency=2, idle_timeout_s=5.0),
         function("b", concurrency=3, warm=0, idle_timeout_s=5.0),
@@ -62,14 +69,9 @@ def do(world: World, operation: str, choice: int) -> None:
             ask(world, operation, choice)
         case "advance":
             world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 2.5, 5.0, 20.0)[choice % 8])
-        case "tend":
-            world.tend_one(choice)
-            world.flush()
-        case "swap":
-            world.swap_one(choice)
         case "start_fails":
             world.start_fails = choice % 2 == 0
-        case "restart_queue" | "restart_supervisor" | "restart_manager":
+        case _ if operation in RESTARTS:
             getattr(world, operation)()
         case _ if operation in QUEUES:
             world.deliver(operation)
@@ -95,6 +97,10 @@ def change_paging(world: World, operation: str, choice: int) -> None:
     """Something happens to the Swapper, or it says something."""
     assert world.swapper is not None
     match operation:
+        case "tend":
+            world.tend_one(choice)
+        case "swap":
+            world.swap_one(choice)
         case "swap_fails":
             world.swapping_fails = "the swapfile is full" if choice % 2 else ""
         case "lose_swapper":
@@ -131,11 +137,12 @@ def wind_down(world: World, mode: str) -> None:
     max_workers=st.sampled_from([3, 5, 64]),
     mode=st.sampled_from([OUTSIDE, OUTSIDE, SELF, NONE]),
     policy=policies,
+    budget_bytes=st.sampled_from([0, 100 * MB]),
 )
 def test_nobody_needed_goes_out_and_everything_is_answered(
-    steps: list[tuple[str, int]], max_workers: int, mode: str, policy: Mode
+    steps: list[tuple[str, int]], max_workers: int, mode: str, policy: Mode, budget_bytes: int
 ) -> None:
-    world = make_world(max_workers, mode, policy)
+    world = make_world(max_workers, mode, policy, budget_bytes)
     restarted = False
     for operation, choice in steps:
         do(world, operation, choice)
@@ -170,5 +177,3 @@ def check_rest(world: World) -> None:
             assert not (pool.stays_in and worker.phase == lifecycle.SWAPPED), "a resident worker is out"
             if worker.goes_out or (world.policy == "immediate" and not pool.stays_in):
                 assert worker.phase == lifecycle.SWAPPED, f"{worker.topic} idles in memory"
-
-
