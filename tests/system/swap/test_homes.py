@@ -151,11 +151,17 @@ async def test_a_function_that_is_started_again_at_once_keeps_its_groups(rig: Su
         await rig.manager.ask("fw_supervisor", StopFunction("keep@1", 0.0), Done, 30)
 
 
-async def test_workers_for_one_request_and_cold_ones_have_no_leaf(rig: SupervisorRig, tree: Tree) -> None:
+async def test_workers_for_one_request_have_no_leaf(rig: SupervisorRig, tree: Tree) -> None:
     started = await rig.deploy(CODE, "keep")
     template = home_of(tree, started.template_pid)
     once = await one_shot(rig, "keep@1")
     assert home_of(tree, once.pid).path == template.path
+    assert [path.name for path in template.path.parent.iterdir() if path.is_dir()] == ["template"]
+
+
+async def test_cold_workers_have_no_leaf(rig: SupervisorRig, tree: Tree) -> None:
+    started = await rig.deploy(CODE, "keep")
+    template = home_of(tree, started.template_pid)
     cold = await rig.worker("keep@1", "cold")
     elsewhere = leaf_of(tree, cold.pid)  # under v2, the platform's own leaf
     assert elsewhere is None or elsewhere.path.parent == tree.root
