@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actorfaas.states.errors import STATES_ALL as STATES_ALL
+from actorfaas.states.errors import STATES_DATA_LIMIT as STATES_DATA_LIMIT
+from actorfaas.states.errors import STATES_RUNTIME as STATES_RUNTIME
+from actorfaas.states.errors import STATES_TASK_FAILED as STATES_TASK_FAILED
+from actorfaas.states.errors import STATES_TIMEOUT as STATES_TIMEOUT
 from actorfaas.states.model import Fail, Pass, Retrier, State, StateMachine, Succeed, Task, Wait
-from actorfaas.states.validate import MAX_SECONDS
-
-STATES_ALL = "States.ALL"
-STATES_TASK_FAILED = "States.TaskFailed"
-STATES_TIMEOUT = "States.Timeout"
-STATES_RUNTIME = "States.Runtime"
-STATES_DATA_LIMIT = "States.DataLimitExceeded"
+from actorfaas.states.retries import delay_s, matches
 
 NS_PER_S = 1_000_000_000
 
@@ -69,30 +68,6 @@ class Finish:
 
 
 Instruction = RunTask | Sleep | Entered | Exited | Finish
-
-
-def matches(retrier: Retrier, error: str) -> bool:
-    """Whether a retrier applies to an error.
-
-    As the specification and Step Functions have it: States.TaskFailed is all but a timeout, and neither it nor
-    States.ALL stands for States.DataLimitExceeded or States.Runtime.
-    """
-    if error in (STATES_DATA_LIMIT, STATES_RUNTIME):
-        return error in retrier.error_equals
-    for name in retrier.error_equals:
-        if name in (error, STATES_ALL) or (name == STATES_TASK_FAILED and error != STATES_TIMEOUT):
-            return True
-    return False
-
-
-def _delay_s(retrier: Retrier, tries: int) -> float:
-    """How long to wait before the next try; growth that leaves what a float can hold ends at `MAX_SECONDS`."""
-    if not retrier.interval_s:
-        return 0.0
-    try:
-        return min(retrier.interval_s * retrier.backoff_rate**tries, MAX_SECONDS)
-    except OverflowError:
-        return MAX_SECONDS
 
 
 class Engine:
@@ -145,14 +120,14 @@ class Engine:
         task = self._task()
         retriers = self._retries.get(task.function, ()) if task.retry is None else task.retry
         for position, retrier in enumerate(retriers):
-            if not matches(retrier, error):
+            if not matches(retrier.error_equals, error):
                 continue
             tries = self._tries.get(position, 0)
             if tries >= retrier.max_attempts or self._payload is None:
                 break
             self._tries[position] = tries + 1
             self.attempt += 1
-            return [Sleep(task.name, now_ns + int(_delay_s(retrier, tries) * NS_PER_S))]
+            return [Sleep(task.name, now_ns + int(delay_s(retrier.interval_s, retrier.backoff_rate, tries) * NS_PER_S))]
         return [self._finish(error, cause, b"")]
 
     def run_again(self) -> list[Instruction]:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from actorfaas.errors import DeployError
-from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep, matches
+from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep
 from actorfaas.states.model import Retrier, StateMachine, Task, parse, single_task
 from tests.core.specs import chain
 
@@ -168,23 +168,6 @@ def test_an_ended_execution_takes_nothing_more() -> None:
     engine.task_succeeded(b"2", 0, handed_on=False)
     with pytest.raises(ValueError, match="no task is running"):
         engine.task_succeeded(b"2", 0, handed_on=False)
-
-
-@pytest.mark.parametrize(
-    ("names", "error", "applies"),
-    [
-        (("States.ALL",), "States.Timeout", True),
-        (("States.TaskFailed",), "ValueError", True),
-        (("States.TaskFailed",), "States.Timeout", False),
-        (("States.Timeout",), "States.Timeout", True),
-        (("ValueError", "KeyError"), "KeyError", True),
-        (("ValueError",), "KeyError", False),
-        (("States.ALL",), "States.DataLimitExceeded", False),
-        (("States.DataLimitExceeded",), "States.DataLimitExceeded", True),
-    ],
-)
-def test_which_errors_a_retrier_is_for(names: tuple[str, ...], error: str, applies: bool) -> None:
-    assert matches(Retrier(names, 1, 1, 1), error) is applies
 
 
 def test_only_a_wait_state_waits_again() -> None:
