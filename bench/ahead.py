@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bench.measure import Summary
 from bench.node import Node, running
-from bench.paging import bundle, wait_until_out, workers
+from bench.paging import LINGER_S, bundle, wait_until_out, workers
 from bench.report import Report
 
 LASTS_MS = (0, 5, 20, 100)
@@ -58,7 +58,7 @@ def run_once(node: Node, chain: str, into: Gaps, *, is_paged: bool) -> None:
 def prepare(nodes: dict[str, Node]) -> None:
     """Deploy, record the second state's working set, and let each node learn how long things take."""
     for name, node in nodes.items():
-        with bundle("bench/ahead_of", is_paged=name != RESIDENT) as folder:
+        with bundle("bench/ahead_of", {"linger_s": LINGER_S[name != RESIDENT]}) as folder:
             node.deploy(str(folder))
         for number in range(LEARNING_RUNS if name != RESIDENT else 0):
             if number:

@@ -27,6 +27,8 @@ BENCHMARKS = (
     "throughput",
     "forks",
     "strategies",
+    "density",
+    "many_functions",
     "node_at_rest",
     "soak",
     "convolution",

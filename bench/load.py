@@ -87,7 +87,7 @@ def run(url: str, request: bytes, connections: int, duration_s: float, max_calls
     opened: dict[int, Connection] = {}
     try:
         for _ in range(connections):
-            connection = Connection(_address(url))
+            connection = Connection(address(url))
             opened[connection.sock.fileno()] = connection
         started = time.perf_counter()
         _keep_busy(opened, request, started + duration_s, max_calls, outcome)
@@ -101,7 +101,7 @@ def run(url: str, request: bytes, connections: int, duration_s: float, max_calls
 def one_by_one(url: str, request: bytes, calls: int) -> Iterator[tuple[float, str]]:
     """Calls over one connection: of each, how long it took in ms, and the head of the response. Raises ConnectionError
     for anything but 2xx."""
-    connection = Connection(_address(url))
+    connection = Connection(address(url))
     with connection.sock:
         for _ in range(calls):
             connection.send(request)
@@ -143,7 +143,8 @@ def _keep_busy(
                     poller.unregister(fd)
 
 
-def _address(url: str) -> tuple[str, int]:
+def address(url: str) -> tuple[str, int]:
+    """What to connect to."""
     parts = urlsplit(url)
     return parts.hostname or "127.0.0.1", parts.port or 80
 

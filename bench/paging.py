@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actorfaas.swap import cgroup
+from actorfaas.swap.cgroup import Tree
 from bench import load
 from bench.machine import ROOT
 from bench.node import Node
@@ -23,8 +25,8 @@ OUT_TIMEOUT_S = 60.0
 POLL_S = 0.01
 PAGE_BYTES = 4096
 
-LINGER_S = {True: 0.3, False: 3600.0}
-"""How long an idle worker stays: where there is paging, and where there is not."""
+LINGER_S = {True: "0.3", False: "3600"}
+"""How long an idle worker is to stay: where there is paging, and where there is not."""
 
 _TIMING = re.compile(r"([\w-]+);dur=([\d.]+)(?:;desc=\"([\w-]*)\")?")
 
@@ -47,19 +49,28 @@ def call(node: Node, name: str, body: bytes, strategy: str = "auto") -> Call:
     """Invoke once over a connection of its own, which is not part of the time. Raises ConnectionError for an error."""
     url = f"{node.url}/v1/invoke/{name}"
     ((total_ms, head),) = load.one_by_one(url, load.post(url, body, {"Actorfaas-Strategy": strategy}), 1)
+    parts = {part: float(duration) for part, duration, _ in _timing(head)}
+    return Call(total_ms, parts, kind_of(head))
+
+
+def kind_of(head: str) -> str:
+    """How the instance was had, by a response's `Server-Timing`."""
+    return next((kind for part, _, kind in _timing(head) if part == "start"), "")
+
+
+def _timing(head: str) -> list[tuple[str, str, str]]:
     line = next((one for one in head.split("\r\n") if one.lower().startswith("server-timing:")), "")
-    found = _TIMING.findall(line)
-    kind = next((desc for part, _, desc in found if part == "start"), "")
-    return Call(total_ms, {part: float(duration) for part, duration, _ in found}, kind)
+    return _TIMING.findall(line)
 
 
 @contextmanager
-def bundle(path: str, *, is_paged: bool) -> Iterator[Path]:
-    """A copy of a folder of the repository whose file `linger_s` says how long idle workers are to stay."""
+def bundle(path: str, files: dict[str, str]) -> Iterator[Path]:
+    """A copy of a folder of the repository with some more files, by which its `app` is told what to declare."""
     with tempfile.TemporaryDirectory(prefix="actorfaas-bench-") as name:
         folder = Path(name) / Path(path).name
         shutil.copytree(ROOT / path, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "linger_s").write_text(str(LINGER_S[is_paged]))
+        for file, text in files.items():
+            (folder / file).write_text(text)
         yield folder
 
 
@@ -80,6 +91,16 @@ def wait_until_out(node: Node, function: str) -> list[dict[str, Any]]:
             states = [(worker["state"], worker["held_by"]) for worker in found]
             raise RuntimeError(f"the workers of {function} are not out after {OUT_TIMEOUT_S:g} s: {states}")
         time.sleep(POLL_S)
+
+
+def tree_of(node: Node) -> Tree:
+    """The control groups of the node's functions."""
+    for pid in node.processes()[1:]:
+        pairs = (one.partition("=") for one in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+        tree = cgroup.handed_down({name: value for name, _, value in pairs})
+        if tree is not None:
+            return tree
+    raise RuntimeError("the node has no control groups")
 
 
 def faults(pid: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from bench.machine import ROOT
 from bench.measure import Summary
 from bench.node import Node, running
-from bench.paging import Call, bundle, call, faults, read_back_bytes, wait_until_out, workers
+from bench.paging import LINGER_S, Call, bundle, call, faults, read_back_bytes, wait_until_out, workers
 from bench.report import Report, options
 
 INPUTS = ROOT / "workflows" / "functionbench" / "inputs"
@@ -64,7 +64,7 @@ def body(function: str, which: str) -> bytes:
 def prepare(resident: Node, paged: Node) -> None:
     """Deploy, call everything often enough that prices are known, and record with the first input."""
     for node, is_paged in ((resident, False), (paged, True)):
-        with bundle("workflows/functionbench", is_paged=is_paged) as folder:
+        with bundle("workflows/functionbench", {"linger_s": LINGER_S[is_paged]}) as folder:
             (folder / "app.py").rename(folder / "gathered.py")
             shutil.copy(ROOT / "bench" / "idle" / "app.py", folder)
             node.deploy(str(folder))
