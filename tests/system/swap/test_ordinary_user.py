@@ -1,0 +1,96 @@
+"""A node of an ordinary user beside swap: workers page themselves out and in, and everything works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actorfaas.testing import RunningNode
+from tests.system.kit import Node, eventually
+from tests.system.swap.test_paging_node import called, until_out
+
+NOBODY = 65534
+STOP_S = 20.0
+
+
+def as_nobody(python: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """This Python's platform, run by another user with a Python that this user may run."""
+    path = os.pathsep.join([str(Path(__file__).parents[3]), sysconfig.get_paths()["purelib"]])
+    return subprocess.Popen(
+        [python, *arguments],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=(),
+        env={"PYTHONPATH": path, "HOME": "/nonexistent", "PATH": os.environ["PATH"], **environment},
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def interpreter() -> str:
+    """A Python of this version that another user may run, or nothing."""
+    for name in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
+        try:
+            if as_nobody(name, "-c", "import actorfaas.node").wait(60) == 0:
+                return name
+        except OSError:  # not there, or not for this user
+            continue
+    return ""
+
+
+@pytest.fixture(scope="module")
+def node(swap: object) -> Iterator[Node]:
+    python = interpreter()
+    if not python:
+        pytest.skip("no Python of this version that an ordinary user may run")
+    with tempfile.TemporaryDirectory(prefix="afaas-nobody-", dir="/var/tmp") as name:
+        os.chown(name, NOBODY, NOBODY)
+        settings = {"ACTORFAAS_DATA_DIR": name, "ACTORFAAS_PORT": "0", "ACTORFAAS_PAGING_POLICY": "immediate"}
+        process = as_nobody(python, "-m", "actorfaas", "serve", **settings)
+        try:
+            eventually(lambda: Path(name, "node.json").exists(), "the node is ready")
+            url = json.loads(Path(name, "node.json").read_text())["url"]
+            running = Node(RunningNode(url, Path(name), process))
+            with running.http:
+                running.deploy("sizable")
+                yield running
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+
+
+def test_every_process_belongs_to_the_user_and_the_mechanism_is_named(node: Node) -> None:
+    assert {Path(f"/proc/{pid}").stat().st_uid for pid in node.processes()} == {NOBODY}
+    mechanisms = node.get("/v1/node")["mechanisms"]
+    assert mechanisms["paging_mode"] == "self"
+    assert "page themselves" in mechanisms["paging_sentence"]
+
+
+def test_workers_page_themselves_out_and_in(node: Node) -> None:
+    pids, kinds = set(), []
+    for _ in range(6):
+        until_out(node, "out_between_calls")
+        result, kind = called(node, "out_between_calls")
+        pids.add(result["pid"])
+        kinds.append(kind)
+    assert kinds[-1] == "prefetched", kinds
+    assert {one["pid"] for one in until_out(node, "out_between_calls")} >= pids
+
+
+@pytest.mark.parametrize("strategy", ["auto", "resident", "fork", "cold", "swap", "reap", "faasnap"])
+def test_every_strategy_works(node: Node, strategy: str) -> None:
+    for _ in range(3):
+        called(node, "whoami", strategy=strategy)
+
+
+def test_workflows_work(node: Node) -> None:
+    assert node.ended(node.start("two_states", 0.01))["status"] == "succeeded"

@@ -1,0 +1,125 @@
+"""A whole node whose idle workers leave memory: every strategy, look-ahead, a lost Swapper, restarts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorfaas.swap import swapfile
+from tests.system.kit import Node, eventually, node_with
+from tests.system.swap.kit import MIB
+
+HEAP = 8 * MIB
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, swap: object) -> Iterator[Node]:
+    with node_with(tmp_path_factory.mktemp("node"), "sizable", paging_policy="immediate", log_level="info") as running:
+        yield running
+
+
+def until_out(node: Node, function: str) -> list[Any]:
+    """The function's workers, once every one of them is out of memory."""
+
+    def out() -> list[Any]:
+        found = node.workers(function)
+        return found if all(one["state"] == "swapped" for one in found) else []
+
+    return eventually(out, f"all workers of {function} are out")
+
+
+def called(node: Node, function: str, value: Any = None, strategy: str = "") -> tuple[dict[str, Any], str]:
+    """What a call returns, and how its instance was had. Its memory must hold what it did."""
+    headers = {"Actorfaas_Strategy": strategy} if strategy else {}
+    answer = node.call(function, value, **headers)
+    assert answer.status_code == 200, answer.text
+    result = answer.json()
+    assert result["wrong"] == 0
+    kind = re.search(r'start;dur=[\d.]+;desc="(\w+)"', answer.headers["Server-Timing"])
+    return result, kind[1] if kind else ""
+
+
+def test_workers_of_reap_are_out_between_calls_and_come_back_with_their_working_set(node: Node) -> None:
+    until_out(node, "out_between_calls")
+    kinds, pids = [], set()
+    for _ in range(6):
+        result, kind = called(node, "out_between_calls")
+        kinds.append(kind)
+        pids.add(result["pid"])
+        workers = until_out(node, "out_between_calls")
+        assert {one["pid"] for one in workers} >= pids, "the same instances live on"
+    assert "recorded" in kinds
+    assert kinds[-1] == "prefetched", kinds
+    used = next(one for one in workers if one["pid"] == result["pid"])
+    assert used["usage_bytes"] < HEAP // 4
+    assert used["swap_bytes"] is None or used["swap_bytes"] > HEAP // 2
+    assert used["working_set_bytes"] > 0
+    assert used["last_page_in_ms"] > 0
+
+
+@pytest.mark.parametrize(("strategy", "kind"), [("swap", "swapped"), ("faasnap", "concurrent"), ("reap", "prefetched")])
+def test_a_strategy_for_one_call(node: Node, strategy: str, kind: str) -> None:
+    for _ in range(8):  # until each of the function's workers has been called, and its working set recorded
+        result, got = called(node, "whoami", strategy=strategy)
+        until_out(node, "whoami")
+        if got == kind and result["calls"] > 1:
+            return
+    pytest.fail(f"no call was {kind}")
+
+
+def test_strategy_resident_stays(node: Node) -> None:
+    first, _ = called(node, "stays")
+    until_out(node, "whoami")  # everything else goes out meanwhile
+    again, kind = called(node, "stays")
+    assert (again["pid"], again["calls"], kind) == (first["pid"], first["calls"] + 1, "resident")
+    assert [one["state"] for one in node.workers("stays")] == ["resident"]
+
+
+def test_the_next_state_is_brought_in_while_the_one_before_runs(node: Node) -> None:
+    """Of several runs with a slow first state, the last ones find the second state's worker in memory."""
+    kinds = []
+    for _ in range(6):
+        until_out(node, "after")
+        ended = node.ended(node.start("two_states", 0.3))
+        assert ended["status"] == "succeeded"
+        kinds.append(ended["states"][-1]["start_kind"])
+    assert "prefetched" in kinds[2:], kinds
+
+
+def test_a_node_without_its_swapper_calls_what_is_out_as_it_is(node: Node) -> None:
+    until_out(node, "out_between_calls")
+    pids = {one["pid"] for one in node.workers("out_between_calls")}
+    node.kill(node.actor_pids()["swapper"])
+    result, _ = called(node, "out_between_calls")
+    assert result["pid"] in pids
+    node.actor_pids()
+    called(node, "out_between_calls")
+    until_out(node, "out_between_calls")
+
+
+def test_workers_that_were_out_are_used_by_an_execution_manager_that_restarts(node: Node) -> None:
+    until_out(node, "whoami")
+    pids = {one["pid"] for one in node.workers("whoami")}
+    node.kill(node.actor_pids()["execution_manager"])
+    node.until_serving("stays")
+    result, _ = called(node, "whoami")
+    assert result["pid"] in pids
+
+
+def test_a_node_that_was_killed_with_workers_out_starts_again(folder: Path) -> None:
+    try:
+        with node_with(folder, "sizable", swap_mb=128, paging_policy="immediate") as killed:
+            called(killed, "out_between_calls")
+            until_out(killed, "out_between_calls")
+            killed.kill_everything()
+        with node_with(folder, swap_mb=128, paging_policy="immediate") as node:
+            node.until_serving("out_between_calls")
+            until_out(node, "out_between_calls")
+            called(node, "out_between_calls")
+        assert not (folder / "swapfile").exists()
+    finally:
+        swapfile.turn_off(folder / "swapfile", timeout_s=60)
