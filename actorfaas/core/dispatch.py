@@ -259,7 +259,6 @@ class Dispatch(Lending):
         worker.claim = None
         worker.releasing = True
         worker.idle_since_ns = now_ns
-        self.pager.not_needed(worker)
 
     def reclaim(self, worker_topic: str, claim: Claim, now_ns: int) -> bool:
         """The task of a worker being released came first: it belongs to `claim` again. False: it has gone."""

@@ -160,7 +160,7 @@ class Recruiting(Waking):
             self.effects.append(
                 Tell(
                     "fw_supervisor",
-                    StartWorkers(function_topic=pool.topic, start_kind=start.kind, count=count),
+                    StartWorkers(pool.topic, start.kind, count, pooled=not start.fresh),
                 )
             )
 
@@ -181,7 +181,7 @@ class Recruiting(Waking):
         spare = pool.spare()
         if fresh and spare is not None:
             self._retire(pool, spare)
-        elif not held and (fresh or ((pool.needed or pool.paged_rest() > 0) and not pool.coming())):
+        elif not held and (fresh or (pool.needed and not pool.coming())):
             for worker in pool.lent.values():
                 if not worker.taking_back:
                     self._retire(pool, worker)

@@ -15,7 +15,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.executions import Executions
 from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
-from actorfaas.core.pool import Pool, Worker
+from actorfaas.core.pool import Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CallEnded,
@@ -36,8 +36,8 @@ from actorfaas.swap import paging_events as policy_events
 from actorfaas.swap.budget import BudgetRules
 from actorfaas.swap.costs import Way
 from actorfaas.swap.learning import Learning
-from actorfaas.swap.paging_state import Place
 from actorfaas.swap.policy import Mode, Policy, PolicyRules
+from actorfaas.swap.pool_view import forks, places, waits
 from actorfaas.swap.prefetch_times import PrefetchTimes
 
 PagingFact = (
@@ -216,7 +216,7 @@ class Steering:
         topic = worker.function_topic
         if worker.phase == lifecycle.PAGING_OUT and self._leaving.get(worker.topic):
             return  # it wanted that itself
-        if not _waits(worker):
+        if not waits(worker):
             self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
             return
         if worker.phase == lifecycle.SWAPPED:
@@ -241,7 +241,7 @@ class Steering:
         pool = self._dispatch.pools.get(topic)
         if pool is None or pool.stays_in:
             return
-        if _forks(pool):
+        if forks(pool):
             self._tell_policy(policy_events.TemplateBusy(topic), now_ns)
         elif pool.ready:
             size_bytes = self._learning.template_bytes(topic)
@@ -378,34 +378,5 @@ class Steering:
         for pool in self._dispatch.pools.values():
             for worker in pool.workers.values():
                 place = self._policy.place_of(worker.topic)
-                if not worker.leaving and place not in self._places(worker):
+                if not worker.leaving and place not in places(worker, leaving=self._leaving.get(worker.topic, False)):
                     raise InvariantViolation(f"the policy has {worker.topic} as {place}: {worker}")
-
-    def _places(self, worker: Worker) -> tuple[Place | None, ...]:
-        """Where the policy may believe a worker to be."""
-        if worker.stays_in or worker.phase == lifecycle.REPORTING:
-            return (None,)
-        if worker.phase == lifecycle.PAGING_OUT:
-            return (Place.PAGING_OUT,) if self._leaving.get(worker.topic) else (Place.BUSY,)
-        if worker.phase == lifecycle.PAGING_IN:
-            return (Place.PAGING_IN, Place.BUSY)
-        if not _waits(worker):
-            return (Place.BUSY,)
-        if worker.phase == lifecycle.SWAPPED:
-            return (Place.SWAPPED,)
-        return (Place.PAGING_OUT,) if self._leaving.get(worker.topic) else (Place.IDLE,)
-
-
-def _waits(worker: Worker) -> bool:
-    """Whether the policy may move a worker. Those that go out at once anyway are not offered to it."""
-    if worker.claim is not None or worker.releasing or worker.lent_to not in ("", worker.function_topic):
-        return False
-    if worker.phase == lifecycle.RESIDENT:
-        return not worker.goes_out
-    return worker.phase == lifecycle.SWAPPED
-
-
-def _forks(pool: Pool) -> bool:
-    """Whether a template is at work, or about to be."""
-    reporting = any(one.phase == lifecycle.REPORTING and one.start_kind == "fork" for one in pool.workers.values())
-    return reporting or any(start.kind == "fork" for start in pool.starts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.messages import InvocationResult
+from actorfaas.messages import InvocationResult, ReleaseIdle
 from actorfaas.swap.policy import Mode
 from tests.core.specs import function
 from tests.core.world import World
@@ -332,3 +332,62 @@ def test_use_told_late_counts_for_a_worker_taken_back_meanwhile() -> None:
     assert world.phases("a@1") == ["swapped"]
     world.dispatch.usage("a@1", 1, 0, (name,), world.now)
     assert world.dispatch.pools["a@1"].workers[name].uses == 1
+
+
+def test_a_worker_wanted_out_that_comes_back_by_another_way_goes_out() -> None:
+    world = make(function("a"), policy="pressure")
+    rest(world, 2)
+    (name,) = world.instances
+    assert world.dispatch.want_out(name, world.now)
+    world.queues["to_queue"].append(ReleaseIdle("a@1", 1))  # before what asks for it
+    world.flush()
+    world.settle()
+    assert world.phases("a@1") == ["swapped"]
+
+
+def test_a_worker_that_has_gone_out_makes_room_at_once() -> None:
+    world = World(mode=OUTSIDE, policy="immediate", max_workers=1)
+    world.deploy(function("a"), function("b", warm=0))
+    while world.phases("a@1") != ["paging_out"]:
+        assert any(world.deliver(name) for name in world.queues)
+    world.publish("b@1", "r1")
+    world.run()
+    assert isinstance(world.published["r1"], InvocationResult)
+
+
+def test_a_starved_function_has_its_own_worker_that_is_out_replaced() -> None:
+    world = make(function("a", concurrency=2), function("b", warm=0), max_workers=1)
+    world.publish("a@1!fork", "r1")
+    rest(world, 4)
+    result = world.published["r1"]
+    assert isinstance(result, InvocationResult)
+    assert result.start_kind == "fork"
+
+
+def test_a_guess_brings_no_worker_of_a_paged_strategy_in() -> None:
+    world = make(function("a", strategy="swap"))
+    (name,) = world.instances
+    assert not world.dispatch.want_in(name, world.now)
+
+
+def test_a_guess_is_worth_something_after_a_call_by_a_paged_strategy() -> None:
+    world = make(function("a"), policy="pressure")
+    call(world, "a@1!swap")
+    world.run()
+    (name,) = world.instances
+    assert world.phases("a@1") == ["swapped"]
+    assert world.dispatch.want_in(name, world.now)
+    world.flush()
+    rest(world, 3)
+    assert world.phases("a@1") == ["resident"]
+
+
+def test_a_member_of_a_paged_topic_that_was_adopted_goes_out_after_its_call() -> None:
+    world = make(function("a"), policy="pressure")
+    world.publish("a@1!reap", "r1")
+    while not world.busy():
+        assert any(world.deliver(name) for name in world.queues) or world.swap_one() or world.tend_one()
+    world.restart_manager()
+    world.run()
+    assert isinstance(world.published["r1"], InvocationResult)
+    assert world.phases("a@1") == ["swapped"]

@@ -229,7 +229,9 @@ def test_a_reservation_given_up_leaves_its_worker_out(when: str) -> None:
     assert world.phases("b@1") == ["swapped"], "it was brought in for nobody"
     assert world.swapper is not None
     brought_in = [worker for worker, _ in world.swapper.page_ins if worker.startswith("b@1")]
+    brought_out = [worker for worker in world.swapper.page_outs if worker.startswith("b@1")]
     assert len(brought_in) == 2, "once for each of the two executions before"
+    assert len(brought_out) == 3, "it was brought out although it was out"
 
 
 def test_a_worker_released_while_it_comes_in_is_free_when_the_queue_says_so() -> None:
@@ -259,9 +261,10 @@ def test_what_was_prefetched_and_went_out_again_is_not_called_prefetched() -> No
         world.advance(1.0)
         world.settle()
     assert world.phases("b@1") == ["swapped"]
-    world.start("b_only", "e2", strategy="swap")
+    ran(world, "a@1", 1000 * MS)
+    world.start("ab", "e2")
     world.run()
-    assert kinds(world, "e2") == ["swapped"]
+    assert kinds(world, "e2") == ["prefetched", "concurrent"]
 
 
 def test_the_journalled_kind_belongs_to_the_first_call_only() -> None:

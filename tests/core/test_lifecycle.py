@@ -35,6 +35,27 @@ def test_a_whole_life_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    "life",
+    [
+        ["resident", "paging_out", "resident"],  # it could not be brought out
+        ["swapped", "busy", "resident"],  # called as it is
+        ["swapped", "resident"],  # lent as it is
+        ["swapped", "paging_in", "busy", "resident"],  # its call came before it was in
+        ["swapped", "paging_in", "resident", "reserved", "busy"],  # brought in ahead of its state
+    ],
+)
+def test_a_worker_can_be_called_wherever_its_memory_is(life: list[str]) -> None:
+    for before, after in itertools.pairwise(life):
+        assert step("w", before, after) == after
+
+
+@pytest.mark.parametrize("state", ["busy", "reserved", "paging_in", "reporting"])
+def test_nobody_who_is_needed_goes_out(state: str) -> None:
+    with pytest.raises(IllegalTransition):
+        step("w", state, "paging_out")
+
+
+@pytest.mark.parametrize(
     ("state", "target"),
     [(a, b) for a, b in itertools.product(TRANSITIONS, TRANSITIONS) if b not in TRANSITIONS[a]],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorfaas.core.effects import Tell
+from actorfaas.core.pool import Claim
 from actorfaas.messages import (
     CallEnded,
     MemoryMeasured,
@@ -140,6 +141,20 @@ def test_a_call_that_never_came_is_not_measured() -> None:
     assert not world.swapper.recorded
 
 
+def test_a_reservation_given_up_before_it_was_armed_is_not_measured() -> None:
+    world = make(budget_bytes=100 * MB)
+    measure(world, 10_000 * MB)
+    claim = Claim("e1", "a@1", 1)
+    assert world.dispatch.reserve(claim, world.now)
+    assert world.dispatch.want_in(claim.worker, world.now)
+    world.flush()
+    while world.deliver("to_swapper") or world.swap_one() or world.deliver("from_swapper"):
+        pass
+    assert "reserved" in world.phases("a@1")
+    world.dispatch.release(claim.worker, world.now, armed=False)
+    assert not ordered(world, CallEnded)
+
+
 def test_a_call_that_came_is_measured_once() -> None:
     world = make(budget_bytes=100 * MB)
     measure(world, 10_000 * MB)
@@ -223,3 +238,15 @@ def test_nothing_is_due_when_nothing_happens() -> None:
     rest(world, 10)
     due_ns = world.steering.next_due_ns(world.now)
     assert due_ns is None or due_ns > world.now
+
+
+def test_a_reservation_that_was_brought_in_and_given_up_is_not_measured() -> None:
+    world = make(budget_bytes=100 * MB)
+    measure(world, 10_000 * MB)
+    world.start("aa", "e1")
+    world.settle()
+    assert sorted(world.phases("a@1")) == ["busy", "reserved"]
+    assert world.cancel("e1")
+    world.run()
+    assert world.swapper is not None
+    assert not world.swapper.recorded, "a call that never came was recorded"
