@@ -12,6 +12,7 @@ from actorfaas.messages import (
     InvocationResult,
     KillWorker,
     RetireWorker,
+    StartWorkers,
     Subscribe,
 )
 from tests.core.specs import chain, function, workflow
@@ -371,3 +372,12 @@ def test_a_reservation_called_back_may_be_confirmed_late() -> None:
     world.advance(0.5)  # the LocalQueue has not said yet that the reserved worker is free
     world.settle()
     assert workers_of(world, "b@1") == reserved, "it was taken for stuck"
+
+
+def test_only_instances_that_are_kept_get_a_control_group() -> None:
+    world = make(function("a", warm=1))
+    world.publish("a@1!fork", "r1")
+    while world.queues["from_queue"]:
+        world.deliver("from_queue")
+    asked = [one for one in world.queues["to_supervisor"] if isinstance(one, StartWorkers)]
+    assert [(one.start_kind, one.pooled) for one in asked] == [("fork", True), ("fork", False)]
