@@ -73,7 +73,7 @@ def why_not() -> str:
     return ""
 
 
-def boot(tests: Sequence[str], timeout_s: float, *, disk_bytes: int = 1 << 30, memory_mb: int = 2048) -> Outcome:
+def boot(tests: Sequence[str], timeout_s: float, *, disk_bytes: int = 4 << 30, memory_mb: int = 2048) -> Outcome:
     """Boot, run test files (by path), power off. The disk is sparse and gone afterwards, and so is every process."""
     kernel = newest_kernel()
     assert kernel is not None, why_not()

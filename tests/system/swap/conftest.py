@@ -48,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skipif(bool(REASON), reason=REASON or "can run"))
 
 
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every instruction is emulated (tests/vm), a node needs a minute to start."""
+    if os.environ.get("ACTORFAAS_TEST_SLOW"):
+        monkeypatch.setattr("actorfaas.testing.START_TIMEOUT_S", 300.0)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="afaas-swap-", dir=swap_folder()) as name:
