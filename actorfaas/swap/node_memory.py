@@ -23,7 +23,8 @@ ZRAM_PRIORITY = 200
 ZRAM_MARKER = "zram-device"
 """The file in the data folder that says which zram device is ours."""
 
-OFF_TIMEOUT_S = 30.0
+OFF_TIMEOUT_S = 10.0
+"""The node's own instances have ended by then; what is still in its file is other programs' memory."""
 
 _MIB = 1 << 20
 

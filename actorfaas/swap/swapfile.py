@@ -30,6 +30,7 @@ _CHECK_EVERY_S = 0.05
 _SWAPOFF = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: nobody waits for it any more
 sys.exit(ctypes.get_errno() if libc.swapoff(os.fsencode(sys.argv[1])) else 0)
 """
 
