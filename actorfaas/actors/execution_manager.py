@@ -46,7 +46,7 @@ from actorfaas.messages import (
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.runtime.allocator import give_large_blocks_back
-from actorfaas.swap.steering import PagingFact
+from actorfaas.swap.steering import PagingFact, steer
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -212,7 +212,7 @@ class ExecutionManager(Actor):
         if self._flushing:
             return  # the loop below reaches what was added
         self._flushing = True
-        self._steer()
+        steer(self.paging.steering, self.executions, self.clock.monotonic_ns())
         effects = self.dispatch.effects
         done = 0
         try:
@@ -225,12 +225,6 @@ class ExecutionManager(Actor):
         due_ns = self._due_ns()
         if due_ns is not None and due_ns < self._sleeping_until_ns:
             self._sooner.set()
-
-    def _steer(self) -> None:
-        """Let paging act on what the pools did, and executions on what that changed."""
-        now_ns = self.clock.monotonic_ns()
-        self.paging.steering.run(now_ns)
-        self.executions.settle(now_ns)
 
     async def _meet_swapper(self) -> None:
         await self.paging.connect()
