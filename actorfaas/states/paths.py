@@ -129,7 +129,10 @@ class Path:
         values = [document]
         for position, segment in enumerate(self._segments):
             is_last = position + 1 == len(self._segments)
-            if is_last and isinstance(segment, Names):
+            if isinstance(segment, Filter) and position and isinstance(self._segments[position - 1], Descendants):
+                # the items of every array below are among the values themselves
+                values = [one for one in values if isinstance(one, dict) and segment.accepts(one, document)]
+            elif is_last and isinstance(segment, Names):
                 values = [_picked(value, segment) for value in values if isinstance(value, dict)]
                 if all(isinstance(before, str | int) for before in self._segments[:-1]):
                     if not values:

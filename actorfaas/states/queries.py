@@ -8,8 +8,10 @@ expressions that only walk down objects, such as `$states.input.order.id`, never
 
 from __future__ import annotations
 
+import copy
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +22,9 @@ from actorfaas.states.scope import Json, QueryScope
 
 MAX_STEPS = 1_000_000
 """How many parts of an expression one evaluation may evaluate: some seconds of work."""
+
+MAX_FRAMES = 4_000
+"""How deep Python may be while it evaluates: some 350 calls of a recursive function, far from the end of the stack."""
 
 _WALK = re.compile(r"\$([^\W\d]\w*)((?:\.[^\W\d]\w*)*)")
 _WORDS = frozenset({"and", "or", "in", "true", "false", "null", "function", "λ"})
@@ -166,17 +171,19 @@ def _walked(names: tuple[str, ...], scope: QueryScope) -> Json:
 class _Program:
     """An expression compiled by the library."""
 
-    __slots__ = ("_functions", "_jsonata")
+    __slots__ = ("_functions", "_jsonata", "_transforms")
 
     def __init__(self, text: str) -> None:
         # 170 ms to import, and not every definition has expressions that need it
+        frames = sys.getrecursionlimit()
         from jsonata.jexception import JException
-        from jsonata.jsonata import Jsonata
 
-        from actorfaas.states.query_functions import named_in
+        from actorfaas.states.query_functions import Expression, named_in
+
+        sys.setrecursionlimit(frames)  # importing it had set one that the stack does not hold
 
         try:
-            self._jsonata = Jsonata(text)
+            self._jsonata = Expression(text)
         except JException as error:
             raise ExpressionError(f"the JSONata expression {text!r} is wrong: {error.error}: {error}") from None
         except _LIBRARY_ERRORS as error:
@@ -185,6 +192,7 @@ class _Program:
             raise ExpressionError(f"the JSONata expression {text!r} is wrong: {self._jsonata.errors[0]}")
         self._jsonata.set_output_convert_nulls(False)
         self._functions = named_in(text)
+        self._transforms = "|" in text
 
     def run(self, scope: QueryScope, failure: Callable[[str], StatesError]) -> Json:
         """The result as plain JSON, `_MISSING` where it is undefined. Raises what `failure` makes."""
@@ -195,10 +203,14 @@ class _Program:
 
         null = Utils.NULL_VALUE
         bound = bindings(self._functions, scope.outside)
-        bound |= {name: null if value is None else value for name, value in scope.variables.items()}
-        bound["states"] = scope.states
         bound["__evaluate_entry"] = _step_counter()
+        frames = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(frames, MAX_FRAMES))
         try:
+            values = {**scope.variables, "states": scope.states}
+            if self._transforms:  # what a transform's pattern finds is changed in place
+                values = copy.deepcopy(values)
+            bound |= {name: null if value is None else value for name, value in values.items()}
             result = self._jsonata.evaluate(None, bound)
             return _MISSING if result is None else _plain(result, null)
         except _Unsupported:
@@ -211,6 +223,8 @@ class _Program:
             raise failure(f"threw an error during evaluation. {error.error}: {error}") from None
         except _LIBRARY_ERRORS as error:
             raise failure(f"threw an error during evaluation. {error}") from None
+        finally:
+            sys.setrecursionlimit(frames)
 
 
 # What the library's Python code lets through where JavaScript would have gone on or thrown an error of its own.

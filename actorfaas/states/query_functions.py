@@ -13,10 +13,20 @@ from collections.abc import Callable
 from jsonata.functions import Functions
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
+from jsonata.utils import Utils
 
 from actorfaas.states import functions
 from actorfaas.states.functions import BadArgument
 from actorfaas.states.scope import Json, Outside
+
+
+class Expression(Jsonata):  # type: ignore[misc]  # the library has no types
+    """An expression that leaves its inputs as they are; the library's own adds an entry to an empty array it groups."""
+
+    def evaluate_group_expression(self, expr: Json, input: Json, environment: Json) -> Json:  # noqa: A002
+        """What `INPUT{...}` gives."""
+        return super().evaluate_group_expression(expr, Utils.create_sequence() if input == [] else input, environment)
+
 
 _Body = Callable[[list[Json]], Json]
 
