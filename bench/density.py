@@ -7,8 +7,8 @@ When all are idle, each is called once more, in the order in which the node happ
 were let go at random. No two calls meet the same instance, as each waits until all have answered; in the run with swap,
 the benchmark has the memory of those that wait reclaimed meanwhile, as their node would if they were idle.
 
-Three kinds: one with next to no state, a pandas table, and 100 MB as a model has. "MB an idle one" is what is charged to
-its control group, on average; page tables are part of that, and "MB in all" also has the template.
+Three kinds: one with next to no state, a pandas table, and 100 MB as a model has. "MB an idle one" is what its control
+group is charged, on average; page tables are part of that, and "MB in all" also has the template.
 """
 
 from __future__ import annotations
