@@ -91,7 +91,8 @@ class Recovery:
         if version is not None:
             version.running += 1
         if plan is None:
-            self._executions.abort_unknown(found, now_ns)
+            cause = f"version {found.version} of application {found.app!r} is no longer stored"
+            self._executions.abort_unknown(found, cause, now_ns)
             return
         self._executions.resume(found, plan, now_ns)
 

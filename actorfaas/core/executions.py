@@ -99,8 +99,13 @@ class Executions(Progress):
         self.settle(now_ns)
 
     def resume(self, found: UnfinishedExecution, plan: Plan, now_ns: int) -> None:
-        """Continue an execution of a node that stopped, after its last journalled state."""
-        point = resume_point(plan.machine, found.events, found.input)
+        """Continue an execution of a node that stopped, after its last journalled state. A journal that names a state
+        that is not there ends it: it would stop the ExecutionManager at every start."""
+        try:
+            point = resume_point(plan.machine, found.events, found.input)
+        except KeyError as error:
+            self.abort_unknown(found, f"its journal names the state {error}, which its definition has not", now_ns)
+            return
         execution = self._resumed(found, plan, point.last_seq)
         if not point.last_seq:  # it was stored, and then the node stopped before the first event was
             execution.history.add(self._at_ms(now_ns), "ExecutionStarted")
@@ -149,12 +154,11 @@ class Executions(Progress):
         self._all[found.execution_id] = execution
         return execution
 
-    def abort_unknown(self, found: UnfinishedExecution, now_ns: int) -> None:
-        """An execution whose version is not stored any more cannot be continued: it fails."""
+    def abort_unknown(self, found: UnfinishedExecution, cause: str, now_ns: int) -> None:
+        """An execution that cannot be continued fails."""
         plan = Plan(found.name, found.kind, found.app, found.version, single_task(found.name), {}, {})
         last_seq = max((event.seq for event in found.events), default=0)
         execution = self._resumed(found, plan, last_seq)
-        cause = f"version {found.version} of application {found.app!r} is no longer stored"
         self._close(execution, "failed", STATES_RUNTIME, cause, b"")
         self._store(execution, now_ns)
 

@@ -224,3 +224,20 @@ def test_a_reservation_that_comes_before_the_worker_of_the_state_before_is_kept(
     assert world.outcome("e1") == ("succeeded", b"2")
     assert world.handed_over == 1
     assert world.executions.guesses.wrong == 0
+
+
+def test_a_journal_that_does_not_fit_its_definition_ends_the_execution_and_nothing_else() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.settle()
+    world.finish(the_busy(world))
+    world.settle()
+    stored = world.store["e1"].events
+    seq = next(seq for seq, event in stored.items() if event.type == "TaskSucceeded")
+    stored[seq] = replace(stored[seq], state="renamed")
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1")[0] == "failed"
+    world.start("abc", "e2")
+    world.run()
+    assert world.outcome("e2") == ("succeeded", b"3")
