@@ -39,7 +39,7 @@ class NoMatch(StatesError):
 class Path:
     """One path, compiled. Two evaluations never influence each other."""
 
-    __slots__ = ("_keys", "_segments", "_wants_length", "root", "text")
+    __slots__ = ("_finds_one", "_keys", "_segments", "_wants_length", "root", "text")
 
     def __init__(self, text: str) -> None:
         """Raises ExpressionError."""
@@ -49,13 +49,15 @@ class Path:
         self.root: Final = parsed.root
         self._wants_length = bool(segments) and isinstance(segments[-1], Length)
         self._segments = segments[:-1] if self._wants_length else segments
+        before = self._segments[:-1] if self._segments and isinstance(self._segments[-1], Names) else self._segments
+        self._finds_one = all(isinstance(segment, str | int) for segment in before)
         keys = tuple(key for key in self._segments if isinstance(key, str | int))
         self._keys: tuple[str | int, ...] | None = keys if len(keys) == len(self._segments) else None
 
     @property
     def is_definite(self) -> bool:
         """Whether the path finds one value, or fails; else it finds a list."""
-        return self._keys is not None
+        return self._finds_one or self._wants_length
 
     @property
     def is_reference(self) -> bool:
@@ -72,7 +74,7 @@ class Path:
             document = scope.variables[self.root]
         else:
             raise NoMatch(self.text, f"The variable '${self.root}' has not been assigned")
-        found = self._find_list(document) if self._keys is None else self._find_one(document, self._keys)
+        found = self._find_in_steps(document) if self._keys is None else self._find_one(document, self._keys)
         return self._length(found) if self._wants_length else found
 
     def insert(self, document: Json, value: Json) -> Json:
@@ -125,7 +127,7 @@ class Path:
             value = found[0]
         return f"No results for path {shown}"
 
-    def _find_list(self, document: Json) -> Json:
+    def _find_in_steps(self, document: Json) -> Json:
         values = [document]
         for position, segment in enumerate(self._segments):
             is_last = position + 1 == len(self._segments)
@@ -134,13 +136,13 @@ class Path:
                 values = [one for one in values if isinstance(one, dict) and segment.accepts(one, document)]
             elif is_last and isinstance(segment, Names):
                 values = [_picked(value, segment) for value in values if isinstance(value, dict)]
-                if all(isinstance(before, str | int) for before in self._segments[:-1]):
-                    if not values:
-                        raise NoMatch(self.text, "No results for path")
-                    return values[0]
             else:
                 values = [found for value in values for found in _select(value, segment, document)]
-        return values
+        if not self._finds_one:
+            return values
+        if not values:
+            raise NoMatch(self.text, "No results for path")
+        return values[0]
 
     def _length(self, found: Json) -> int:
         if not isinstance(found, list | dict):

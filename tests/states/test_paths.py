@@ -57,6 +57,8 @@ def find(path: str, document: Json = STORE) -> Json:
         ("$.bicycle.größe", 3),
         ("$.book.length()", 4),
         ("$.bicycle.length()", 7),
+        ("$.book[*].length()", 4),
+        ("$.bicycle['color','price','no']", {"color": "red", "price": 19.95}),
     ],
 )
 def test_a_definite_path_finds_one_value(path: str, value: Json) -> None:
@@ -107,7 +109,6 @@ def test_a_list_is_empty_where_nothing_leads_to_it(path: str) -> None:
 
 
 def test_several_names_at_the_end_make_an_object() -> None:
-    assert find("$.bicycle['color','price','no']") == {"color": "red", "price": 19.95}
     assert find("$.book[0,1]['title','isbn']") == [{"title": "Moby Dick", "isbn": "1"}, {"title": "Sayings"}]
     assert find("$['bicycle','no'].color") == ["red"]
 
