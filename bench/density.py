@@ -20,11 +20,12 @@ import selectors
 import socket
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actorfaas.errors import ProcessGone
 from actorfaas.swap import cgroup
 from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.target import Target
@@ -45,6 +46,9 @@ AIM = 11
 MEASURED = ("% out", "MB an idle one", "page tables MB", "MB in all", "call again p50 ms", "lost or wrong")
 AGAIN = 1_000_000
 """Tokens of the second calls, which no instance keeps."""
+
+FULL = 0.9
+"""Nobody is added once this share of the limit is in use although all that waits has been reclaimed."""
 
 AT_ONCE = 4
 """So many are let go together: all of them would fight for the memory there is."""
@@ -68,10 +72,11 @@ class Visit:
 class Meeting:
     """Where instances report. `tree`: of whose waiting ones the memory is reclaimed, if any."""
 
-    def __init__(self, node: Node, folder: Path, tree: Tree | None) -> None:
+    def __init__(self, node: Node, folder: Path, tree: Tree | None, limit_bytes: int) -> None:
         self.url = f"{node.url}/v1/invoke/instance"
         self.path = folder / "meet"
         self._tree = tree
+        self._limit_bytes = limit_bytes
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen(16)
@@ -88,8 +93,10 @@ class Meeting:
                 selector.register(call.sock, selectors.EVENT_READ)
                 visit.calls.append(call)
                 call.send(load.post(self.url, json.dumps(event).encode()))
-                visit.failure = self._await(visit, call, selector) if time.monotonic() < deadline else "too slow"
-                if visit.failure:
+                visit.failure = self._await(visit, call, selector)
+                if time.monotonic() > deadline:
+                    visit.failure = visit.failure or f"not done in {VISIT_TIMEOUT_S:g} s"
+                if visit.failure or self.is_full():
                     break
         return visit
 
@@ -107,15 +114,13 @@ class Meeting:
         visit.answers.append(json.loads(line))
         visit.meetings.append(meeting)
         selector.register(meeting, selectors.EVENT_READ)
-        self._reclaim(visit.answers[-1]["pid"])
+        if self._tree is not None:
+            reclaim(self._tree, visit.answers[-1]["pid"])
         return ""
 
-    def _reclaim(self, pid: int) -> None:
-        if self._tree is not None:
-            with Target(pid) as target:
-                leaf = cgroup.leaf_of(self._tree, target)
-            if leaf is not None:
-                leaf.reclaim()
+    def is_full(self) -> bool:
+        """Whether what has been reclaimed does not leave enough memory for one more."""
+        return self._tree is not None and self._tree.top().usage_bytes() > FULL * self._limit_bytes
 
     def let_go(self, visit: Visit, chance: random.Random) -> int:
         """End the calls, at random, a few at once; how many did not end well."""
@@ -148,13 +153,21 @@ def limit(tree: Tree, limit_bytes: int, *, is_paged: bool) -> None:
     tree.top().set_limit(limit_bytes + own_bytes, None if is_paged else 0)
 
 
-def page_tables_bytes(pids: list[int]) -> int:
-    """Page tables of one process, on average."""
-    total = 0
+def reclaim(tree: Tree, pid: int) -> None:
+    """Bring an instance's memory out, as far as it is in a group of its own."""
+    with Target(pid) as target:
+        leaf = cgroup.leaf_of(tree, target)
+    if leaf is not None:
+        leaf.reclaim()
+
+
+def page_tables_bytes(pids: list[int]) -> float:
+    """Page tables of one process, on average of those that live."""
+    found = []
     for pid in pids:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmPTE:"))
-    return total // max(1, len(pids))
+        with suppress(ProcessGone), Target(pid) as target:
+            found.append(target.status_bytes("VmPTE")["VmPTE"])
+    return sum(found) / max(1, len(found))
 
 
 def wait_until_idle(node: Node, *, is_paged: bool) -> float:
@@ -182,7 +195,7 @@ def fill(kind: str, most: int, limit_bytes: int, report: Report, *, is_paged: bo
         tree = tree_of(node)
         limit(tree, limit_bytes, is_paged=is_paged)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actorfaas-bench-")))
-        meeting = Meeting(node, folder, tree if is_paged else None)
+        meeting = Meeting(node, folder, tree if is_paged else None, limit_bytes)
         first = meeting.visit(most, 1)
         alive = len(first.answers)  # until the failure, if there was one
         if not first.failure:
@@ -192,11 +205,14 @@ def fill(kind: str, most: int, limit_bytes: int, report: Report, *, is_paged: bo
             measured["MB an idle one"] = sum(worker["usage_bytes"] or 0 for worker in workers(node)) / alive / 1e6
             measured["MB in all"] = tree.top().usage_bytes() / 1e6
             measured["page tables MB"] = page_tables_bytes([answer["pid"] for answer in first.answers]) / 1e6
-            again = meeting.visit(most, AGAIN)
+            again = meeting.visit(alive, AGAIN)
             measured["call again p50 ms"] = Summary.of(again.latencies_ms).p50
             measured["lost or wrong"] = wrong(first, again) + failed + meeting.let_go(again, chance)
     row: dict[str, Any] = {"kind": kind, "idle ones are": "swapped" if is_paged else "resident", "instances": alive}
-    row |= {"ended by": first.failure or "enough", "first call p50 ms": Summary.of(first.latencies_ms).p50}
+    row |= {
+        "ended by": first.failure or ("enough" if alive == most else "no room"),
+        "first call p50 ms": Summary.of(first.latencies_ms).p50,
+    }
     report.rows.append({**row, **measured})
     judge(kind, measured, report, is_paged=is_paged)
     return alive
