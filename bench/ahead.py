@@ -57,7 +57,7 @@ def run_once(node: Node, chain: str, into: Gaps, *, is_paged: bool) -> None:
         into.page_in_ms += [w["last_page_in_ms"] for w in workers(node, FOLLOW) if w["last_page_in_ms"] is not None]
 
 
-def prepare(nodes: dict[str, Node]) -> None:
+def prepare(nodes: dict[str, Node], chains: list[tuple[str, int]]) -> None:
     """Deploy, record the second state's working set, and let each node learn how long things take."""
     for name, node in nodes.items():
         with bundle("bench/ahead_of", {"linger_s": LINGER_S[name != RESIDENT]}) as folder:
@@ -66,24 +66,28 @@ def prepare(nodes: dict[str, Node]) -> None:
             if number:
                 wait_until_out(node, FOLLOW)
             node.invoke(FOLLOW, None, **{"Actorfaas-Strategy": "reap"})
-        for lasts_ms in LASTS_MS:
-            for manner in ("sleeping", "busy"):
-                for _ in range(LEARNING_RUNS):
-                    run_once(node, f"{manner}_{lasts_ms}", Gaps(), is_paged=name != RESIDENT)
+    for _ in range(LEARNING_RUNS):
+        run_all(nodes, chains, {})
 
 
-def measure(rounds: int, report: Report) -> None:
+def run_all(nodes: dict[str, Node], chains: list[tuple[str, int]], measured: Measured) -> None:
+    """Each chain once on each node."""
+    for manner, lasts_ms in chains:
+        for name, node in nodes.items():
+            into = measured.setdefault((manner, lasts_ms, name), Gaps())
+            run_once(node, f"{manner}_{lasts_ms}", into, is_paged=name != RESIDENT)
+
+
+def measure(report: Report, *, quick: bool) -> None:
     """All chains on all nodes in turn; their rows and the budget."""
+    manners = ("sleeping",) if quick else ("sleeping", "busy")
+    chains = [(manner, lasts_ms) for lasts_ms in LASTS_MS for manner in manners]
     measured: Measured = {}
     with ExitStack() as stack:
         nodes = {name: stack.enter_context(running(**settings)) for name, settings in SETTINGS.items()}
-        prepare(nodes)
-        for _ in range(rounds):
-            for lasts_ms in LASTS_MS:
-                for manner in ("sleeping", "busy"):
-                    for name, node in nodes.items():
-                        into = measured.setdefault((manner, lasts_ms, name), Gaps())
-                        run_once(node, f"{manner}_{lasts_ms}", into, is_paged=name != RESIDENT)
+        prepare(nodes, chains)
+        for _ in range(3 if quick else 40):
+            run_all(nodes, chains, measured)
     tabulate(measured, report)
 
 

@@ -130,7 +130,7 @@ def main() -> None:
             node.deploy(path)
         samples = measure_workflows(node, 3 if chosen.quick else 30, report)
         measure_call(node, 5 if chosen.quick else 20, report)
-    ahead.measure(3 if chosen.quick else 40, report)
+    ahead.measure(report, quick=chosen.quick)
     small = samples["order_pipeline", "resident"]["gap"] + samples["random_average", "resident"]["gap"]
     report.budget("state to state, resident, p50", 0.2, Summary.of(small).p50, "ms")
     report.budget("state to state, resident, p99", 1.0, Summary.of(small).p99, "ms")

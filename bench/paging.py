@@ -9,14 +9,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actorfaas.errors import ProcessGone
 from actorfaas.swap import cgroup
 from actorfaas.swap.cgroup import Tree
+from actorfaas.swap.target import Faults, Target
 from bench import load
 from bench.machine import ROOT
 from bench.node import Node
@@ -103,13 +105,13 @@ def tree_of(node: Node) -> Tree:
     raise RuntimeError("the node has no control groups")
 
 
-def faults(pid: int) -> tuple[int, int]:
-    """A process's major and minor page faults so far; (0, 0) when it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0, 0
-    return int(fields[9]), int(fields[7])
+def faults(pids: Iterable[int]) -> dict[int, Faults]:
+    """The page faults so far of those processes that have not ended."""
+    found = {}
+    for pid in pids:
+        with suppress(ProcessGone), Target(pid) as target:
+            found[pid] = target.faults()
+    return found
 
 
 def read_back_bytes() -> int:
