@@ -10,12 +10,10 @@ from __future__ import annotations
 from actorfaas.errors import ActorFaasError
 
 STATES_ALL = "States.ALL"
-STATES_BRANCH_FAILED = "States.BranchFailed"
 STATES_DATA_LIMIT = "States.DataLimitExceeded"
 STATES_HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
 STATES_INTRINSIC_FAILURE = "States.IntrinsicFailure"
 STATES_NO_CHOICE_MATCHED = "States.NoChoiceMatched"
-STATES_PARAMETER_PATH = "States.ParameterPathFailure"
 STATES_QUERY_EVALUATION = "States.QueryEvaluationError"
 STATES_RESULT_PATH = "States.ResultPathMatchFailure"
 STATES_RUNTIME = "States.Runtime"
@@ -23,10 +21,15 @@ STATES_TASK_FAILED = "States.TaskFailed"
 STATES_TIMEOUT = "States.Timeout"
 
 
+MAX_CAUSE_CHARACTERS = 32_768
+"""What Step Functions keeps of a cause; causes quote inputs."""
+
+
 class StatesError(ActorFaasError):
     """A state failed with `error`, a name that Retry and Catch match, and `cause`, a sentence for people."""
 
     def __init__(self, error: str, cause: str) -> None:
+        cause = cause[:MAX_CAUSE_CHARACTERS]
         super().__init__(f"{error}: {cause}")
         self.error = error
         self.cause = cause

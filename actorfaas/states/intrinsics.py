@@ -1,7 +1,7 @@
 """Calls of intrinsic functions: `States.Format('{} is {}', $.name, States.MathAdd($.age, 1))`.
 
 Owns how a call is written and evaluated, nesting, and the errors; what the functions do is `states.functions`'
-business. A path that finds nothing fails as the template's own paths do.
+business. What a path that finds nothing means is left to who asks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Constant:
 
     value: Json
 
-    def evaluate(self, scope: Scope) -> Json:
+    def find(self, scope: Scope) -> Json:
         """The value itself."""
         return self.value
 
@@ -43,22 +43,22 @@ class Reference:
 
     path: Path
 
-    def evaluate(self, scope: Scope) -> Json:
+    def find(self, scope: Scope) -> Json:
         """What the path finds. Raises paths.NoMatch."""
         return self.path.find(scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call, compiled. `text` is how it was written."""
+    """A call, compiled. `text` is how the outermost one was written, which is what Step Functions' errors name."""
 
     text: str
     function: Function
     arguments: tuple[Argument, ...]
 
-    def evaluate(self, scope: Scope) -> Json:
+    def find(self, scope: Scope) -> Json:
         """The result. Raises StatesError (States.IntrinsicFailure), or paths.NoMatch."""
-        values = [argument.evaluate(scope) for argument in self.arguments]
+        values = [argument.find(scope) for argument in self.arguments]
         if self.function.wants_outside:
             values.insert(0, scope.outside)
         try:
@@ -92,8 +92,7 @@ class _Parser:
 
     def call(self, depth: int) -> Call:
         self.skip_blanks()
-        start = self.position
-        name = _NAME.match(self.text, start)
+        name = _NAME.match(self.text, self.position)
         function = FUNCTIONS.get(name[0]) if name else None
         if name is None or function is None:
             raise ExpressionError(f"{self.text!r} calls a function that is not one of {', '.join(FUNCTIONS)}")
@@ -105,7 +104,7 @@ class _Parser:
         most = len(arguments) if function.most is None else function.most
         if not function.least <= len(arguments) <= most:
             raise ExpressionError(f"{name[0]} in {self.text!r} does not take {len(arguments)} arguments")
-        return Call(self.text[start : self.position], function, tuple(arguments))
+        return Call(self.text, function, tuple(arguments))
 
     def _arguments(self, function: str, depth: int) -> list[Argument]:
         """Everything up to the closing bracket."""

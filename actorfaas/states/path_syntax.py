@@ -197,7 +197,7 @@ def _separated(pattern: re.Pattern[str], inside: str) -> list[re.Match[str]]:
 
 
 def _filter(text: str, expression: str) -> Callable[[Json, Json], bool]:
-    # 140 ms to import, and few definitions have filters
+    # slow to import, and few definitions have filters
     from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
     from jsonpath.selectors import FilterContext
 

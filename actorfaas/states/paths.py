@@ -2,8 +2,9 @@
 
 Owns evaluation. AWS's rules, where they differ from RFC 9535: a path of names and single indexes is *definite* and
 finds exactly one value, or fails; any other path finds a list, which is empty where nothing is there, even when what
-leads to it is missing. `['a','b']` at the end of a path is one object. A filter looks at the items of an array or at
-an object itself, and never at scalars. Syntax is left to `states.path_syntax`.
+leads to it is missing (but what is there and is no array cannot be sliced). `['a','b']` at the end of a path is one
+object. A filter looks at the items of an array or at an object itself, and never at scalars. Syntax is left to
+`states.path_syntax`.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ from actorfaas.states.scope import Json, Scope
 
 
 class NoMatch(StatesError):
-    """A definite path found nothing. `detail` says where it ended."""
+    """A definite path found nothing.
 
-    def __init__(self, path: str, detail: str) -> None:
+    `detail` says where it ended; `is_past_end`, that its last step is an index that the array there does not have.
+    """
+
+    def __init__(self, path: str, detail: str, *, is_past_end: bool = False) -> None:
         super().__init__(STATES_RUNTIME, f"Invalid path '{path}' : {detail}")
+        self.path = path
         self.detail = detail
+        self.is_past_end = is_past_end
 
 
 class Path:
@@ -49,8 +55,8 @@ class Path:
         self.root: Final = parsed.root
         self._wants_length = bool(segments) and isinstance(segments[-1], Length)
         self._segments = segments[:-1] if self._wants_length else segments
-        before = self._segments[:-1] if self._segments and isinstance(self._segments[-1], Names) else self._segments
-        self._finds_one = all(isinstance(segment, str | int) for segment in before)
+        picks_members = bool(self._segments) and isinstance(self._segments[-1], Names)
+        self._finds_one = self._is_definite_before(len(self._segments) - picks_members)
         keys = tuple(key for key in self._segments if isinstance(key, str | int))
         self._keys: tuple[str | int, ...] | None = keys if len(keys) == len(self._segments) else None
 
@@ -107,30 +113,36 @@ class Path:
         try:
             for key in keys:
                 if type(value) is str:  # an index would find a character
-                    raise NoMatch(self.text, self._ending(document, keys))
+                    raise self._no_match(document, keys)
                 value = value[key]
         except (KeyError, IndexError, TypeError):
-            raise NoMatch(self.text, self._ending(document, keys)) from None
+            raise self._no_match(document, keys) from None
         return value
 
-    def _ending(self, document: Json, keys: tuple[str | int, ...]) -> str:
+    def _no_match(self, document: Json, keys: tuple[str | int, ...]) -> NoMatch:
         """Why a definite path found nothing, in AWS's words."""
         shown = "$"
         value: Json = document
         for position, key in enumerate(keys):
             shown += f"['{key}']" if isinstance(key, str) else f"[{key}]"
             found = list(_select(value, key, document))
-            if not found and not isinstance(value, dict if isinstance(key, str) else list):
-                return f"Expected to find an {'object' if isinstance(key, str) else 'array'} at path {shown}"
-            if not found:
-                return f"{'Missing property in' if position + 1 < len(keys) else 'No results for'} path {shown}"
-            value = found[0]
-        return f"No results for path {shown}"
+            if found:
+                value = found[0]
+                continue
+            is_last = position + 1 == len(keys)
+            if not isinstance(value, dict if isinstance(key, str) else list):
+                kind = "object" if isinstance(key, str) else "array"
+                return NoMatch(self.text, f"Expected to find an {kind} at path {shown}")
+            detail = f"{'No results for' if is_last else 'Missing property in'} path {shown}"
+            return NoMatch(self.text, detail, is_past_end=is_last and isinstance(key, int))
+        return NoMatch(self.text, f"No results for path {shown}")
 
     def _find_in_steps(self, document: Json) -> Json:
         values = [document]
         for position, segment in enumerate(self._segments):
             is_last = position + 1 == len(self._segments)
+            if isinstance(segment, Slice | Indexes) and values and self._is_definite_before(position):
+                self._check_array(values[0])
             if isinstance(segment, Filter) and position and isinstance(self._segments[position - 1], Descendants):
                 # the items of every array below are among the values themselves
                 values = [one for one in values if isinstance(one, dict) and segment.accepts(one, document)]
@@ -143,6 +155,13 @@ class Path:
         if not values:
             raise NoMatch(self.text, "No results for path")
         return values[0]
+
+    def _check_array(self, value: Json) -> None:
+        if not isinstance(value, list):
+            raise NoMatch(self.text, f"Only an array can be sliced, not {_shown(value)}")
+
+    def _is_definite_before(self, position: int) -> bool:
+        return all(isinstance(segment, str | int) for segment in self._segments[:position])
 
     def _length(self, found: Json) -> int:
         if not isinstance(found, list | dict):

@@ -22,7 +22,8 @@ from actorfaas.states.scope import Json, QueryScope
 
 MAX_STEPS = 1_000_000
 """How many parts of an expression one evaluation may evaluate: some seconds of work."""
-
+MAX_CHARACTERS = 64 * 1024 * 1024
+"""How long a text may become in an expression."""
 MAX_FRAMES = 4_000
 """How deep Python may be while it evaluates: some 350 calls of a recursive function, far from the end of the stack."""
 
@@ -174,7 +175,7 @@ class _Program:
     __slots__ = ("_functions", "_jsonata", "_transforms")
 
     def __init__(self, text: str) -> None:
-        # 170 ms to import, and not every definition has expressions that need it
+        # slow to import, and not every definition has expressions that need it
         frames = sys.getrecursionlimit()
         from jsonata.jexception import JException
 
@@ -197,28 +198,17 @@ class _Program:
     def run(self, scope: QueryScope, failure: Callable[[str], StatesError]) -> Json:
         """The result as plain JSON, `_MISSING` where it is undefined. Raises what `failure` makes."""
         from jsonata.jexception import JException
-        from jsonata.utils import Utils
 
-        from actorfaas.states.query_functions import bindings
-
-        null = Utils.NULL_VALUE
-        bound = bindings(self._functions, scope.outside)
-        bound["__evaluate_entry"] = _step_counter()
         frames = sys.getrecursionlimit()
         sys.setrecursionlimit(max(frames, MAX_FRAMES))
         try:
-            values = {**scope.variables, "states": scope.states}
-            if self._transforms:  # what a transform's pattern finds is changed in place
-                values = copy.deepcopy(values)
-            bound |= {name: null if value is None else value for name, value in values.items()}
-            result = self._jsonata.evaluate(None, bound)
-            return _MISSING if result is None else _plain(result, null)
+            return self._result(scope)
         except _Unsupported:
             raise failure("returned an unsupported result type.") from None
-        except _TooLong:
-            raise failure(f"threw an error during evaluation. D1012: more than {MAX_STEPS} steps") from None
+        except _OutOfBounds as bound:
+            raise failure(f"threw an error during evaluation: {bound}") from None
         except RecursionError:
-            raise failure("threw an error during evaluation. D1011: Stack overflow") from None
+            raise failure(f"threw an error during evaluation: {_TOO_DEEP}") from None
         except JException as error:
             raise failure(f"threw an error during evaluation. {error.error}: {error}") from None
         except _LIBRARY_ERRORS as error:
@@ -226,13 +216,31 @@ class _Program:
         finally:
             sys.setrecursionlimit(frames)
 
+    def _result(self, scope: QueryScope) -> Json:
+        from jsonata.utils import Utils
+
+        from actorfaas.states.query_functions import bindings
+
+        null = Utils.NULL_VALUE
+        values = {**scope.variables, "states": scope.states}
+        if self._transforms:  # what a transform's pattern finds is changed in place
+            values = copy.deepcopy(values)
+        bound = bindings(self._functions, scope.outside)
+        bound |= {name: null if value is None else value for name, value in values.items()}
+        bound |= {"__evaluate_entry": _step_counter(), "__evaluate_exit": _check_size}
+        result = self._jsonata.evaluate(None, bound)
+        return _MISSING if result is None else _plain(result, null)
+
 
 # What the library's Python code lets through where JavaScript would have gone on or thrown an error of its own.
 _LIBRARY_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, re.error)
 
 
-class _TooLong(Exception):  # not an error of the library's kinds, which it may handle
-    """An evaluation has used up its steps."""
+_TOO_DEEP = "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive"
+
+
+class _OutOfBounds(Exception):  # not an error of the library's kinds, which it may handle
+    """An evaluation has taken too many steps, or made something too large."""
 
 
 class _Unsupported(Exception):
@@ -247,9 +255,15 @@ def _step_counter() -> Callable[..., None]:
         nonlocal left
         left -= 1
         if left < 0:
-            raise _TooLong
+            raise _OutOfBounds("Expression evaluation timeout: Check for infinite loop")
 
     return count
+
+
+def _check_size(expression: object, document: object, frame: object, result: object) -> None:
+    """What the library calls after it has evaluated each part of an expression."""
+    if isinstance(result, str) and len(result) > MAX_CHARACTERS:
+        raise _OutOfBounds("Expression evaluation memory limit exceeded: Check for excessive memory usage")
 
 
 def _plain(value: Json, null: object) -> Json:

@@ -1,12 +1,14 @@
 """The functions that JSONata expressions have on Step Functions besides JSONata's own, and those they have not.
 
-`$partition`, `$range`, `$hash`, `$random`, `$uuid` and `$parse` are AWS's (they stand for intrinsic functions);
-`$now`, `$millis` and `$shuffle` are JSONata's, made to take time and chance from `Outside`; `$eval` is refused, as AWS
-does. (https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html)
+`$partition`, `$range`, `$hash`, `$random`, `$uuid` and `$parse` are AWS's (they stand for intrinsic functions, but cut
+numbers off instead of rounding them, and many odd arguments make them undefined instead of failing); `$now`, `$millis`
+and `$shuffle` are JSONata's, made to take time and chance from `Outside`; `$eval` is no function, as on AWS.
+(https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html)
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -19,13 +21,22 @@ from actorfaas.states import functions
 from actorfaas.states.functions import BadArgument
 from actorfaas.states.scope import Json, Outside
 
+MAX_ITEMS = 1_000_000
+"""How many items a range may have."""
+
 
 class Expression(Jsonata):  # type: ignore[misc]  # the library has no types
-    """An expression that leaves its inputs as they are; the library's own adds an entry to an empty array it groups."""
+    """An expression with bounds that leaves its inputs as they are."""
 
     def evaluate_group_expression(self, expr: Json, input: Json, environment: Json) -> Json:  # noqa: A002
-        """What `INPUT{...}` gives."""
+        """What `INPUT{...}` gives. The library adds an entry to an empty array that it groups."""
         return super().evaluate_group_expression(expr, Utils.create_sequence() if input == [] else input, environment)
+
+    def evaluate_range_expression(self, lhs: Json, rhs: Json) -> Json:
+        """What `LHS..RHS` gives."""
+        if isinstance(lhs, int) and isinstance(rhs, int) and rhs - lhs >= MAX_ITEMS:
+            raise JException("D2014", -1, rhs - lhs + 1)
+        return super().evaluate_range_expression(lhs, rhs)
 
 
 _Body = Callable[[list[Json]], Json]
@@ -44,8 +55,9 @@ class _Function(Jsonata.JLambda):  # type: ignore[misc]  # the library has no ty
     def call(self, input: Json, args: list[Json] | None) -> Json:  # noqa: A002  # the library's name
         """The result; undefined where a needed argument is, as JSONata's functions do. Raises JException."""
         given = list(args or ())
-        if not self._least <= len(given) <= self._most:
+        if len(given) > self._most:
             raise _wrong(self._name, f"it does not take {len(given)} arguments")
+        given += [None] * (self._least - len(given))
         if any(one is None for one in given[: self._least]):
             return None
         try:
@@ -56,13 +68,16 @@ class _Function(Jsonata.JLambda):  # type: ignore[misc]  # the library has no ty
 
 def named_in(text: str) -> tuple[str, ...]:
     """The functions that an expression mentions, without the dollar sign."""
-    return tuple(name for name in _FUNCTIONS if f"${name}" in text)
+    return tuple(name for name in (*_FUNCTIONS, "eval") if f"${name}" in text)
 
 
 def bindings(names: tuple[str, ...], outside: Outside) -> dict[str, Json]:
     """Some functions by name, for one evaluation."""
     found: dict[str, Json] = {}
     for name in names:
+        if name == "eval":
+            found[name] = None
+            continue
         make, least, most = _FUNCTIONS[name]
         found[name] = _Function(name, make(outside), least, most)
     return found
@@ -97,14 +112,29 @@ def _shuffle(outside: Outside) -> _Body:
     return body
 
 
-def _refused(given: list[Json]) -> Json:
-    raise BadArgument("Step Functions does not support it; use $parse for JSON text")
+def _cut(value: Json, what: str) -> int:
+    return functions.whole_of(math.trunc(value) if isinstance(value, float) else value, what)
+
+
+def _partition(given: list[Json]) -> Json:
+    items, size = given[0] if isinstance(given[0], list) else [given[0]], _cut(given[1], "the chunk size")
+    return functions.partition(items, size) if items and size else None
+
+
+def _range(given: list[Json]) -> Json:
+    start, stop, step = (_cut(value, "an argument") for value in given)
+    if not step:
+        return None
+    numbers = range(start, stop + (1 if step > 0 else -1), step)
+    if numbers[MAX_ITEMS : MAX_ITEMS + 1]:
+        raise BadArgument(f"the range has more than {MAX_ITEMS} numbers")
+    return numbers[0] if len(numbers) == 1 else list(numbers) or None
 
 
 # name: (the function's body, given what comes from outside; the fewest and the most arguments)
 _FUNCTIONS: dict[str, tuple[Callable[[Outside], _Body], int, int]] = {
-    "partition": (lambda outside: lambda given: functions.partition(_items(given[0]), given[1]), 2, 2),
-    "range": (lambda outside: lambda given: functions.number_range(*given), 3, 3),
+    "partition": (lambda outside: _partition, 2, 2),
+    "range": (lambda outside: _range, 3, 3),
     "hash": (lambda outside: lambda given: functions.digest(*given), 2, 2),
     "parse": (lambda outside: lambda given: functions.parse_json(given[0]), 1, 1),
     "uuid": (lambda outside: lambda given: outside.uuid(), 0, 0),
@@ -112,10 +142,4 @@ _FUNCTIONS: dict[str, tuple[Callable[[Outside], _Body], int, int]] = {
     "now": (_now, 0, 2),
     "millis": (lambda outside: lambda given: outside.now_ms, 0, 0),
     "shuffle": (_shuffle, 1, 1),
-    "eval": (lambda outside: _refused, 0, 2),
 }
-
-
-def _items(value: Json) -> Json:
-    """JSONata takes a single value for an array of one."""
-    return value if isinstance(value, list) else [value]

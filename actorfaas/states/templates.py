@@ -1,12 +1,13 @@
 """Payload templates: Parameters, ResultSelector, ItemSelector, and Assign of JSONPath states.
 
 A template is any JSON in which a field named `NAME.$` becomes `NAME`, with what its path or function call gives.
-Compiled once; what is constant in it is shared by all results.
+Compiled once; what is constant in it is shared by all results. A path that finds nothing is States.Runtime, as Step
+Functions has it; the States.ParameterPathFailure of the specification is never seen there.
 """
 
 from __future__ import annotations
 
-from actorfaas.states.errors import STATES_PARAMETER_PATH, ExpressionError, StatesError
+from actorfaas.states.errors import STATES_RUNTIME, ExpressionError, StatesError
 from actorfaas.states.functions import written
 from actorfaas.states.intrinsics import Call, parse_call
 from actorfaas.states.paths import NoMatch, Path
@@ -31,13 +32,41 @@ class Template:
         return isinstance(self._node, _Constant)
 
     def fill(self, scope: Scope) -> Json:
-        """The payload. Raises StatesError: States.ParameterPathFailure, States.IntrinsicFailure."""
+        """The payload. Raises StatesError: States.Runtime, States.IntrinsicFailure."""
         return self._node.fill(scope)
 
 
-def parse_expression(text: str) -> Path | Call:
-    """What the value of a `NAME.$` field is: a path or a function call. Raises ExpressionError."""
-    return Path(text) if text.startswith("$") else parse_call(text)
+class Field:
+    """A field whose value is a path or a function call: `NAME.$` of a template, or ErrorPath and CausePath of Fail."""
+
+    __slots__ = ("_expression", "_name")
+
+    def __init__(self, name: str, text: str) -> None:
+        """Raises ExpressionError."""
+        self._name = name
+        self._expression: Path | Call = Path(text) if text.startswith("$") else parse_call(text)
+
+    def fill(self, scope: Scope) -> Json:
+        """The value. Raises StatesError."""
+        try:
+            return self._expression.find(scope)
+        except NoMatch as error:
+            if error.is_past_end and isinstance(self._expression, Path):
+                return None  # as on Step Functions; an argument of a function is an error there
+            raise self._failure(error, scope) from None
+
+    def _failure(self, error: NoMatch, scope: Scope) -> StatesError:
+        try:
+            document = written(scope.input)
+        except ValueError:
+            document = "(too deep to show)"
+        where = f"could not be found in the input '{document}'"
+        if isinstance(self._expression, Call):
+            what = f"The JsonPath argument for the field '{error.path}' {where}"
+            cause = f"The function '{self._expression.text}' had the following error: {what}"
+        else:
+            cause = f"The JSONPath '{error.path}' specified for the field '{self._name}' {where}"
+        return StatesError(STATES_RUNTIME, cause)
 
 
 class _Constant:
@@ -48,23 +77,6 @@ class _Constant:
 
     def fill(self, scope: Scope) -> Json:
         return self._value
-
-
-class _Field:
-    """The value of a field whose name ends in `.$`."""
-
-    __slots__ = ("_expression", "_name")
-
-    def __init__(self, name: str, expression: Path | Call) -> None:
-        self._name = name
-        self._expression = expression
-
-    def fill(self, scope: Scope) -> Json:
-        expression = self._expression
-        try:
-            return expression.find(scope) if isinstance(expression, Path) else expression.evaluate(scope)
-        except NoMatch as error:
-            raise _not_found(error, expression.text, self._name, scope) from None
 
 
 class _Object:
@@ -87,7 +99,7 @@ class _Array:
         return [node.fill(scope) for node in self._items]
 
 
-_Node = _Constant | _Field | _Object | _Array
+_Node = _Constant | Field | _Object | _Array
 
 
 def _compile(source: Json) -> _Node:
@@ -111,17 +123,4 @@ def _compile_field(name: str, value: Json) -> tuple[str, _Node]:
         return name, _compile(value)
     if not isinstance(value, str):
         raise ExpressionError(f"the field {name!r} of a template must be a path or a function call")
-    return name.removesuffix(".$"), _Field(name, parse_expression(value))
-
-
-def _not_found(error: NoMatch, expression: str, field: str, scope: Scope) -> StatesError:
-    try:
-        document = written(scope.input)
-    except ValueError:
-        document = "(too deep to show)"
-    cause = (
-        f"The JSONPath '{expression}' specified for the field '{field}' could not be found in the input '{document}'"
-    )
-    if "variable" in error.detail:
-        cause = f"{error.detail}, which the field '{field}' refers to"
-    return StatesError(STATES_PARAMETER_PATH, cause)
+    return name.removesuffix(".$"), Field(name, value)

@@ -94,7 +94,7 @@ def test_functions(name: str, arguments: list[Json]) -> None:
     before = copy.deepcopy(arguments)
     places = ", ".join(f"$[{index}]" for index in range(len(arguments)))
     with suppress(ExpressionError, StatesError):
-        parse_call(f"{name}({places})").evaluate(scope(arguments))
+        parse_call(f"{name}({places})").find(scope(arguments))
     assert repr(arguments) == repr(before)
 
 
@@ -102,7 +102,7 @@ def test_functions(name: str, arguments: list[Json]) -> None:
 def test_calls(arguments: str, document: Json) -> None:
     for text in (arguments, f"States.Format({arguments})", f"States.Array({arguments}"):
         with suppress(ExpressionError, StatesError):
-            parse_call(text).evaluate(scope(document))
+            parse_call(text).find(scope(document))
 
 
 @given(VALUES, VALUES)

@@ -17,7 +17,7 @@ from actorfaas.states.errors import STATES_NO_CHOICE_MATCHED, STATES_QUERY_EVALU
 from actorfaas.states.paths import Path, refer, result_path, select
 from actorfaas.states.queries import QueryTemplate
 from actorfaas.states.scope import Outside, QueryScope, Scope, states_object
-from actorfaas.states.templates import Template
+from actorfaas.states.templates import Field, Template
 from actorfaas.states.timestamps import parse_timestamp
 
 Json = Any  # a decoded JSON value of any shape
@@ -189,4 +189,4 @@ def _template(fields: Json, name: str, place: str = "") -> QueryTemplate:
 
 def _fail_text(state: Json, name: str, scope: Scope) -> str:
     path = state.get(f"{name}Path")
-    return str(refer(Path(path), scope, f"{name}Path")) if path else str(state.get(name, ""))
+    return str(Field(f"{name}Path", path).fill(scope)) if path else str(state.get(name, ""))

@@ -130,6 +130,8 @@ def test_a_filter_looks_at_an_object_itself_and_never_at_scalars() -> None:
         ("$.nothing.x", "Expected to find an object at path $['nothing']['x']"),
         ("$.limit.length()", "length() needs an array or an object"),
         ("$.no['a','b']", "No results for path"),
+        ("$.limit[1:]", "Only an array can be sliced, not 10"),
+        ("$.nothing[0,1]", "Only an array can be sliced, not null"),
     ],
 )
 def test_a_definite_path_that_finds_nothing_fails(path: str, ending: str) -> None:

@@ -99,7 +99,12 @@ def test_what_expressions_give(expression: str, result: Json) -> None:
         ("$partition([1,2,3], 2)", [[1, 2], [3]]),
         ("$partition($states.input.one, 2)", [[5]]),
         ("$partition(7, 2)", [[7]]),
+        ("$partition([1,2,3], 2.9)", [[1, 2], [3]]),
         ("$range(0, 9, 3)", [0, 3, 6, 9]),
+        ("$range(-1.7, 1, 1)", [-1, 0, 1]),
+        ("$range(3, 1, -1)", [3, 2, 1]),
+        ("$range(5, 5, 1)", 5),
+        ("$count($range(1, 2000, 1))", 2000),
         ("$hash('input data', 'SHA-1')", "aaff4a450a104cd177d28d18d74485e8cae074b7"),
         ("$parse($states.input.text)", {"a": [1, None]}),
         ("$parse($states.input.text).a[1] = null", True),
@@ -139,12 +144,21 @@ def test_chance_comes_from_outside() -> None:
         ("$error('mine')", "threw an error during evaluation. D3137: mine"),
         ("'a' + 1", "threw an error during evaluation. T2001: "),
         ("1 / 0", "threw an error during evaluation. "),
-        ("$eval('1')", "threw an error during evaluation. D3137: $eval: Step Functions does not support it"),
+        ("$eval('1')", "threw an error during evaluation. T1006: Attempted to invoke a non-function"),
+        ("[1..1000001]", "threw an error during evaluation. D2014: "),
+        ("$range(1, 1000001, 1)", "threw an error during evaluation. D3137: $range: the range has more than 1000000"),
+        ("$range('a', 2, 1)", "threw an error during evaluation. D3137: $range: an argument must be a number"),
+        ("$uuid(1)", "threw an error during evaluation. D3137: $uuid: it does not take 1 arguments"),
+        ("$partition([1], -1)", "threw an error during evaluation. D3137: $partition: the chunk size must be positive"),
+        ("$partition([1], 0)", "returned nothing (undefined)."),
+        ("$partition([], 1)", "returned nothing (undefined)."),
+        ("$range(1, 3)", "returned nothing (undefined)."),
+        ("$range(1, 3, 0.5)", "returned nothing (undefined)."),
+        ("$range(1, 3, -1)", "returned nothing (undefined)."),
+        ("$hash('a')", "returned nothing (undefined)."),
         ("$parse('{')", "threw an error during evaluation. D3137: $parse: the text is not JSON"),
-        ("$partition([1], 0)", "threw an error during evaluation. D3137: $partition: the chunk size must be positive"),
-        ("$range(1)", "threw an error during evaluation. D3137: $range: it does not take 1 arguments"),
         ("$hash('a', 'MD4')", "threw an error during evaluation. D3137: $hash: the algorithm must be one of"),
-        ("($f := function($n) { 1 + $f($n + 1) }; $f(0))", "threw an error during evaluation. D1011: "),
+        ("($f := function($n) { 1 + $f($n + 1) }; $f(0))", "threw an error during evaluation: Stack overflow error: "),
         ("1e300 * 1e300", "threw an error during evaluation. "),
     ],
 )
@@ -194,7 +208,7 @@ def test_a_constant_of_the_wrong_type() -> None:
 )
 def test_recursion_without_end_is_stopped_before_the_stack_ends(body: str) -> None:
     frames = sys.getrecursionlimit()
-    assert "D1011" in failure(f"($f := function($n) {{ {body} }}; $f(0))")
+    assert "Stack overflow error" in failure(f"($f := function($n) {{ {body} }}; $f(0))")
     assert sys.getrecursionlimit() == frames
 
 
@@ -205,7 +219,13 @@ def test_recursion_may_be_deep() -> None:
 def test_an_endless_expression_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MAX_STEPS", 10_000)
     what = failure("($f := function($n) { $f($n + 1) }; $f(0))")
-    assert what == "threw an error during evaluation. D1012: more than 10000 steps"
+    assert what == "threw an error during evaluation: Expression evaluation timeout: Check for infinite loop"
+
+
+def test_text_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MAX_CHARACTERS", 1_000)
+    what = failure("($f := function($s) { $f($s & $s) }; $f('ab'))")
+    assert what.startswith("threw an error during evaluation: Expression evaluation memory limit exceeded")
 
 
 @pytest.mark.parametrize("text", ["{%%}", "{% 1 %}"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from actorfaas.states.errors import STATES_INTRINSIC_FAILURE, STATES_PARAMETER_PATH, ExpressionError, StatesError
+from actorfaas.states.errors import STATES_INTRINSIC_FAILURE, STATES_RUNTIME, ExpressionError, StatesError
 from actorfaas.states.scope import Scope
-from actorfaas.states.templates import Template
+from actorfaas.states.templates import Field, Template
 from tests.states.small_machine import outside
 
 Json = Any  # a decoded JSON value of any shape
@@ -73,22 +73,44 @@ def test_a_template_may_be_nested_too_deeply() -> None:
 def test_a_path_that_finds_nothing_fails_with_its_field() -> None:
     with pytest.raises(StatesError) as caught:
         fill({"address.$": "$.application.address"}, {"flagged": False})
-    assert caught.value.error == STATES_PARAMETER_PATH
+    assert caught.value.error == STATES_RUNTIME
     assert caught.value.cause == (
         "The JSONPath '$.application.address' specified for the field 'address.$' could not be found in the input "
         "'{\"flagged\":false}'"
     )
 
 
-def test_a_variable_that_does_not_exist_is_named() -> None:
-    with pytest.raises(StatesError, match=r"'\$nope' has not been assigned, which the field 'a\.\$' refers to"):
-        fill({"a.$": "$nope.x"})
+def test_a_cause_is_bounded() -> None:
+    with pytest.raises(StatesError) as caught:
+        fill({"a.$": "$.no"}, {"text": "x" * 100_000})
+    assert len(caught.value.in_state("s", 2).cause) == 32_768
 
 
-def test_a_function_s_path_that_finds_nothing_fails_like_the_template_s_own() -> None:
-    with pytest.raises(StatesError, match=r"The JSONPath 'States.Array\(\$\.no\)' specified for") as caught:
-        fill({"a.$": "States.Array($.no)"}, {})
-    assert caught.value.error == STATES_PARAMETER_PATH
+def test_a_function_s_path_that_finds_nothing_is_named_with_the_whole_call() -> None:
+    with pytest.raises(StatesError) as caught:
+        fill({"a.$": "States.Array(States.Array($.no), 1)"}, {"other": 1})
+    assert caught.value.error == STATES_RUNTIME
+    assert caught.value.cause == (
+        "The function 'States.Array(States.Array($.no), 1)' had the following error: The JsonPath argument for the "
+        "field '$.no' could not be found in the input '{\"other\":1}'"
+    )
+
+
+def test_an_index_past_the_end_gives_null_but_is_no_argument() -> None:
+    assert fill({"a.$": "$.items[5]"}, {"items": [1]}) == {"a": None}
+    for missing in ("$.items[5].x", "$.no[5]", "States.Array($.items[5])"):
+        with pytest.raises(StatesError):
+            fill({"a.$": missing}, {"items": [1]})
+
+
+def test_the_error_and_cause_of_a_fail_state_are_fields_too() -> None:
+    scope = Scope({"Error": "E"}, {}, {}, outside())
+    assert Field("ErrorPath", "$.Error").fill(scope) == "E"
+    assert Field("CausePath", "States.Format('{}!', $.Error)").fill(scope) == "E!"
+    with pytest.raises(
+        StatesError, match=r"The JSONPath '\$\.ErrorX' specified for the field 'ErrorPath' could not be"
+    ):
+        Field("ErrorPath", "$.ErrorX").fill(scope)
 
 
 def test_a_function_that_fails_keeps_its_name() -> None:
