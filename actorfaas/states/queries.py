@@ -24,6 +24,8 @@ MAX_STEPS = 1_000_000
 """How many parts of an expression one evaluation may evaluate: some seconds of work."""
 MAX_CHARACTERS = 64 * 1024 * 1024
 """How long a text may become in an expression."""
+MAX_ITEMS = 4 * 1024 * 1024
+"""How many items an array may have in an expression."""
 MAX_FRAMES = 4_000
 """How deep Python may be while it evaluates: some 350 calls of a recursive function, far from the end of the stack."""
 
@@ -262,7 +264,8 @@ def _step_counter() -> Callable[..., None]:
 
 def _check_size(expression: object, document: object, frame: object, result: object) -> None:
     """What the library calls after it has evaluated each part of an expression."""
-    if isinstance(result, str) and len(result) > MAX_CHARACTERS:
+    limit = MAX_CHARACTERS if isinstance(result, str) else MAX_ITEMS
+    if isinstance(result, str | list) and len(result) > limit:
         raise _OutOfBounds("Expression evaluation memory limit exceeded: Check for excessive memory usage")
 
 

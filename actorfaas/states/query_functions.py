@@ -2,7 +2,8 @@
 
 `$partition`, `$range`, `$hash`, `$random`, `$uuid` and `$parse` are AWS's (they stand for intrinsic functions, but cut
 numbers off instead of rounding them, and many odd arguments make them undefined instead of failing); `$now`, `$millis`
-and `$shuffle` are JSONata's, made to take time and chance from `Outside`; `$eval` is no function, as on AWS.
+and `$shuffle` are JSONata's, made to take time and chance from `Outside`; `$pad` has a bound; `$eval` is no function,
+as on AWS. Regular expressions take linear time where they can.
 (https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html)
 """
 
@@ -12,9 +13,11 @@ import math
 import random
 from collections.abc import Callable
 
+import re2
 from jsonata.functions import Functions
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
+from jsonata.regex_engine import RegexFlags, default_regex_engine
 from jsonata.utils import Utils
 
 from actorfaas.states import functions
@@ -23,10 +26,27 @@ from actorfaas.states.scope import Json, Outside
 
 MAX_ITEMS = 1_000_000
 """How many items a range may have."""
+MAX_PADDED = 1_000_000
+"""How wide `$pad` may make a text."""
+
+
+def _pattern(text: str, flags: RegexFlags) -> Json:
+    """A regular expression that takes linear time, unless it looks around or back, which only Python's own can."""
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = not flags.case_insensitive
+    try:
+        return re2.compile(f"(?m){text}" if flags.multiline else text, options)
+    except re2.error:
+        return default_regex_engine(text, flags)
 
 
 class Expression(Jsonata):  # type: ignore[misc]  # the library has no types
     """An expression with bounds that leaves its inputs as they are."""
+
+    def __init__(self, text: str) -> None:
+        """Raises what the library raises."""
+        super().__init__(text, _pattern)
 
     def evaluate_group_expression(self, expr: Json, input: Json, environment: Json) -> Json:  # noqa: A002
         """What `INPUT{...}` gives. The library adds an entry to an empty array that it groups."""
@@ -104,6 +124,13 @@ def _now(outside: Outside) -> _Body:
     return body
 
 
+def _pad(given: list[Json]) -> Json:
+    if isinstance(given[1], int | float) and abs(given[1]) > MAX_PADDED:
+        raise BadArgument(f"the width is more than {MAX_PADDED}")
+    native = Jsonata.static_frame.lookup("pad")
+    return native.call(None, native.validate(given, None))
+
+
 def _shuffle(outside: Outside) -> _Body:
     def body(given: list[Json]) -> Json:
         items = list(given[0]) if isinstance(given[0], list) else [given[0]]
@@ -141,5 +168,6 @@ _FUNCTIONS: dict[str, tuple[Callable[[Outside], _Body], int, int]] = {
     "random": (_random, 0, 1),
     "now": (_now, 0, 2),
     "millis": (lambda outside: lambda given: outside.now_ms, 0, 0),
+    "pad": (lambda outside: _pad, 2, 3),
     "shuffle": (_shuffle, 1, 1),
 }

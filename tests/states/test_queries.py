@@ -111,6 +111,8 @@ def test_what_expressions_give(expression: str, result: Json) -> None:
         ("$parse('-0')", 0),
         ("$random(5) = $random(5)", True),
         ("$millis()", NOW_MS),
+        ("$pad('a', -3, '#')", "##a"),
+        ("$pad('a', 3)", "a  "),
         ("$now()", "2025-01-15T10:30:00.000Z"),
         ("$now('[Y0001]')", "2025"),
         ("$sort($shuffle([1..9]))", [1, 2, 3, 4, 5, 6, 7, 8, 9]),
@@ -148,6 +150,8 @@ def test_chance_comes_from_outside() -> None:
         ("[1..1000001]", "threw an error during evaluation. D2014: "),
         ("$range(1, 1000001, 1)", "threw an error during evaluation. D3137: $range: the range has more than 1000000"),
         ("$range('a', 2, 1)", "threw an error during evaluation. D3137: $range: an argument must be a number"),
+        ("$pad('a', 1000001)", "threw an error during evaluation. D3137: $pad: the width is more than 1000000"),
+        ("$pad(1, 2)", "threw an error during evaluation. T0410: "),
         ("$uuid(1)", "threw an error during evaluation. D3137: $uuid: it does not take 1 arguments"),
         ("$partition([1], -1)", "threw an error during evaluation. D3137: $partition: the chunk size must be positive"),
         ("$partition([1], 0)", "returned nothing (undefined)."),
@@ -222,10 +226,23 @@ def test_an_endless_expression_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     assert what == "threw an error during evaluation: Expression evaluation timeout: Check for infinite loop"
 
 
-def test_text_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_grows_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MAX_CHARACTERS", 1_000)
-    what = failure("($f := function($s) { $f($s & $s) }; $f('ab'))")
-    assert what.startswith("threw an error during evaluation: Expression evaluation memory limit exceeded")
+    monkeypatch.setattr(queries, "MAX_ITEMS", 1_000)
+    for body in (
+        "($f := function($s) { $f($s & $s) }; $f('ab'))",
+        "($f := function($a) { $f($append($a, $a)) }; $f([1]))",
+    ):
+        what = failure(body)
+        assert what.startswith("threw an error during evaluation: Expression evaluation memory limit exceeded")
+
+
+def test_patterns_do_not_backtrack_unless_they_look_around() -> None:
+    assert failure("$match('" + "a" * 100 + "!', /(a+)+$/)") == "returned nothing (undefined)."
+    assert evaluate("$match('a1B2', /([A-Z])(\\d)/i).groups") == ["a", "1", "B", "2"]
+    assert evaluate("$replace('a1', /(?<=a)1/, '2')") == "a2"
+    assert evaluate("$match('a\nb', /^./m).match") == ["a", "b"]
+    assert evaluate("$match('a\nb', /^./).match") == "a"
 
 
 @pytest.mark.parametrize("text", ["{%%}", "{% 1 %}"])
