@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorfaas.states.choices import OPERATORS, compile_rule
@@ -22,6 +22,8 @@ from actorfaas.states.timestamps import parse_timestamp
 from tests.states.small_machine import outside
 
 Json = Any  # a decoded JSON value of any shape
+
+UNHURRIED = settings(deadline=None)  # the first example may import a library
 
 NAMES = st.sampled_from(["a", "b", "c", "", "a b", "and", "ü", "0"])
 SCALARS = (
@@ -56,6 +58,7 @@ def scope(document: Json) -> Scope:
     return Scope(document, {"a": [1]}, {"v": document}, outside())
 
 
+@UNHURRIED
 @given(PATHS | NOISE.map("$".__add__) | NOISE, VALUES)
 def test_paths(text: str, document: Json) -> None:
     before = copy.deepcopy(document)
@@ -69,6 +72,7 @@ def test_paths(text: str, document: Json) -> None:
     assert repr(document) == repr(before)
 
 
+@UNHURRIED
 @given(st.lists(st.sampled_from([".a", ".b", "['a b']", "[0]", "[1]"]), max_size=4).map("".join), VALUES, VALUES)
 def test_what_a_result_path_inserts_its_path_finds(steps: str, document: Json, value: Json) -> None:
     before = copy.deepcopy(document)
@@ -89,6 +93,7 @@ def test_what_a_result_path_inserts_its_path_finds(steps: str, document: Json, v
     assert repr(document) == repr(before)
 
 
+@UNHURRIED
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(VALUES, max_size=4))
 def test_functions(name: str, arguments: list[Json]) -> None:
     before = copy.deepcopy(arguments)
@@ -98,6 +103,7 @@ def test_functions(name: str, arguments: list[Json]) -> None:
     assert repr(arguments) == repr(before)
 
 
+@UNHURRIED
 @given(NOISE, VALUES)
 def test_calls(arguments: str, document: Json) -> None:
     for text in (arguments, f"States.Format({arguments})", f"States.Array({arguments}"):
@@ -105,6 +111,7 @@ def test_calls(arguments: str, document: Json) -> None:
             parse_call(text).find(scope(document))
 
 
+@UNHURRIED
 @given(VALUES, VALUES)
 def test_templates(template: Json, document: Json) -> None:
     before = copy.deepcopy(template)
@@ -114,6 +121,7 @@ def test_templates(template: Json, document: Json) -> None:
     assert repr(template) == repr(before)
 
 
+@UNHURRIED
 @given(st.sampled_from(sorted(OPERATORS)), PATHS, VALUES | PATHS, VALUES)
 def test_choice_rules(operator: str, variable: str, operand: Json, document: Json) -> None:
     try:
@@ -123,6 +131,7 @@ def test_choice_rules(operator: str, variable: str, operand: Json, document: Jso
         pass
 
 
+@UNHURRIED
 @given(st.lists(NAMES.filter(str.isidentifier), max_size=3), VALUES)
 def test_walking_down_gives_what_the_library_gives(names: list[str], document: Json) -> None:
     text = ".".join(["$states.input", *names])
@@ -159,6 +168,7 @@ FORMS = st.sampled_from(
 )
 
 
+@UNHURRIED
 @given(FORMS, OPERANDS, OPERANDS, VALUES)
 def test_queries(form: str, left: str, right: str, document: Json) -> None:
     before = copy.deepcopy(document)
@@ -172,12 +182,14 @@ def test_queries(form: str, left: str, right: str, document: Json) -> None:
     assert repr(document) == repr(before)
 
 
+@UNHURRIED
 @given(NOISE, VALUES)
 def test_queries_of_any_text(text: str, document: Json) -> None:
     with suppress(ExpressionError, StatesError):
         Query(text, "Output").evaluate(QueryScope(states_object(document, None), {"a": document}, outside()))
 
 
+@UNHURRIED
 @given(st.text(max_size=30) | st.text("0123456789-T:.Z+", max_size=30))
 def test_timestamps(text: str) -> None:
     found = parse_timestamp(text)
