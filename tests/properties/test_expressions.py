@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorfaas.states.choices import OPERATORS, compile_rule
@@ -23,7 +23,8 @@ from tests.states.small_machine import outside
 
 Json = Any  # a decoded JSON value of any shape
 
-UNHURRIED = settings(deadline=None)  # the first example may import a library
+# the first example may import a library, and the machine may be busy
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = st.sampled_from(["a", "b", "c", "", "a b", "and", "ü", "0"])
 SCALARS = (
