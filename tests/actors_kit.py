@@ -22,12 +22,13 @@ from typing import TypeVar
 from actorfaas.config import Settings
 from actorfaas.messages import Message
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+from tests.patience import SLOWNESS
 
 M = TypeVar("M", bound=Message)
 A = TypeVar("A", bound=Actor)
 T = TypeVar("T")
 
-PATIENCE_S = 10.0
+PATIENCE_S = 10.0 * SLOWNESS
 """How long a test waits for an event before it fails; never waited for when all is well."""
 
 

@@ -21,11 +21,12 @@ import httpx
 
 from actorfaas.packing import pack
 from actorfaas.testing import RunningNode, running_node
+from tests.patience import SLOWNESS
 
 Json = Any  # a decoded JSON document
 T = TypeVar("T")
 
-PATIENCE_S = 20.0
+PATIENCE_S = 20.0 * SLOWNESS
 """How long a condition may take to come true before the test fails."""
 POLL_S = 0.01
 BUNDLES = Path(__file__).with_name("bundles")

@@ -9,6 +9,10 @@ command -v busybox >/dev/null || missing+=(busybox-static)
 compgen -G '/boot/vmlinuz-*' >/dev/null || missing+=(linux-image-amd64)
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "missing: ${missing[*]}; root can install them with apt-get" >&2
+        exit 1
+    fi
     echo "installing ${missing[*]}"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from actorfaas import testing
 from actorfaas.swap import capabilities, cgroup, filesystem, swapfile
 from actorfaas.swap.cgroup import Group, Tree
 from actorfaas.swap.pager import Pager, Process
 from actorfaas.swap.ranges import PAGE_SIZE
 from actorfaas.swap.swaps import SwapArea
 from bench.paged_child import Child
+from tests.patience import SLOWNESS
 from tests.system.swap.kit import HEAP, MIB, Born
 
 
@@ -48,11 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skipif(bool(REASON), reason=REASON or "can run"))
 
 
-@pytest.fixture(autouse=True)
-def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where every instruction is emulated (tests/vm), a node needs a minute to start."""
-    if os.environ.get("ACTORFAAS_TEST_SLOW"):
-        monkeypatch.setattr("actorfaas.testing.START_TIMEOUT_S", 300.0)
+@pytest.fixture(autouse=True, scope="session")
+def slow_machine() -> Iterator[None]:
+    """Where every instruction is emulated (tests/vm), a node needs more time to start and to stop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("actorfaas.testing.START_TIMEOUT_S", testing.START_TIMEOUT_S * SLOWNESS)
+        patch.setattr("actorfaas.testing.STOP_TIMEOUT_S", testing.STOP_TIMEOUT_S * SLOWNESS)
+        yield
 
 
 @pytest.fixture

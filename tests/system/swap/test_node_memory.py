@@ -18,7 +18,7 @@ import pytest
 from actorfaas.swap import cgroup, swapfile, swaps
 from actorfaas.swap.cgroup import Owner
 from actorfaas.swap.swaps import NODE_LABEL
-from tests.system.kit import Node, eventually, node_with
+from tests.system.kit import PATIENCE_S, Node, eventually, node_with
 from tests.system.swap.kit import MIB
 
 SWAP_MB = 32
@@ -132,7 +132,7 @@ def test_a_node_that_cannot_start_leaves_nothing(data_dir: Path) -> None:
     command = [sys.executable, "-m", "actorfaas", "serve", "--port", "0"]
     before = {path.name for path in cgroup.detect().parent.iterdir()}
     node = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert node.wait(60) == 1
+    assert node.wait(3 * PATIENCE_S) == 1
     after = {path.name for path in cgroup.detect().parent.iterdir()}
     assert not [name for name in after - before if (owner := Owner.of_directory(name)) and owner.pid == node.pid]
     assert not in_use(data_dir)
