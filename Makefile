@@ -54,7 +54,7 @@ $(STAMP): pyproject.toml
 demo: setup  ## start a node, deploy the example workflows, run them, show timings
 	@$(BIN)/python -m workflows.demo
 
-test: setup  ## all tests
+test: setup  ## all tests but those in a virtual machine
 	@$(MAKE) --no-print-directory test-fast
 	$(MAKE) --no-print-directory test-system
 
@@ -62,11 +62,11 @@ test-fast: setup  ## the tests that start no processes
 	@$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
 
 test-system: setup  ## the tests that start real processes
-	@$(BIN)/python -m pytest -q -m '$(SLOW)'
+	@$(BIN)/python -m pytest -q -m '($(SLOW)) and not vm'
 
-test-vm: setup  ## the swapping tests under cgroup v2, in virtual machines (some minutes; root installs what it needs)
+test-vm: setup  ## the swapping tests under cgroup v2, in a virtual machine (5 minutes; root installs what it needs)
 	@tests/vm/install.sh $(BIN)/python
-	$(BIN)/python -m pytest -q -m vm tests/vm
+	$(BIN)/python -m pytest -q -m vm --durations=3 tests/vm
 
 check: setup  ## format, lint, type-check, check import contracts, run the fast tests
 	@$(BIN)/ruff format
