@@ -52,9 +52,7 @@ class Waking(Roster):
             self.pager.changed(worker)
 
     def _wake(self, pool: Pool, now_ns: int) -> None:
-        """Bring in as many workers as are short, unless new ones cost less; those take the place of workers that are
-        out, which would pile up otherwise."""
-        room = self._room(pool) if pool.ready and pool.not_before_ns <= now_ns else 0
+        """Bring in as many workers as are short, unless new ones cost less."""
         for _ in range(pool.short()):
             worker = pool.swapped()
             if worker is None:
@@ -63,11 +61,9 @@ class Waking(Roster):
                 worker.next_kind = SWAPPED
                 self._idle(pool, worker, now_ns)  # whoever asks hands it out
                 continue
-            if room > 0 and self.pager.prefers_start(pool.topic):
-                room -= 1
-                if pool.staying() > pool.warm:
-                    self._retire(pool, worker)
-                continue
+            can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
+            if can_start and self.pager.prefers_start(pool.topic):
+                return
             self._bring_in(worker, now_ns)
 
     def _bring_in(self, worker: Worker, now_ns: int) -> None:

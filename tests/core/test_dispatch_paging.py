@@ -391,15 +391,3 @@ def test_a_member_of_a_paged_topic_that_was_adopted_goes_out_after_its_call() ->
     world.run()
     assert isinstance(world.published["r1"], InvocationResult)
     assert world.phases("a@1") == ["swapped"]
-
-
-def test_a_cheaper_new_worker_takes_the_place_of_one_that_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = make(function("a", warm=0))
-    call(world, "a@1")
-    rest(world, 70)
-    assert world.phases("a@1") == ["swapped"]
-    monkeypatch.setattr(type(world.steering), "prefers_start", lambda *_: True)
-    for _ in range(4):
-        assert kind_of(world, "a@1") == "fork"
-        rest(world)
-        assert len(world.instances) == 1, "workers that are out pile up"
