@@ -22,7 +22,7 @@ import httpx
 from bench.node import Node, running
 from bench.report import Report, Row, options
 
-ACTORS = ("data_layer", "local_queue", "fw_supervisor", "execution_manager", "frontend")
+ACTORS = ("data_layer", "swapper", "local_queue", "fw_supervisor", "execution_manager", "frontend")
 VICTIMS = (*ACTORS, "template", "worker")
 CALLERS = 8
 CALL_LIMIT_S = 5.0
