@@ -14,6 +14,7 @@ from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, SwapEr
 from actorfaas.messages import Done, GetWorkingSet, SaveWorkingSet, WorkingSetRecord
 from actorfaas.runtime.actor import Actor
 from actorfaas.swap import record_format
+from actorfaas.swap.pager import Pager
 from actorfaas.swap.recorder import Recorder
 from actorfaas.swap.records import Records
 from actorfaas.swap.target import Faults
@@ -92,6 +93,22 @@ class Recordings:
             groups=len(record.groups),
         )
         self._actor.spawn(self._save(worker.function_topic, record), f"save {worker.function_topic}")
+
+    async def grow(self, worker: Worker, pager: Pager, major_faults: int) -> None:
+        """A call after a page-in faulted: what the record missed becomes part of it."""
+        process = worker.hold()
+        record = self._records.may_grow(worker.function_topic, process.layout, major_faults)
+        if record is None:
+            return
+        try:
+            missed = await self._in_thread(pager.missed, process, record)
+        except (SwapError, OSError) as error:
+            self._log.debug("what a record missed cannot be found out", topic=worker.topic, error=str(error))
+            return
+        grown = self._records.grow(worker.function_topic, missed)
+        if grown is not None:
+            self._log.info("working set grown", topic=worker.function_topic, pages=missed.pages, of_pages=grown.pages)
+            self._actor.spawn(self._save(worker.function_topic, grown), f"save {worker.function_topic}")
 
     async def _save(self, function_topic: str, record: WorkingSet) -> None:
         packed = await self._in_thread(record_format.to_bytes, record)

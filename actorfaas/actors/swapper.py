@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar, ParamSpec, TypeVar
 
@@ -50,6 +51,8 @@ PAGE_INS_AT_ONCE = 4
 MEASURE_INTERVAL_S = 0.25
 TOLD_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 0.8
+REST_AFTER_S = 0.3
+"""What a page-out leaves because it is still being written is reclaimed so much later."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -202,10 +205,23 @@ class Swapper(Actor):
                 done = PagedOut(0, 0, str(error))
             finally:
                 self._turns.give_back()
+        if not done.error:
+            self._loop.call_later(REST_AFTER_S, self._order_rest, worker, worker.last_order)
         took_ns = time.monotonic_ns() - started_ns
         self._page_outs += 1
         self._paged_out_bytes += done.freed_bytes
         asker.tell(WorkerPagedOut(worker.topic, done.error, done.freed_bytes, done.usage_bytes, took_ns))
+
+    def _order_rest(self, worker: Worker, page_out: asyncio.Task[None] | None) -> None:
+        """Unless it was needed since, free what could not be freed at once because it was still being written."""
+        if worker.last_order is page_out and worker.process is not None and not worker.is_at_work:
+            worker.then(lambda: self._free_rest(worker), "reclaim")
+
+    async def _free_rest(self, worker: Worker) -> None:
+        if worker.is_needed() or worker.has_ended:
+            return
+        with suppress(SwapError, OSError):  # what is left is little, and the next page-out tries again
+            self._paged_out_bytes += await self._in_thread(self._out_threads, self._pager.reclaim_rest, worker.hold())
 
     async def _carry_out_page_out(self, worker: Worker) -> PagedOut:
         self._require_outside()
@@ -291,6 +307,7 @@ class Swapper(Actor):
             await self._recordings.end(worker, keep=bool(did))
             if did in ("reap", "faasnap"):
                 self._records.called(worker.function_topic, major)
+                await self._recordings.grow(worker, self._pager, major)
         size_bytes = self._records.size_bytes(worker.function_topic)
         asker.tell(CallMeasured(worker.topic, worker.function_topic, did, major, minor, size_bytes))
 

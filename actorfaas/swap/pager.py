@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +80,8 @@ class Process:
     layout: str
     present: tuple[Range, ...] = field(default=())
     """What stayed in memory when it was last paged out, while nothing has run since."""
+    before: tuple[Range, ...] = field(default=())
+    """What was there when it was last paged in."""
     file_mappings: tuple[Range, ...] = field(default=())
     """Where private copies of files' pages are: advice does not read these back from swap, only touching them does."""
 
@@ -135,6 +138,10 @@ class Pager:
         freed = max(0, before - after)
         return PagedOut(freed, after, _why_kept(owned, freed, refused), process.present)
 
+    def reclaim_rest(self, process: Process) -> int:
+        """Some time after a page-out: free the pages that were still being written then; how many bytes that were."""
+        return process.group.reclaim() if process.group is not None else 0
+
     def page_in(self, process: Process, record: WorkingSet, how: PrefetchStrategy) -> int:
         """Read and map what of the record is not there; how many bytes that were.
 
@@ -143,6 +150,7 @@ class Pager:
         """
         target = process.target
         present = pagemap.find(target, Page.PRESENT)
+        process.before = tuple(present)
         done = 0
         reading: list[Range] = []
         apart: list[Future[Populated]] = []
@@ -166,6 +174,12 @@ class Pager:
             part.result()
         target.check()
         return done
+
+    def missed(self, process: Process, record: WorkingSet) -> WorkingSet:
+        """After a call: what it touched that neither was there when it was paged in nor is in the record."""
+        mapped_files = ((one.address, one.length_bytes) for one in record.files if one.address)
+        known = normalise(chain(process.before, record.memory, mapped_files))
+        return Recorder(process.target, process.layout, known).finish()
 
     def start_recording(self, process: Process) -> Recorder:
         """Before a call: what it will touch is found out by `Recorder.scan` during it and `finish` after it."""

@@ -14,6 +14,11 @@ from actorfaas.swap.working_set import WorkingSet
 MOST_FUNCTIONS = 512
 """Function versions remembered; of those beyond, the longest unused are forgotten (and can be loaded again)."""
 
+MOST_GROWTHS = 8
+"""How often a record takes in what it missed: calls that touch other pages each time would make it grow for ever."""
+LEAST_MISSED = 4
+"""Major faults of a call that make it worth looking for what the record missed."""
+
 
 @dataclass(slots=True)
 class _Known:
@@ -21,6 +26,7 @@ class _Known:
     drift: Drift = field(default_factory=Drift)
     again: bool = False
     is_loaded: bool = False
+    growths: int = 0
 
 
 class Records:
@@ -44,7 +50,22 @@ class Records:
     def recorded(self, function_topic: str, record: WorkingSet) -> None:
         """A call was recorded."""
         known = self._use(function_topic)
-        known.record, known.again, known.is_loaded = record, False, True
+        known.record, known.again, known.is_loaded, known.growths = record, False, True, 0
+
+    def may_grow(self, function_topic: str, layout: str, major_faults: int) -> WorkingSet | None:
+        """The record, if a call with so many faults may have touched what it misses."""
+        known = self._use(function_topic)
+        fits = known.record is not None and known.record.layout == layout and not known.again
+        return known.record if fits and major_faults >= LEAST_MISSED and known.growths < MOST_GROWTHS else None
+
+    def grow(self, function_topic: str, missed: WorkingSet) -> WorkingSet | None:
+        """A call touched this besides what is recorded; the record as it is now, None if it is as before."""
+        known = self._use(function_topic)
+        if known.record is None or known.record.layout != missed.layout or not missed.pages:
+            return None
+        known.record = known.record.grown(missed)
+        known.growths += 1
+        return known.record
 
     def fitting(self, function_topic: str, layout: str) -> WorkingSet | None:
         """What of the record holds in this address space; None if there is nothing to be read ahead."""

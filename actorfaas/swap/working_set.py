@@ -83,6 +83,11 @@ class WorkingSet:
         groups = (Group((), tuple(one._replace(address=0) for one in group.files)) for group in self.groups)
         return WorkingSet(layout, tuple(group for group in groups if group.files), self.left_out_bytes)
 
+    def grown(self, more: WorkingSet) -> WorkingSet:
+        """The same with what a later call touched besides, of the same address space, as the last group."""
+        groups = self.groups + tuple(group for group in more.groups if group.memory or group.files)
+        return WorkingSet(self.layout, groups, self.left_out_bytes + more.left_out_bytes)
+
     def page_out_order(self, private: Ranges) -> list[Range]:
         """A worker's private ranges (normal) in the order to page them out: the working set as it will be read, then
         the rest. What is written together lies together in the swapfile."""

@@ -37,6 +37,7 @@ class FakePager(Pager):
         self.now = SOME_SWAP
         self.leaves: list[tuple[str, int, Memory]] = []
         self.freed_bytes = 10 << 20
+        self.missing = WorkingSet(LAYOUT, ())
         self.read_with: list[WorkingSet | None] = []
         self._held: dict[tuple[str, int], threading.Event] = {}
         self._began = threading.Condition()
@@ -99,6 +100,14 @@ class FakePager(Pager):
         self._step("in", process.target.pid)
         self.read_with.append(record)
         return record.memory_bytes + record.file_bytes
+
+    def missed(self, process: Process, record: WorkingSet) -> WorkingSet:
+        self._step("missed", process.target.pid)
+        return self.missing
+
+    def reclaim_rest(self, process: Process) -> int:
+        self._step("rest", process.target.pid)
+        return 4096
 
     def start_recording(self, process: Process) -> Recorder:
         self._step("record", process.target.pid)

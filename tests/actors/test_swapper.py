@@ -38,6 +38,7 @@ from actorfaas.swap import record_format
 from actorfaas.swap.measuring import NONE, Mode
 from actorfaas.swap.pager import Memory
 from actorfaas.swap.target import Faults
+from actorfaas.swap.working_set import Group, WorkingSet
 from tests.actors.fake_pager import NO_SWAP, RECORD, FakePager
 from tests.actors_kit import FakePeer, Kit
 
@@ -163,6 +164,24 @@ async def test_a_page_out_under_way_is_told_that_its_worker_is_needed(manager: M
     gate.set()
     assert "needed" in (await manager.paged_out(1)).error
     assert (await manager.paged_in(1)).did == "reap"
+
+
+async def test_what_was_still_being_written_is_freed_a_little_later(
+    manager: Manager, recorded: FakePeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swapper, "REST_AFTER_S", 0.0)
+    manager.page_out(1)
+    await manager.paged_out(1)
+    await manager.begun("rest", 1)
+    gate = manager.pager.hold("out", 2)
+    manager.page_out(2)
+    await manager.begun("out", 2)
+    manager.page_in(2)
+    gate.set()
+    await manager.paged_out(2)
+    await manager.paged_in(2)
+    await manager.settled()
+    assert ("rest", 2) not in manager.pager.done, "it was needed since"
 
 
 async def test_orders_beyond_the_bound_are_answered_at_once(manager: Manager) -> None:
@@ -333,6 +352,38 @@ async def test_a_record_that_drifts_is_made_again(manager: Manager, recorded: Fa
         did.append((await manager.paged_in(1)).did)
         await manager.call_ended(1, major_faults=500)
     assert did == ["reap"] * 8 + ["record"]
+
+
+async def test_a_record_takes_in_what_a_call_faulted_for(manager: Manager, recorded: FakePeer) -> None:
+    saved: list[bytes] = []
+
+    def save(asked: SaveWorkingSet) -> Done:
+        saved.append(asked.record)
+        return Done()
+
+    recorded.answer(SaveWorkingSet, save)
+    manager.pager.missing = WorkingSet(RECORD.layout, (Group(((0x7100_0000, 8192),)),))
+    manager.page_in(1)
+    await manager.paged_in(1)
+    measured = await manager.call_ended(1, major_faults=2)  # hardly anything
+    assert measured.working_set_bytes == RECORD.memory_bytes
+    manager.page_in(1)
+    await manager.paged_in(1)
+    measured = await manager.call_ended(1, major_faults=9)
+    assert measured.working_set_bytes == RECORD.memory_bytes + 8192
+    manager.page_in(1)
+    await manager.paged_in(1)
+    grown = RECORD.grown(manager.pager.missing)
+    assert manager.pager.read_with[-1] == grown
+    await recorded.until(lambda: saved or None, "a record to keep")
+    assert [record_format.from_bytes(packed) for packed in saved] == [grown]
+
+
+async def test_what_cannot_be_found_out_leaves_the_record_as_it_is(manager: Manager, recorded: FakePeer) -> None:
+    manager.pager.fail("missed", 1, OSError("no"))
+    manager.page_in(1)
+    await manager.paged_in(1)
+    assert (await manager.call_ended(1, major_faults=9)).working_set_bytes == RECORD.memory_bytes
 
 
 async def test_faults_count_from_where_the_call_could_begin(manager: Manager, recorded: FakePeer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.swap.records import Records
+from actorfaas.swap.records import MOST_GROWTHS, Records
 from actorfaas.swap.working_set import FileRange, Group, WorkingSet
 
 PAGE = 4096
@@ -74,6 +74,34 @@ def test_many_faults_after_page_ins_ask_for_a_new_record(records: Records) -> No
     for _ in range(8):
         records.called(F, 3)
     assert not records.is_wanted(F, HERE)
+
+
+def extra(first_page: int, layout: str = HERE) -> WorkingSet:
+    return WorkingSet(layout, (Group(((first_page * PAGE, 2 * PAGE),)),))
+
+
+def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> None:
+    records.recorded(F, record())
+    assert records.may_grow(F, HERE, 3) is None  # hardly anything was missed
+    assert records.may_grow(F, ELSEWHERE, 90) is None
+    for number in range(MOST_GROWTHS):
+        assert records.may_grow(F, HERE, 4) is not None
+        grown = records.grow(F, extra(1000 + 10 * number))
+        assert grown is not None
+        assert grown == records.fitting(F, HERE)
+        assert grown.memory[-1] == ((1000 + 10 * number) * PAGE, 2 * PAGE)
+    assert records.may_grow(F, HERE, 90) is None
+    assert records.size_bytes(F) == (101 + 2 * MOST_GROWTHS) * PAGE
+    records.recorded(F, record())
+    assert records.may_grow(F, HERE, 90) is not None
+
+
+def test_nothing_that_does_not_fit_is_taken_in(records: Records) -> None:
+    assert records.grow(F, extra(1)) is None
+    records.recorded(F, record())
+    assert records.grow(F, extra(1000, ELSEWHERE)) is None
+    assert records.grow(F, WorkingSet(HERE, ())) is None
+    assert records.fitting(F, HERE) == record()
 
 
 def test_functions_that_were_not_used_for_long_are_forgotten() -> None:

@@ -90,6 +90,25 @@ def test_what_was_recorded_comes_back_before_the_call(
     assert pager.page_in(process, record, "reap") <= 0.1 * total_bytes(touched)
 
 
+def test_what_a_record_missed_is_found_after_the_call(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    worker.choose(TOUCHED, seed=3)
+    record = recorded(pager, process, worker)
+    for _ in range(2):
+        assert not pager.page_out(process, record, remember=False).error
+        pager.page_in(process, record, "reap")
+        others = from_pages(worker.range_of(page)[0] for page in worker.choose(TOUCHED, seed=4))
+        before = pager.faults(process)
+        worker.touch(write=True)
+        faults = pager.faults(process).major - before.major
+        missed = pager.missed(process, record)
+        record = record.grown(missed)
+        assert intersect(normalise(record.memory), others) == others
+    assert faults <= 8, "the grown record has what the other calls touch"
+    assert total_bytes(intersect(normalise(missed.memory), [worker.heap])) == 0
+
+
 def test_a_page_out_gives_way_to_who_needs_the_worker(
     swap: SwapArea, pager: Pager, process: Process, worker: Child
 ) -> None:
