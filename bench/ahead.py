@@ -86,7 +86,7 @@ def measure(report: Report, *, quick: bool) -> None:
     with ExitStack() as stack:
         nodes = {name: stack.enter_context(running(**settings)) for name, settings in SETTINGS.items()}
         prepare(nodes, chains)
-        for _ in range(3 if quick else 40):
+        for _ in range(3 if quick else 10):
             run_all(nodes, chains, measured)
     tabulate(measured, report)
 

@@ -50,6 +50,8 @@ PAGE_OUTS_AT_ONCE = 2
 PAGE_INS_AT_ONCE = 4
 MEASURE_INTERVAL_S = 0.25
 TOLD_INTERVAL_S = 1.0
+REST_INTERVAL_S = 1.0
+"""Where memory cannot be moved, it is only looked for swap that was turned on."""
 CLOSE_TIMEOUT_S = 0.8
 REST_AFTER_S = 0.3
 """What a page-out leaves because it is still being written is reclaimed so much later."""
@@ -328,7 +330,8 @@ class Swapper(Actor):
         """Tell what changed at once, and what did not now and then; find out anew when swap was turned on or off."""
         told_at = 0.0
         while True:
-            await asyncio.sleep(MEASURE_INTERVAL_S)
+            can_move = self._mode.name != measuring.NONE
+            await asyncio.sleep(MEASURE_INTERVAL_S if can_move else REST_INTERVAL_S)
             before, self._sample = self._sample, await self._in_thread(self._measure_thread, self._pager.sample)
             if self._sample.areas != before.areas:
                 await self._find_mode()
