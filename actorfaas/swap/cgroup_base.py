@@ -227,11 +227,6 @@ class Tree(ABC):
         """All groups of functions, templates and workers, deepest first."""
         return [self.group(path) for path in _below(self.root) if path != self.root]
 
-    def remove_function(self, name: str, timeout_s: float = 1.0) -> None:
-        """Remove a function's groups, once its processes have ended. Raises CgroupError."""
-        for path in _below(self.root / safe_name(FUNCTION_PREFIX, name)):
-            self.group(path).remove(timeout_s)
-
     def close(self, timeout_s: float = 5.0) -> None:
         """Kill what is left in the functions' groups and remove the tree. Raises CgroupError."""
         self._remove_tree(self.root, timeout_s)

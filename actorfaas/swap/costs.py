@@ -42,12 +42,11 @@ FREE_WAYS = (Way.RESIDENT, Way.PREFETCHED)
 class Priors:
     """Prices before anything was measured, in ns.
 
-    fork: 6 ms + 2 ms per 100 MB of template (a pandas function: 12 ms). swap_in: 0.5 ms + 1.8 ns a byte (8 MB: 15 ms
+    fork: 6 ms. swap_in: 0.5 ms + 1.8 ns a byte (8 MB: 15 ms
     with mapping). demand: 45 µs a page (8 MB: 92 ms). page_out: 2 ns a byte.
     """
 
     fork_ns: float = 6.0 * MS
-    fork_ns_a_byte: float = 0.02
     swap_in_ns: float = 0.5 * MS
     swap_in_ns_a_byte: float = 1.8
     demand_ns_a_page: float = 45_000.0
@@ -115,10 +114,6 @@ class FunctionCosts:
         """A working set was recorded."""
         self.working_set_bytes.observe(size_bytes)
         self._assume_sizes()
-
-    def assume_template(self, size_bytes: int) -> None:
-        """How large the template is, for the price of a fork that was not measured yet."""
-        self._prices[Way.FORK].assume(self._priors.fork_ns + self._priors.fork_ns_a_byte * size_bytes)
 
     def _assume_sizes(self) -> None:
         priors, size = self._priors, self.working_set_bytes.value

@@ -35,11 +35,6 @@ class Mapping:
         return self.permissions[0] == "r"
 
     @property
-    def is_writable(self) -> bool:
-        """Whether the process may write it."""
-        return self.permissions[1] == "w"
-
-    @property
     def is_private(self) -> bool:
         """Whether writes stay in the process (copy on write)."""
         return self.permissions[3] == "p"

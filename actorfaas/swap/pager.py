@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -97,15 +98,14 @@ class Pager:
 
     def open(self, pid: int) -> Process:
         """Take hold of a worker; `close` lets go. Raises ProcessGone, or SwapError if it is no process of the node."""
-        target = Target(pid)
-        try:
+        with ExitStack() as unless_taken:
+            target = unless_taken.enter_context(Target(pid))
             if not self._is_of_node(target):
                 raise SwapError(f"process {pid} is not one of this node's")
             group = cgroup.leaf_of(self.tree, target) if self.tree else None
-            return Process(target, group, _layout_of(target))
-        except BaseException:
-            target.close()
-            raise
+            process = Process(target, group, _layout_of(target))
+            unless_taken.pop_all()
+        return process
 
     def close(self, process: Process) -> None:
         """Let go. No other method may be at work with it."""

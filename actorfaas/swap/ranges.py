@@ -112,17 +112,3 @@ def pieces(ranges: Iterable[Range], most_bytes: int) -> Iterator[Range]:
     for start, length in ranges:
         for offset in range(0, length, most_bytes):
             yield start + offset, min(most_bytes, length - offset)
-
-
-def in_order(groups: Iterable[Ranges]) -> list[Range]:
-    """Groups recorded one after the other as one list in access order, each page where it came first.
-
-    Every group must be normal.
-    """
-    seen: list[Range] = []
-    ordered: list[Range] = []
-    for group in groups:
-        fresh = subtract(group, seen)
-        ordered.extend(fresh)
-        seen = normalise(chain(seen, fresh))
-    return ordered

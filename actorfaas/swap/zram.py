@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 from actorfaas.errors import SwapUnavailable
@@ -20,19 +19,6 @@ from actorfaas.swap.swaps import SwapArea
 _CONTROL = Path("/sys/class/zram-control")
 _BLOCK = Path("/sys/block")
 _MODPROBE_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Compression:
-    """How well it does: bytes stored, and the memory they take."""
-
-    original_bytes: int
-    memory_bytes: int
-
-    @property
-    def ratio(self) -> float:
-        """How many times smaller."""
-        return self.original_bytes / self.memory_bytes if self.memory_bytes else 0.0
 
 
 def why_not() -> str:
@@ -104,12 +90,6 @@ def turn_off(marker: Path, timeout_s: float) -> None:
         return
     swapfile.turn_off(device, timeout_s)
     _remove_device(device, marker)
-
-
-def compression(area: SwapArea) -> Compression:
-    """How well a zram area compresses now (mm_stat)."""
-    fields = (_BLOCK / Path(area.path).name / "mm_stat").read_text().split()
-    return Compression(int(fields[0]), int(fields[2]))
 
 
 def _marked(marker: Path) -> Path | None:

@@ -12,7 +12,6 @@ from actorfaas.swap.ranges import (
     Range,
     batches,
     from_pages,
-    in_order,
     intersect,
     normalise,
     page_addresses,
@@ -92,9 +91,3 @@ def test_pieces_keep_the_pages_in_order(ranges: list[Range], most_pages: int) ->
     parts = list(pieces(ranges, most_pages * PAGE_SIZE))
     assert list(page_addresses(parts)) == list(page_addresses(ranges))
     assert all(0 < length <= most_pages * PAGE_SIZE for _, length in parts)
-
-
-@given(st.lists(normal, max_size=5))
-def test_access_order_names_each_page_once_where_it_came_first(groups: list[list[Range]]) -> None:
-    expected = list(dict.fromkeys(address for group in groups for address in page_addresses(group)))
-    assert list(page_addresses(in_order(groups))) == expected

@@ -45,7 +45,6 @@ def test_measurements_overrule_priors() -> None:
     for _ in range(30):
         costs.observe(Way.FORK, 100 * MS)
         costs.observe(Way.SWAP_IN, 8 * MS)
-    costs.assume_template(500_000_000)
     assert costs.cheapest([Way.FORK, Way.SWAP_IN]) is Way.SWAP_IN
     assert costs.price_ns(Way.FORK) == pytest.approx(100 * MS, rel=0.25)
 

@@ -27,9 +27,7 @@ def test_fields() -> None:
     text, _, data, heap, shared, guard, *_ = parse(TEXT)
     assert (text.start, text.length, text.path) == (0x5581E9A00000, 0x2C000, "/usr/bin/python 3.11 (deleted)")
     assert text.is_file
-    assert not text.is_writable
     assert data.offset_bytes == 0x100000
-    assert data.is_writable
     assert not heap.is_file
     assert not shared.is_private
     assert not guard.is_readable

@@ -87,7 +87,6 @@ def test_a_zram_tier_comes_and_goes(folder: Path) -> None:
         assert area.is_zram
         assert area.priority == 2000
         assert zram.turn_on(32 * MIB, 2000, marker).path == area.path
-        assert zram.compression(area).original_bytes >= 0
     finally:
         zram.turn_off(marker, timeout_s=30)
     assert swaps.find_active(Path(area.path)) is None
