@@ -85,7 +85,7 @@ def function(
     concurrency     most instances alive at once, so most calls at once
     queue_limit     calls that may wait for an instance; more are refused with 429
     warm            instances kept alive when there is nothing to do
-    idle_timeout_s  an instance above `warm` ends after so long without a call
+    idle_timeout_s  an instance above `warm` goes after so long without a call: out of memory where it can, else it ends
     retries         further attempts after a failed one, the first after `retry_delay_s`, then twice as long each
     init            called once, before instances are forked: load models, open read-only data
     env             environment variables

@@ -9,19 +9,20 @@ from actorfaas.swap.costs import FunctionCosts, Way
 from actorfaas.swap.durations import Estimate
 
 _WORKER_BYTES = 8e6
-_TEMPLATE_BYTES = 40_000_000
+_TEMPLATE_BYTES = 40e6
 """Before anything was measured: what paging out frees of a worker, and of what a template shares with its workers."""
 
 
 class Known:
     """One function version."""
 
-    __slots__ = ("arrivals", "costs", "is_recorded", "size_bytes")
+    __slots__ = ("arrivals", "costs", "is_recorded", "size_bytes", "template_bytes")
 
     def __init__(self) -> None:
         self.costs = FunctionCosts()
         self.arrivals = Arrivals()
         self.size_bytes = Estimate(_WORKER_BYTES)
+        self.template_bytes = Estimate(_TEMPLATE_BYTES)
         self.is_recorded = False
 
 
@@ -72,10 +73,6 @@ class Learning:
         """Whether a fork of a template in memory costs less than bringing a worker in, by reading or fault by fault."""
         other = Way.SWAP_IN if reads_ahead else Way.DEMAND
         return self.of(topic).costs.cheapest((Way.FORK, other)) is Way.FORK
-
-    def template_bytes(self, topic: str) -> int:
-        """What paging out what the function's workers share frees."""
-        return _TEMPLATE_BYTES
 
     def page_in_at_ns(self, topic: str, before: Sequence[str], began_ns: int, now_ns: int) -> int:
         """When to begin to bring in a worker of `topic`, which runs after `before`: the function running since

@@ -22,6 +22,7 @@ from actorfaas.messages import (
     CallMeasured,
     ForgetWorker,
     MemoryMeasured,
+    Message,
     PageInWorker,
     PageOutTemplate,
     PageOutWorker,
@@ -244,7 +245,7 @@ class Steering:
         if forks(pool):
             self._tell_policy(policy_events.TemplateBusy(topic), now_ns)
         elif pool.ready:
-            size_bytes = self._learning.template_bytes(topic)
+            size_bytes = int(self._learning.of(topic).template_bytes.value)
             self._tell_policy(policy_events.TemplateIdle(topic, size_bytes), now_ns)
 
     def _carry_out(self, instruction: policy_events.Instruction, now_ns: int) -> None:
@@ -265,8 +266,8 @@ class Steering:
     def _tell_policy(self, event: policy_events.Event, now_ns: int) -> None:
         self._todo += self._policy.handle(event, now_ns)
 
-    def _tell(self, peer: str, message: object) -> None:
-        self._dispatch.effects.append(Tell(peer, message))  # type: ignore[arg-type]  # all are messages
+    def _tell(self, peer: str, message: Message) -> None:
+        self._dispatch.effects.append(Tell(peer, message))
 
     # --- what the Swapper and workers say ----------------------------------------------------------------------------
 
@@ -287,11 +288,19 @@ class Steering:
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
                 if percent >= 0:
                     self._tell_policy(policy_events.PressureMeasured(percent), now_ns)
-            case TemplatePagedOut(function_topic=topic, error=error, freed_bytes=freed_bytes):
-                done = policy_events.TemplatePagedOut(topic, freed_bytes)
-                self._tell_policy(policy_events.TemplatePageOutFailed(topic) if error else done, now_ns)
+            case TemplatePagedOut():
+                self._template_paged_out(fact, now_ns)
             case PagingMode():
                 self._set_mode(fact, now_ns)
+
+    def _template_paged_out(self, done: TemplatePagedOut, now_ns: int) -> None:
+        topic = done.function_topic
+        if done.error:
+            self._tell_policy(policy_events.TemplatePageOutFailed(topic), now_ns)
+            return
+        if done.freed_bytes > 0:
+            self._learning.of(topic).template_bytes.observe(done.freed_bytes)
+        self._tell_policy(policy_events.TemplatePagedOut(topic, done.freed_bytes), now_ns)
 
     def _tended(self, done: WorkerTended, now_ns: int) -> None:
         worker = self._dispatch.worker(done.worker_topic)

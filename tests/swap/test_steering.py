@@ -12,6 +12,7 @@ from actorfaas.messages import (
     Message,
     PageOutTemplate,
     PageOutWorker,
+    TemplatePagedOut,
     WorkerPagedOut,
     WorkerTended,
 )
@@ -250,3 +251,15 @@ def test_a_reservation_that_was_brought_in_and_given_up_is_not_measured() -> Non
     world.run()
     assert world.swapper is not None
     assert not world.swapper.recorded, "a call that never came was recorded"
+
+
+def test_what_paging_a_template_out_freed_is_expected_the_next_time() -> None:
+    world = World(mode=OUTSIDE, policy="pressure")
+    world.deploy(function("a"))
+    world.run()
+    known = world.steering._learning.of("a@1")
+    before = known.template_bytes.value
+    world.steering.take_in(TemplatePagedOut("a@1", "", 4_000_000), world.now)
+    world.steering.take_in(TemplatePagedOut("a@1", "refused", 0), world.now)
+    assert known.template_bytes.value < before
+    assert known.template_bytes.count == 1
