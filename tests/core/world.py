@@ -91,6 +91,12 @@ class World(Node):
         if self.swapper is not None:
             self.swapper.out.discard(instance.topic)
 
+    def end_something(self, operation: str, choice: int) -> None:
+        """A task ends ("finish", "fail") or a worker does ("die"): any, as the number says; nothing where there is none."""
+        found = sorted(self.instances) if operation == "die" else self.busy()
+        if found:
+            getattr(self, operation)(found[choice % len(found)])
+
     def disconnect(self, topic: str) -> None:
         """A worker's connection ends, and nobody tells how its process did."""
         self.queue.worker_gone(self.instances.pop(topic).peer, self.now)

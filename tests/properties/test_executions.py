@@ -42,12 +42,8 @@ def make_world(max_workers: int) -> World:
 def do(world: World, operation: str, choice: int) -> None:
     """One random thing that can happen."""
     match operation:
-        case "finish" | "fail":
-            if busy := world.busy():
-                getattr(world, operation)(busy[choice % len(busy)])
-        case "die":
-            if world.instances:
-                world.die(sorted(world.instances)[choice % len(world.instances)])
+        case "finish" | "fail" | "die":
+            world.end_something(operation, choice)
         case "start" | "publish" | "cancel":
             ask(world, operation, choice)
         case "advance":

@@ -59,12 +59,8 @@ def make_world(max_workers: int, mode: str, policy: Mode, budget_bytes: int) -> 
 def do(world: World, operation: str, choice: int) -> None:
     """One random thing that can happen."""
     match operation:
-        case "finish" | "fail":
-            if busy := world.busy():
-                getattr(world, operation)(busy[choice % len(busy)])
-        case "die":
-            if world.instances:
-                world.die(sorted(world.instances)[choice % len(world.instances)])
+        case "finish" | "fail" | "die":
+            world.end_something(operation, choice)
         case "publish" | "start" | "cancel":
             ask(world, operation, choice)
         case "advance":
