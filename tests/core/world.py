@@ -92,7 +92,7 @@ class World(Node):
             self.swapper.out.discard(instance.topic)
 
     def end_something(self, operation: str, choice: int) -> None:
-        """A task ends ("finish", "fail") or a worker does ("die"): any, as the number says; nothing where there is none."""
+        """A task ends ("finish", "fail") or a worker does ("die"), the one that the number says, if there is any."""
         found = sorted(self.instances) if operation == "die" else self.busy()
         if found:
             getattr(self, operation)(found[choice % len(found)])
