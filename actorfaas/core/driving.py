@@ -1,13 +1,13 @@
 """Carries out the engine's instructions: tasks to workers, reservations ahead, the end; history on its way.
 
-Base of `core.executions`. A running execution either waits for something (a worker, a task, a timer, the journal) or
-has ended.
+Base of `core.executions`. Each branch of a running execution waits for something (a worker, a task, a timer, the
+journal, the branches below it).
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
@@ -15,9 +15,10 @@ from actorfaas.core.effects import Answer, Ended, Store, Tell
 from actorfaas.core.execution import (
     NS_PER_S,
     Execution,
+    Lane,
     Step,
 )
-from actorfaas.core.history import NS_PER_MS
+from actorfaas.core.history import NS_PER_MS, event_type
 from actorfaas.core.lookahead import GuessCount, following_tasks
 from actorfaas.core.pool import Claim
 from actorfaas.messages import (
@@ -28,10 +29,13 @@ from actorfaas.messages import (
 )
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
+    Closed,
     Entered,
     Exited,
+    Failed,
     Finish,
     Instruction,
+    Opened,
     RunTask,
     Sleep,
 )
@@ -46,6 +50,9 @@ MAX_PLATFORM_LOSSES = 10
 
 SPARE_ALARMS = 1024
 """Alarms of executions that have ended, or were replaced by earlier ones, are cleared away beyond this."""
+
+WHOLE = -1
+"""The place of a branch's number in an alarm of the whole execution."""
 
 GRACE_NS = 2 * NS_PER_S
 """How much later than the LocalQueue this actor notices that a task it delivered overran its deadline."""
@@ -64,72 +71,96 @@ class Driver:
         self._journal_delay_ns = journal_delay_ns
         self._boot = boot
         self._all: dict[str, Execution] = {}
-        self._alarms: list[tuple[int, str]] = []
+        self._alarms: list[tuple[int, str, int]] = []
+        self._lane_count = 0
+        self._parked: dict[tuple[str, int], None] = {}
         self._backlog_bytes = 0
         self._is_pausing = False
-        self._given_up: dict[str, str] = {}
+        self._given_up: dict[str, Lane] = {}
 
     def _perform(self, execution: Execution, instructions: Iterable[Instruction], now_ns: int) -> None:
-        history = execution.history
         for instruction in instructions:
             match instruction:
-                case Exited(state, kind, payload):
-                    journalled = payload if kind != "Task" and history.is_standard else None
-                    self._backlog_bytes += len(journalled or b"")
-                    history.add(self._at_ms(now_ns), f"{kind}StateExited", state, payload=journalled or b"")
-                case Entered(state, kind):
-                    history.add(self._at_ms(now_ns), f"{kind}StateEntered", state, int(kind == "Task"))
-                case RunTask(task, attempt, payload):
-                    self._run(execution, task, attempt, payload, now_ns)
-                case Sleep(_, until_ns):
-                    self._drop_ahead(execution, 0, now_ns)  # who waits needs nobody yet
-                    execution.wake_ns = max(1, until_ns)  # 0 would mean never; a resumed one may be long over
+                case RunTask():
+                    self._run(execution, execution.lanes[instruction.branch], instruction, now_ns)
+                case Sleep(branch, _, until_ns):
+                    self._sleep(execution, execution.lanes[branch], until_ns, now_ns)
+                case Opened(branch, parent):
+                    execution.open(branch, parent)
+                    self._lane_count += 1
+                case Closed(branch):
+                    self._close_lane(execution, branch, "cancelled", now_ns)
                 case Finish(error, cause, payload):
                     self._finish(execution, error, cause, payload, now_ns)
+                case _:
+                    self._record(execution, instruction, now_ns)
 
-    def _run(self, execution: Execution, task: Task, attempt: int, payload: bytes, now_ns: int) -> None:
+    def _record(self, execution: Execution, instruction: Entered | Exited | Failed, now_ns: int) -> None:
+        """Note in the history what became of a state. A task's output is there already, as its result."""
+        history = execution.history
+        at_ms, type_ = self._at_ms(now_ns), event_type(instruction)
+        match instruction:
+            case Entered(branch, state, kind):
+                history.add(at_ms, type_, state, int(kind == "Task"), branch=branch)
+            case Exited(branch, state, kind, payload):
+                journalled = (payload if kind != "Task" and history.is_standard else None) or b""
+                self._backlog_bytes += len(journalled)
+                history.add(at_ms, type_, state, payload=journalled, branch=branch)
+            case Failed(branch, state, _, error, cause):
+                history.add_error(at_ms, type_, state, error, cause, branch=branch)
+
+    def _sleep(self, execution: Execution, lane: Lane, until_ns: int, now_ns: int) -> None:
+        self._drop_ahead(execution, lane, 0, now_ns)  # who waits needs nobody yet
+        lane.wake_ns = max(1, self._ns_of(until_ns // NS_PER_MS))  # 0 would mean never; it may be long over
+        self._set_alarm(execution, lane)
+
+    def _run(self, execution: Execution, lane: Lane, run: RunTask, now_ns: int) -> None:
         if self._is_behind(execution):
-            execution.parked = (task, attempt, payload)
+            lane.parked = run
+            self._parked[execution.execution_id, lane.branch] = None
             return
-        ahead = execution.ahead
-        if ahead and ahead[0].task is task and attempt == 1:
+        ahead = lane.ahead
+        if ahead and ahead[0].task is run.task and run.attempt == 1:
             step = ahead.pop(0)
         else:
-            step = self._step(execution, task, attempt, distance=0)
-        execution.current = step
-        step.payload = payload
+            step = self._step(execution, lane, run.task, run.attempt, distance=0)
+        lane.current = step
+        step.payload = run.payload
+        step.timeout_ns = execution.timeout_ns(run.task, run.timeout_s)
         step.scheduled_ns = now_ns
         if step.claim.worker:
             step.claim.distance = 0
-            self._assign(execution, step, now_ns)
+            self._assign(execution, lane, step, now_ns)
             return
         if self.dispatch.is_waiting(step.claim):
             self.dispatch.promote(step.claim, now_ns)
             return
         step.claim.distance = 0
         if self.dispatch.claim(step.claim, now_ns):
-            self._assign(execution, step, now_ns)
+            self._assign(execution, lane, step, now_ns)
 
-    def _step(self, execution: Execution, task: Task, attempt: int, distance: int) -> Step:
+    def _step(self, execution: Execution, lane: Lane, task: Task, attempt: int, distance: int) -> Step:
         function = execution.plan.functions[task.function]
         execution.task_count += 1
-        claim = Claim(execution.execution_id, function.topic, distance, function.fresh_by(execution.strategy))
-        return Step(task, attempt, f"{execution.execution_id}.{self._boot}.{execution.task_count}", claim)
+        kind = function.fresh_by(execution.strategy)
+        claim = Claim(execution.execution_id, function.topic, distance, kind, branch=lane.branch)
+        task_id = f"{execution.execution_id}.{self._boot}.{lane.branch}.{execution.task_count}"
+        return Step(task, attempt, task_id, claim, execution.timeout_ns(task, task.timeout_s))
 
-    def _assign(self, execution: Execution, step: Step, now_ns: int) -> None:
+    def _assign(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:
         """Give the current task to its worker; what follows is reserved first, so that the worker can be told."""
-        step.deadline_ns = execution.limited(now_ns + execution.timeout_ns(step.task))
-        self._look_ahead(execution, now_ns)
-        self._effects.append(Tell("local_queue", self._assignment(execution, step, armed=False)))
+        step.deadline_ns = execution.limited(now_ns + step.timeout_ns)
+        self._look_ahead(execution, lane, now_ns)
+        self._effects.append(Tell("local_queue", self._assignment(execution, lane, step, armed=False)))
         step.payload = b""
         step.armed, step.sent = False, True
         step.deadline_ns += GRACE_NS
         self.dispatch.started(step.claim, now_ns)
-        self._set_alarm(execution)
+        self._set_alarm(execution, lane)
 
-    def _assignment(self, execution: Execution, step: Step, *, armed: bool) -> AssignTask:
-        position = 0 if step is execution.current else execution.ahead.index(step) + 1
-        following = execution.ahead[position] if position < len(execution.ahead) else None
+    def _assignment(self, execution: Execution, lane: Lane, step: Step, *, armed: bool) -> AssignTask:
+        position = 0 if step is lane.current else lane.ahead.index(step) + 1
+        following = lane.ahead[position] if position < len(lane.ahead) else None
         return AssignTask(
             step.claim.worker,
             step.task_id,
@@ -139,33 +170,33 @@ class Driver:
             step.deadline_ns,
             following.claim.worker if following is not None and following.armed else "",
             armed,
-            self._reports_payload(execution, step),
+            self._reports_payload(execution, lane, step),
             execution.traceparent,
             b"" if armed else step.payload,
         )
 
-    def _reports_payload(self, execution: Execution, step: Step) -> bool:
+    def _reports_payload(self, execution: Execution, lane: Lane, step: Step) -> bool:
         """Whether a handed-on output is needed here: to journal it, or to try the next state again with it."""
-        following = execution.plan.machine.direct_successor(step.task.name)
+        following = lane.machine.direct_successor(step.task.name)
         if execution.history.is_standard or following is None:
             return True
         retry = following.retry
         return bool(execution.plan.retriers[following.function] if retry is None else retry)
 
-    def _look_ahead(self, execution: Execution, now_ns: int) -> None:
+    def _look_ahead(self, execution: Execution, lane: Lane, now_ns: int) -> None:
         """Reserve the next workers while idle ones are to be had, and arm them with their tasks."""
-        current = execution.current
-        ahead = execution.ahead
+        current = lane.current
+        ahead = lane.ahead
         if current is None or not current.deadline_ns or self._is_behind(execution):
             return  # no task is under way whose end could be waited for
-        self._expect(execution, current, now_ns)
+        self._expect(lane, current, now_ns)
         armed = sum(step.armed for step in ahead)
         if armed < len(ahead) and not ahead[-1].claim.worker:
             return
         known = len(ahead)
-        wanted = following_tasks(execution.plan.machine, current.task.name, known, self._look_ahead_depth)
+        wanted = following_tasks(lane.machine, current.task.name, known, self._look_ahead_depth)
         for distance, task in enumerate(wanted, known + 1):
-            step = self._step(execution, task, 1, distance)
+            step = self._step(execution, lane, task, 1, distance)
             if step.claim.kind:
                 break
             if not self.dispatch.reserve(step.claim, now_ns):
@@ -173,15 +204,15 @@ class Driver:
                     ahead.append(step)
                 break
             ahead.append(step)
-        self._arm(execution, current, armed)
+        self._arm(execution, lane, current, armed)
         if len(ahead) > known:
-            self._expect(execution, current, now_ns)
+            self._expect(lane, current, now_ns)
 
-    def _expect(self, execution: Execution, current: Step, now_ns: int) -> None:
+    def _expect(self, lane: Lane, current: Step, now_ns: int) -> None:
         """Have reserved workers that are out brought in by the time their states come."""
         pager = self.dispatch.pager
         before = [current.claim.function_topic]
-        for step in execution.ahead if pager.is_active else ():
+        for step in lane.ahead if pager.is_active else ():
             worker = self.dispatch.worker(step.claim.worker)
             if worker is not None and worker.phase == lifecycle.SWAPPED:
                 pager.expect(worker, before, current.scheduled_ns, now_ns)
@@ -191,17 +222,17 @@ class Driver:
         """Whether no further state may begin now: the journal is too long, or the node stops."""
         return execution.history.is_standard and (self._is_pausing or self._backlog_bytes > BACKLOG_BYTES)
 
-    def _arm(self, execution: Execution, current: Step, known: int) -> None:
+    def _arm(self, execution: Execution, lane: Lane, current: Step, known: int) -> None:
         """Arm the granted reservations from position `known` on, the last first, and tell the one before them."""
-        ahead = execution.ahead
+        ahead = lane.ahead
         before = ahead[known - 1] if known else current
         deadline_ns = before.deadline_ns
         granted = [step for step in ahead[known:] if step.claim.worker]
         for step in granted:
-            deadline_ns = step.deadline_ns = execution.limited(deadline_ns + execution.timeout_ns(step.task))
+            deadline_ns = step.deadline_ns = execution.limited(deadline_ns + step.timeout_ns)
             self.guesses.reservations += 1
         for step in reversed(granted):
-            self._effects.append(Tell("local_queue", self._assignment(execution, step, armed=True)))
+            self._effects.append(Tell("local_queue", self._assignment(execution, lane, step, armed=True)))
             step.armed = True
         if granted and (before.armed or before.sent):
             self._tell_next(before, granted[0].claim.worker)
@@ -209,13 +240,13 @@ class Driver:
     def _tell_next(self, step: Step, worker: str) -> None:
         self._effects.append(Tell("local_queue", SetNextTopic(step.claim.worker, step.task_id, worker)))
 
-    def _drop_ahead(self, execution: Execution, first: int, now_ns: int, revoked: str = "") -> None:
+    def _drop_ahead(self, execution: Execution, lane: Lane, first: int, now_ns: int, revoked: str = "") -> None:
         """Give up the reservations from position `first` on. `revoked`: the worker that dispatch took already."""
-        dropped = execution.ahead[first:]
+        dropped = lane.ahead[first:]
         if not dropped:
             return
-        del execution.ahead[first:]
-        before = execution.ahead[-1] if first else execution.current
+        del lane.ahead[first:]
+        before = lane.ahead[-1] if first else lane.current
         if before is not None and (before.armed or before.sent):
             self._tell_next(before, "")
         for step in dropped:
@@ -225,12 +256,32 @@ class Driver:
                 continue
             self.guesses.wrong += 1
             if step.armed:
-                execution.given_up[worker] = step
-                self._given_up[worker] = execution.execution_id
+                lane.given_up[worker] = step
+                self._given_up[worker] = lane
                 self._effects.append(Tell("local_queue", ReleaseAssignment(worker, step.task_id)))
             if worker == revoked and step.armed:
                 continue
             self.dispatch.release(worker, now_ns, armed=step.armed)
+
+    def _abandon(self, lane: Lane, reason: str) -> None:
+        """End the branch's task under way, whatever it is doing."""
+        step, lane.current = lane.current, None
+        if step is None:
+            return
+        if step.sent:
+            self.dispatch.kill(step.claim.worker, reason)
+        else:
+            self.dispatch.withdraw(step.claim)
+
+    def _close_lane(self, execution: Execution, branch: int, reason: str, now_ns: int) -> None:
+        """A branch is over: nothing of it goes on."""
+        lane = execution.lanes.pop(branch)
+        self._lane_count -= 1
+        self._abandon(lane, reason)
+        self._drop_ahead(execution, lane, 0, now_ns)
+        self._parked.pop((execution.execution_id, branch), None)
+        for worker in lane.given_up:
+            self._given_up.pop(worker, None)
 
     def _finish(self, execution: Execution, error: str, cause: str, payload: bytes, now_ns: int) -> None:
         status = "failed" if error else "succeeded"
@@ -238,14 +289,15 @@ class Driver:
         if error == STATES_TIMEOUT and execution.plan.kind == "function":
             status, type_ = "timed_out", "ExecutionTimedOut"
         execution.history.add_error(self._at_ms(now_ns), type_, "", error, cause)
-        self._close(execution, status, error, cause, payload)
-        self._drop_ahead(execution, 0, now_ns)
+        self._close(execution, (status, error, cause, payload), now_ns)
 
-    def _close(self, execution: Execution, status: str, error: str, cause: str, payload: bytes) -> None:
+    def _close(self, execution: Execution, end: tuple[str, str, str, bytes], now_ns: int, reason: str = "") -> None:
+        """End an execution with its status, error, cause and output; tasks under way are killed for a `reason`."""
+        status, error, cause, payload = end
+        for branch in list(execution.lanes):
+            self._close_lane(execution, branch, reason or "cancelled", now_ns)
         execution.ended = True
-        execution.wake_ns = execution.deadline_ns = 0
-        execution.parked = None
-        execution.engine.ended = True
+        execution.deadline_ns = 0
         if execution.history.is_standard:
             self._backlog_bytes += len(payload)
         execution.history.end(status, error, cause, payload)
@@ -259,20 +311,33 @@ class Driver:
         elif execution.history.due_ns:
             self._set_alarm(execution)
 
-    def _set_alarm(self, execution: Execution) -> None:
-        """At most one alarm of an execution counts; an earlier one is set as it becomes due."""
+    def _set_alarm(self, execution: Execution, lane: Lane | None = None) -> None:
+        """At most one alarm of a branch, and one of the whole, counts; an earlier one is set as it becomes due."""
         if execution.ended:
             return
-        due_ns = execution.due_ns()
-        if due_ns and (execution.alarm_ns == 0 or due_ns < execution.alarm_ns):
-            execution.alarm_ns = due_ns
-            heapq.heappush(self._alarms, (due_ns, execution.execution_id))
-            if len(self._alarms) > 2 * len(self._all) + SPARE_ALARMS:  # most are of executions that have ended
-                self._alarms = [(one.alarm_ns, one.execution_id) for one in self._all.values() if one.alarm_ns]
+        timed = execution if lane is None else lane
+        due_ns = timed.due_ns()
+        if due_ns and (timed.alarm_ns == 0 or due_ns < timed.alarm_ns):
+            timed.alarm_ns = due_ns
+            heapq.heappush(self._alarms, (due_ns, execution.execution_id, WHOLE if lane is None else lane.branch))
+            if len(self._alarms) > 2 * (len(self._all) + self._lane_count) + SPARE_ALARMS:  # most are of what has ended
+                self._alarms = list(self._live_alarms())
                 heapq.heapify(self._alarms)
+
+    def _live_alarms(self) -> Iterator[tuple[int, str, int]]:
+        for execution in self._all.values():
+            if execution.alarm_ns:
+                yield execution.alarm_ns, execution.execution_id, WHOLE
+            for lane in execution.lanes.values():
+                if lane.alarm_ns:
+                    yield lane.alarm_ns, execution.execution_id, lane.branch
 
     def _answer(self, execution: Execution, message: Message) -> None:
         self._effects.append(Answer(execution.execution_id, message))
+
+    def _wall_ns(self, now_ns: int) -> int:
+        """What the engine takes for now."""
+        return self._at_ms(now_ns) * NS_PER_MS
 
     def _ns_of(self, at_ms: int) -> int:
         return (at_ms - self.offset_ms) * NS_PER_MS

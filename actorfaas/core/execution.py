@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actorfaas.core.history import History
 from actorfaas.core.pool import Claim
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES
-from actorfaas.messages import FunctionSpec, HistoryEvent, TaskFailed
-from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine
+from actorfaas.messages import FunctionSpec, TaskFailed
+from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine, RunTask
 from actorfaas.states.model import Retrier, StateMachine, Task
 
 NS_PER_S = 1_000_000_000
@@ -65,6 +65,7 @@ class Step:
     attempt: int
     task_id: str
     claim: Claim
+    timeout_ns: int
     payload: bytes = b""
     armed: bool = False
     sent: bool = False
@@ -73,11 +74,47 @@ class Step:
 
 
 @dataclass(slots=True, eq=False)
-class Execution:
-    """One execution. `current` is the task under way, `ahead` the reservations for those that follow it, in order.
+class Lane:
+    """One branch of an execution, below the branch `parent` (-1: the root). `current` is the task under way, `ahead`
+    the reservations for those that follow it, in order; `machine` says what can follow.
 
-    `given_up`: reservations whose worker may still have got the payload before it heard. `held`: accepted, but not
-    begun before it is on disk. Deadlines and wake-ups are 0 where there is none.
+    `given_up`: reservations whose worker may still have got the payload before it heard. `parked`: a task that waits
+    for the journal. `wake_ns` and `alarm_ns` are 0 where there is none.
+    """
+
+    branch: int
+    parent: int
+    machine: StateMachine
+    current: Step | None = None
+    ahead: list[Step] = field(default_factory=list)
+    given_up: dict[str, Step] = field(default_factory=dict)
+    parked: RunTask | None = None
+    platform_losses: int = 0
+    last_ended_ns: int = 0
+    wake_ns: int = 0
+    alarm_ns: int = 0
+
+    def find(self, task_id: str) -> int:
+        """The position among `ahead` of a task, or -1."""
+        return next((i for i, step in enumerate(self.ahead) if step.task_id == task_id), -1)
+
+    def position(self, claim: Claim) -> int:
+        """The position among `ahead` of a claim, or -1."""
+        return next((i for i, step in enumerate(self.ahead) if step.claim is claim), -1)
+
+    def due_ns(self) -> int:
+        """When something must be looked at next; 0: nothing is timed."""
+        step = self.current
+        if step is None or not step.sent:
+            return self.wake_ns
+        return min(step.deadline_ns, self.wake_ns) if self.wake_ns else step.deadline_ns
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One execution: its branches that are under way (`lanes`, by number) and what they share.
+
+    `held`: accepted, but not begun before it is on disk. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -89,34 +126,33 @@ class Execution:
     deadline_ns: int
     held: bool
     input: bytes = b""
-    current: Step | None = None
-    ahead: list[Step] = field(default_factory=list)
-    given_up: dict[str, Step] = field(default_factory=dict)
-    parked: tuple[Task, int, bytes] | None = None
+    lanes: dict[int, Lane] = field(default_factory=dict)
     task_count: int = 0
-    platform_losses: int = 0
-    last_ended_ns: int = 0
-    wake_ns: int = 0
     alarm_ns: int = 0
     ended: bool = False
 
-    def find(self, task_id: str) -> int:
-        """The position among `ahead` of a task, or -1."""
-        return next((i for i, step in enumerate(self.ahead) if step.task_id == task_id), -1)
+    def lane_of(self, task_id: str) -> Lane | None:
+        """The branch that a task belongs to, if it is under way."""
+        return self.lanes.get(int(task_id.rsplit(".", 2)[1]))
 
-    def timeout_ns(self, task: Task) -> int:
-        """The time limit of one attempt."""
-        return int(task.timeout_s * NS_PER_S) if task.timeout_s else self.plan.functions[task.function].timeout_ns
+    def timeout_ns(self, task: Task, timeout_s: float) -> int:
+        """The time limit of one attempt as a number of ns; `timeout_s` 0: the function's own."""
+        return int(timeout_s * NS_PER_S) if timeout_s else self.plan.functions[task.function].timeout_ns
+
+    def open(self, branch: int, parent: int) -> Lane:
+        """A branch begins."""
+        lane = self.lanes[branch] = Lane(branch, parent, self.engine.machine_of(branch))
+        return lane
 
     def limited(self, deadline_ns: int) -> int:
         """A deadline, but not after the execution's own."""
         return min(deadline_ns, self.deadline_ns) if self.deadline_ns else deadline_ns
 
     def due_ns(self) -> int:
-        """When something must be looked at next; 0: nothing is timed."""
-        step_ns = self.current.deadline_ns if self.current is not None and self.current.sent else 0
-        timed = (step_ns, self.wake_ns, self.deadline_ns, self.history.due_ns)
-        return min((ns for ns in timed if ns), default=0)
+        """When something of the whole must be looked at next; 0: nothing is timed."""
+        if not (self.deadline_ns and self.history.due_ns):
+            return self.deadline_ns or self.history.due_ns
+        return min(self.deadline_ns, self.history.due_ns)
 
 
 def error_of(failed: TaskFailed) -> tuple[str, str]:
@@ -130,48 +166,3 @@ def error_of(failed: TaskFailed) -> tuple[str, str]:
             return failed.error_type or WORKER_UNAVAILABLE, failed.error_message or failed.reason
         case _:
             return failed.error_type or STATES_TASK_FAILED, failed.error_message
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """Where a journal ends. `state` "": after the last state, `output` is the result.
-
-    `entered_at_ms`: when a Wait state that was under way had been entered, else 0. `failures`: the attempts at a Task
-    state that failed, so that those before the restart count. `outcome`: status, error and cause of an execution whose
-    end is journalled but not its result.
-    """
-
-    state: str
-    output: bytes
-    last_seq: int
-    entered_at_ms: int
-    failures: tuple[HistoryEvent, ...]
-    outcome: tuple[str, str, str] | None
-
-
-_ENDS = {
-    "ExecutionSucceeded": "succeeded",
-    "ExecutionFailed": "failed",
-    "ExecutionTimedOut": "timed_out",
-    "ExecutionAborted": "cancelled",
-}
-
-
-def resume_point(machine: StateMachine, events: Iterable[HistoryEvent], input_: bytes) -> ResumePoint:
-    """Continue after the last state whose output is journalled."""
-    state, output, last_seq, entered_at_ms = machine.start_at, input_, 0, 0
-    failures: list[HistoryEvent] = []
-    outcome = None
-    for event in events:
-        last_seq = max(last_seq, event.seq)
-        if event.type in _ENDS:
-            outcome = (_ENDS[event.type], event.error_type, event.error_message)
-        elif event.type == "TaskSucceeded" or (event.type.endswith("StateExited") and event.type != "TaskStateExited"):
-            output = event.payload
-            state = getattr(machine.states[event.state], "next", "")
-            entered_at_ms, failures = 0, []
-        elif event.type == "WaitStateEntered" and event.state == state:
-            entered_at_ms = event.at_ms
-        elif event.type in ("TaskFailed", "TaskTimedOut") and event.state == state:
-            failures.append(event)
-    return ResumePoint(state, output, last_seq, entered_at_ms, tuple(failures), outcome)

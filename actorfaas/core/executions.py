@@ -14,16 +14,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from actorfaas.core.driving import BACKLOG_BYTES, MAX_RUNNING
+from actorfaas.core.driving import BACKLOG_BYTES, MAX_RUNNING, WHOLE
 from actorfaas.core.execution import (
     NS_PER_S,
     Execution,
+    Lane,
     Plan,
-    ResumePoint,
-    resume_point,
 )
 from actorfaas.core.history import History
 from actorfaas.core.progress import Progress
+from actorfaas.core.replay import JournalMismatch, Replay
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CreateExecution,
@@ -32,11 +32,12 @@ from actorfaas.messages import (
     StartExecution,
     UnfinishedExecution,
 )
+from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import (
+    ROOT,
     STATES_RUNTIME,
     STATES_TIMEOUT,
     Engine,
-    Instruction,
 )
 from actorfaas.states.model import Task, single_task
 from actorfaas.states.validate import MAX_SECONDS
@@ -80,7 +81,7 @@ class Executions(Progress):
         execution = Execution(
             execution_id=start.execution_id,
             plan=plan,
-            engine=Engine(plan.machine, plan.retriers),
+            engine=self._engine(start.execution_id, plan, self._at_ms(now_ns)),
             history=History(
                 create, created=False, delay_ns=self._journal_delay_ns, create_at_once=start.wait_for_commit
             ),
@@ -90,7 +91,7 @@ class Executions(Progress):
             held=start.durability == "standard" and start.wait_for_commit,
             input=start.payload,
         )
-        self._all[start.execution_id] = execution
+        self._add(execution)
         execution.history.add(self._at_ms(now_ns), "ExecutionStarted")
         if not execution.held:
             self._answer(execution, ExecutionAccepted(start.execution_id, plan.version))
@@ -98,38 +99,50 @@ class Executions(Progress):
         self._store(execution, now_ns)
         self.settle(now_ns)
 
+    def _add(self, execution: Execution) -> None:
+        self._all[execution.execution_id] = execution
+        execution.open(ROOT, -1)
+        self._lane_count += 1
+
+    @staticmethod
+    def _engine(execution_id: str, plan: Plan, started_ms: int) -> Engine:
+        machine_id = f"{plan.app}:{plan.name}:{plan.version}"
+        context = ExecutionContext(execution_id, started_ms, machine_id, plan.name)
+        return Engine(plan.machine, retries=plan.retriers, context=context)
+
     def resume(self, found: UnfinishedExecution, plan: Plan, now_ns: int) -> None:
-        """Continue an execution of a node that stopped, after its last journalled state. A journal that names a state
-        that is not there ends it: it would stop the ExecutionManager at every start."""
+        """Continue an execution of a node that stopped, where its journal ends. A journal that its definition does not
+        allow ends it: it would stop the ExecutionManager at every start."""
+        now_ms = self._at_ms(now_ns)
+        replay = Replay(self._engine(found.execution_id, plan, found.events[0].at_ms if found.events else now_ms))
         try:
-            point = resume_point(plan.machine, found.events, found.input)
-        except KeyError as error:
-            self.abort_unknown(found, f"its journal names the state {error}, which its definition has not", now_ns)
+            replay.run(found.events, found.input, now_ms)
+        except JournalMismatch as error:
+            self.abort_unknown(found, f"its journal does not fit its definition: {error}", now_ns)
             return
-        execution = self._resumed(found, plan, point.last_seq)
-        if not point.last_seq:  # it was stored, and then the node stopped before the first event was
-            execution.history.add(self._at_ms(now_ns), "ExecutionStarted")
-        if point.outcome is not None:
-            self._close(execution, point.outcome[0], point.outcome[1], point.outcome[2], point.output)
-        elif not point.state:
-            self._perform(execution, execution.engine.conclude(point.output), now_ns)
-        else:
-            self._perform(execution, self._resume_at(point, execution.engine, now_ns), now_ns)
+        execution = self._resumed(found, plan, replay.engine, replay.last_seq)
+        for branch, parent in replay.branches.items():
+            if branch != ROOT:
+                execution.open(branch, parent)
+                self._lane_count += 1
+        if not replay.last_seq:  # it was stored, and then the node stopped before the first event was
+            execution.history.add(now_ms, "ExecutionStarted")
+        self._go_on(execution, replay, now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
 
-    def _resume_at(self, point: ResumePoint, engine: Engine, now_ns: int) -> list[Instruction]:
-        """Enter the state that was under way, with the time it has waited and the attempts it has used."""
-        done = engine.resume(point.state, point.output, now_ns)
-        if point.entered_at_ms:
-            done = engine.wait_again(self._ns_of(point.entered_at_ms))
-        for failed in point.failures:
-            if not engine.ended:
-                done = engine.task_failed(failed.error_type, failed.error_message, self._ns_of(failed.at_ms))
-        return done
+    def _go_on(self, execution: Execution, replay: Replay, now_ns: int) -> None:
+        """End an execution whose end is journalled without its result, or do what is under way in each branch."""
+        finish = replay.finish
+        if replay.outcome is not None:
+            self._close(execution, (*replay.outcome, b"" if finish is None else finish.payload), now_ns)
+            return
+        self._perform(execution, replay.unwritten, now_ns)
+        ahead = replay.engine.outstanding(self._wall_ns(now_ns)) if finish is None else (finish,)
+        self._perform(execution, ahead, now_ns)
 
-    def _resumed(self, found: UnfinishedExecution, plan: Plan, last_seq: int) -> Execution:
+    def _resumed(self, found: UnfinishedExecution, plan: Plan, engine: Engine, last_seq: int) -> Execution:
         create = CreateExecution(
             execution_id=found.execution_id,
             name=found.name,
@@ -144,27 +157,28 @@ class Executions(Progress):
         execution = Execution(
             execution_id=found.execution_id,
             plan=plan,
-            engine=Engine(plan.machine, plan.retriers),
+            engine=engine,
             history=History(create, created=True, last_seq=last_seq, delay_ns=self._journal_delay_ns),
             traceparent=found.traceparent,
             strategy="auto",
             deadline_ns=max(1, self._ns_of(found.deadline_at_ms)) if found.deadline_at_ms else 0,
             held=False,
         )
-        self._all[found.execution_id] = execution
+        self._add(execution)
         return execution
 
     def abort_unknown(self, found: UnfinishedExecution, cause: str, now_ns: int) -> None:
         """An execution that cannot be continued fails."""
         plan = Plan(found.name, found.kind, found.app, found.version, single_task(found.name), {}, {})
         last_seq = max((event.seq for event in found.events), default=0)
-        execution = self._resumed(found, plan, last_seq)
-        self._close(execution, "failed", STATES_RUNTIME, cause, b"")
+        engine = self._engine(found.execution_id, plan, self._at_ms(now_ns))
+        execution = self._resumed(found, plan, engine, last_seq)
+        self._close(execution, ("failed", STATES_RUNTIME, cause, b""), now_ns)
         self._store(execution, now_ns)
 
     def _begin(self, execution: Execution, now_ns: int) -> None:
         payload, execution.input = execution.input, b""
-        self._perform(execution, execution.engine.begin(payload, now_ns), now_ns)
+        self._perform(execution, execution.engine.begin(payload, self._wall_ns(now_ns)), now_ns)
         self._set_alarm(execution)
 
     def cancel(self, execution_id: str, reason: str, now_ns: int) -> bool:
@@ -172,23 +186,11 @@ class Executions(Progress):
         execution = self._all.get(execution_id)
         if execution is None or execution.ended:
             return False
-        self._abandon(execution, "cancelled")
         execution.history.add_error(self._at_ms(now_ns), "ExecutionAborted", "", "", reason)
-        self._close(execution, "cancelled", "Cancelled", reason or "cancelled by request", b"")
-        self._drop_ahead(execution, 0, now_ns)
+        self._close(execution, ("cancelled", "Cancelled", reason or "cancelled by request", b""), now_ns)
         self._store(execution, now_ns)
         self.settle(now_ns)
         return True
-
-    def _abandon(self, execution: Execution, reason: str) -> None:
-        """End the task under way, whatever it is doing."""
-        step, execution.current = execution.current, None
-        if step is None:
-            return
-        if step.sent:
-            self.dispatch.kill(step.claim.worker, reason)
-        else:
-            self.dispatch.withdraw(step.claim)
 
     def stored(self, execution_id: str, now_ns: int) -> None:
         """The DataLayer has committed the request under way."""
@@ -225,7 +227,8 @@ class Executions(Progress):
             self._answer(execution, Refused(code if not again else "unavailable", detail, again, 1.0 if again else 0.0))
             if not execution.ended:
                 execution.history.add_error(self._at_ms(now_ns), "ExecutionAborted", "", "", "it was never accepted")
-                self._close(execution, "cancelled", "Cancelled", "it could not be stored and was never accepted", b"")
+                cause = "it could not be stored and was never accepted"
+                self._close(execution, ("cancelled", "Cancelled", cause, b""), now_ns)
         if again:
             if not execution.history.is_stalled:
                 self._store(execution, now_ns)
@@ -236,18 +239,14 @@ class Executions(Progress):
 
     def _forget(self, execution: Execution, now_ns: int) -> None:
         """The DataLayer will never take this execution's history (its id is somebody else's, or it was removed)."""
-        self._abandon(execution, "cancelled")
-        self._drop_ahead(execution, 0, now_ns)
         if not execution.ended:
-            self._close(execution, "failed", STATES_RUNTIME, "its history cannot be stored", b"")
+            self._close(execution, ("failed", STATES_RUNTIME, "its history cannot be stored", b""), now_ns)
         if execution.history.is_standard:
             self._backlog_bytes -= execution.history.pending_bytes
         self._delete(execution)
 
     def _delete(self, execution: Execution) -> None:
         del self._all[execution.execution_id]
-        for worker in execution.given_up:  # those of whom nothing more is heard: they ended, or got their task first
-            self._given_up.pop(worker, None)
 
     def data_layer_connected(self, now_ns: int) -> None:
         """Requests that failed meanwhile are sent again."""
@@ -258,12 +257,15 @@ class Executions(Progress):
     def _unpark(self, now_ns: int) -> None:
         if self._is_pausing:
             return
-        for execution in list(self._all.values()):
-            if execution.parked is not None:
-                (task, attempt, payload), execution.parked = execution.parked, None
-                self._run(execution, task, attempt, payload, now_ns)
-                if self._backlog_bytes > BACKLOG_BYTES:
-                    return
+        for execution_id, branch in list(self._parked):
+            del self._parked[execution_id, branch]
+            execution = self._all[execution_id]
+            lane = execution.lanes[branch]
+            run, lane.parked = lane.parked, None
+            assert run is not None  # it is listed for being parked
+            self._run(execution, lane, run, now_ns)
+            if self._backlog_bytes > BACKLOG_BYTES:
+                return
 
     def next_due_ns(self) -> int | None:
         """When `tick` must be called next."""
@@ -272,31 +274,39 @@ class Executions(Progress):
     def tick(self, now_ns: int) -> None:
         """Act on every time limit and timer that is over."""
         while self._alarms and self._alarms[0][0] <= now_ns:
-            at_ns, execution_id = heapq.heappop(self._alarms)
+            at_ns, execution_id, branch = heapq.heappop(self._alarms)
             execution = self._all.get(execution_id)
-            if execution is None or execution.ended or execution.alarm_ns != at_ns:
+            timed = execution if execution is None or branch == WHOLE else execution.lanes.get(branch)
+            if execution is None or timed is None or execution.ended or timed.alarm_ns != at_ns:
                 continue
-            execution.alarm_ns = 0
-            self._wake(execution, now_ns)
+            timed.alarm_ns = 0
+            if isinstance(timed, Lane):
+                self._wake(execution, timed, now_ns)
+            else:
+                self._overrun(execution, now_ns)
             self._store(execution, now_ns)
             self._set_alarm(execution)
         self.settle(now_ns)
 
-    def _wake(self, execution: Execution, now_ns: int) -> None:
-        step = execution.current
+    def _overrun(self, execution: Execution, now_ns: int) -> None:
+        """End an execution whose time limit has passed."""
         if execution.deadline_ns and execution.deadline_ns <= now_ns:
-            self._abandon(execution, "timeout")
             cause = "the execution's time limit passed"
             execution.history.add_error(self._at_ms(now_ns), "ExecutionTimedOut", "", STATES_TIMEOUT, cause)
-            self._close(execution, "timed_out", STATES_TIMEOUT, cause, b"")
-            self._drop_ahead(execution, 0, now_ns)
-        elif execution.wake_ns and execution.wake_ns <= now_ns:
-            execution.wake_ns = 0
-            self._perform(execution, execution.engine.timer_fired(now_ns), now_ns)
+            self._close(execution, ("timed_out", STATES_TIMEOUT, cause, b""), now_ns, "timeout")
+
+    def _wake(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        step = lane.current
+        if execution.deadline_ns and execution.deadline_ns <= now_ns:
+            self._overrun(execution, now_ns)
+        elif lane.wake_ns and lane.wake_ns <= now_ns:
+            lane.wake_ns = 0
+            self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
         elif step is not None and step.sent and step.deadline_ns <= now_ns:
-            self._abandon(execution, "timeout")
-            cause = f"state {step.task.name} ran longer than {execution.timeout_ns(step.task) / NS_PER_S:g} s"
-            self._fail_task(execution, step, STATES_TIMEOUT, cause, now_ns)
+            self._abandon(lane, "timeout")
+            cause = f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
+            self._fail_task(execution, lane, step, STATES_TIMEOUT, cause, now_ns)
+        self._set_alarm(execution, lane)
 
     def running(self) -> int:
         """Executions that have not ended."""
@@ -307,13 +317,16 @@ class Executions(Progress):
         self._is_pausing = True
         for execution in list(self._all.values()):
             if execution.history.is_standard:
-                self._drop_ahead(execution, 0, now_ns)
+                for lane in list(execution.lanes.values()):
+                    self._drop_ahead(execution, lane, 0, now_ns)
         self.settle(now_ns)
 
     def is_settled(self) -> bool:
         """Once paused: whether nothing runs any more and everything that happened is journalled."""
         return all(
-            execution.current is None and execution.history.is_standard and not execution.history.is_busy
+            execution.history.is_standard
+            and not execution.history.is_busy
+            and all(lane.current is None for lane in execution.lanes.values())
             for execution in self._all.values()
         )
 
@@ -328,12 +341,19 @@ class Executions(Progress):
     def check_invariants(self) -> None:
         """Raise InvariantViolation when an execution waits for nothing, or holds what it should not."""
         for execution in self._all.values():
-            step = execution.current
-            if execution.ended and (step is not None or execution.ahead):
+            if execution.ended and execution.lanes:
                 raise InvariantViolation(f"{execution.execution_id} has ended and holds workers")
-            waits = (step, execution.wake_ns, execution.parked)
-            if not (execution.ended or execution.held) and not any(waits):
-                raise InvariantViolation(f"{execution.execution_id} waits for nothing")
-            for one in execution.ahead[:-1]:
-                if not one.armed:
-                    raise InvariantViolation(f"{execution.execution_id}: {one.task.name} is reserved but not armed")
+            parents = {lane.parent for lane in execution.lanes.values()}
+            for lane in () if execution.held else execution.lanes.values():
+                self._check_lane(execution, lane, lane.branch in parents)
+        if self._lane_count != sum(len(execution.lanes) for execution in self._all.values()):
+            raise InvariantViolation(f"{self._lane_count} branches are counted, which is wrong")
+
+    @staticmethod
+    def _check_lane(execution: Execution, lane: Lane, has_branches: bool) -> None:
+        waits = (lane.current, lane.wake_ns, lane.parked, has_branches)
+        if sum(map(bool, waits)) != 1:
+            raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
+        for one in lane.ahead[:-1]:
+            if not one.armed:
+                raise InvariantViolation(f"{execution.execution_id}: {one.task.name} is reserved but not armed")

@@ -20,6 +20,7 @@ from actorfaas.messages import (
     TaskFailed,
     TaskFinished,
 )
+from actorfaas.states.engine import Entered, Exited, Failed
 
 NS_PER_MS = 1_000_000
 
@@ -30,6 +31,17 @@ BATCH_EVENTS = 500
 
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
+
+
+def event_type(instruction: Entered | Exited | Failed) -> str:
+    """What an event that the engine decides is called, as in Step Functions."""
+    match instruction:
+        case Entered():
+            return f"{instruction.kind}StateEntered"
+        case Exited():
+            return f"{instruction.kind}StateExited"
+        case Failed():
+            return f"{instruction.kind}StateFailed"
 
 
 class History:
@@ -80,15 +92,19 @@ class History:
         self.is_standard = create.durability == "standard"
         self.pending_bytes = 0
 
-    def add(self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"") -> None:
+    def add(
+        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", branch: int = 0
+    ) -> None:
         """An event without a worker."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, branch)
 
-    def add_error(self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0) -> None:
+    def add_error(
+        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, branch: int = 0
+    ) -> None:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"")
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", branch)
 
-    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished) -> None:
+    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, branch: int) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left."""
         self._append(
             at_ms,
@@ -104,9 +120,12 @@ class History:
             "",
             "",
             done.payload if self.is_standard else b"",
+            branch,
         )
 
-    def add_failure(self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str) -> None:
+    def add_failure(
+        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, branch: int
+    ) -> None:
         """A task failed; `error` is its name in the States Language."""
         ran = failed.started_ns > 0
         self._append(
@@ -123,6 +142,7 @@ class History:
             error,
             cause,
             b"",
+            branch,
         )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
@@ -247,6 +267,7 @@ class History:
         error: str,
         cause: str,
         payload: bytes,
+        branch: int,
     ) -> None:
         self._seq += 1
         self.pending_bytes += len(payload)
@@ -266,5 +287,6 @@ class History:
                 error,
                 cause,
                 payload,
+                branch,
             )
         )

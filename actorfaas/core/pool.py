@@ -22,7 +22,7 @@ IN_FLIGHT_NS = 2_000_000
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """An execution's wish for one worker. `distance` 0: a state waits for it; more: reserved ahead of its state.
+    """The wish of an execution's branch for one worker. `distance` 0: a state waits for it; more: it is reserved ahead.
 
     `kind`: the strategy when the state must get an instance of its own (fork, cold) or one that was out (swap, reap,
     faasnap), else "". `worker` once granted. `start_kind`: how that one was had, if it was out.
@@ -34,6 +34,7 @@ class Claim:
     kind: str = ""
     worker: str = ""
     start_kind: str = ""
+    branch: int = 0
 
 
 @dataclass(slots=True, eq=False)

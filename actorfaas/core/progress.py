@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actorfaas.core.driving import MAX_PLATFORM_LOSSES, Driver
-from actorfaas.core.effects import Denied, Granted, Lost, Revoked
+from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked
 from actorfaas.core.execution import (
     WORKER_LOST,
     WORKER_UNAVAILABLE,
     Execution,
+    Lane,
     Step,
     error_of,
 )
@@ -34,89 +35,106 @@ class Progress(Driver):
     def task_finished(self, done: TaskFinished, now_ns: int) -> None:
         """A task returned; its output is here, or with the next worker already."""
         execution = self._all.get(done.execution_id)
-        step = execution.current if execution is not None else None
-        if execution is None or step is None or step.task_id != done.task_id or execution.ended:
-            self._finished_late(execution, done, now_ns)
+        lane = execution.lane_of(done.task_id) if execution is not None else None
+        step = lane.current if lane is not None else None
+        if execution is None or lane is None or step is None or step.task_id != done.task_id:
+            self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
         if execution.history.is_standard and len(done.payload) > MAX_OUTPUT_BYTES:
-            self._too_large(execution, step, done, now_ns)
+            self._too_large(execution, lane, step, done, now_ns)
             return
         self.dispatch.pager.ran(step.claim.function_topic, done.ended_ns - done.started_ns)
         if step.claim.start_kind:
             done = replace(done, start_kind=step.claim.start_kind)
-        gap_ns = done.started_ns - execution.last_ended_ns if execution.last_ended_ns else 0
-        execution.last_ended_ns = done.ended_ns
+        gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
+        lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
-        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done)
+        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.branch)
         self._backlog_bytes += execution.history.pending_bytes - before
-        execution.current = None
+        lane.current = None
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
         self.settle(now_ns)  # that may have called back the very reservation that has got the output
         if done.handed_to:
-            self._handed_on(execution, done, now_ns)
+            self._handed_on(execution, lane, done, now_ns)
         else:
-            self._perform(execution, execution.engine.task_succeeded(done.payload, now_ns, handed_on=False), now_ns)
-        self._store(execution, now_ns)
-        self._set_alarm(execution)
+            wall_ns = self._wall_ns(now_ns)
+            succeeded = execution.engine.task_succeeded(lane.branch, done.payload, wall_ns, handed_on=False)
+            self._perform(execution, succeeded, now_ns)
+        self._after(execution, lane, now_ns)
         self.settle(now_ns)
 
-    def _too_large(self, execution: Execution, step: Step, done: TaskFinished, now_ns: int) -> None:
+    def _after(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        """Something happened in a branch: store what is new, and look at it again in time."""
+        self._store(execution, now_ns)
+        self._set_alarm(execution, lane)
+
+    def _too_large(self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, now_ns: int) -> None:
         """An output that cannot be journalled fails its state, also when the next worker has it already."""
-        execution.current = None
-        self._finished_late(execution, done, now_ns)
+        lane.current = None
+        self._finished_late(execution, lane, done, now_ns)
         size = len(done.payload)
         cause = f"the output of state {step.task.name} has {size} bytes, {MAX_OUTPUT_BYTES} can be journalled"
-        self._fail_task(execution, step, STATES_DATA_LIMIT, cause, now_ns)
-        self._store(execution, now_ns)
-        self._set_alarm(execution)
+        self._fail_task(execution, lane, step, STATES_DATA_LIMIT, cause, now_ns)
+        self._after(execution, lane, now_ns)
         self.settle(now_ns)
 
-    def _fail_task(self, execution: Execution, step: Step, error: str, cause: str, now_ns: int) -> None:
+    def _fail_task(self, execution: Execution, lane: Lane, step: Step, error: str, cause: str, now_ns: int) -> None:
         """An attempt at a state failed without its worker saying so."""
         type_ = "TaskTimedOut" if error == STATES_TIMEOUT else "TaskFailed"
-        execution.history.add_error(self._at_ms(now_ns), type_, step.task.name, error, cause, step.attempt)
-        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+        at_ms = self._at_ms(now_ns)
+        execution.history.add_error(at_ms, type_, step.task.name, error, cause, step.attempt, lane.branch)
+        self._task_failed(execution, lane, error, cause, now_ns)
 
-    def _handed_on(self, execution: Execution, done: TaskFinished, now_ns: int) -> None:
-        following = self._handed_to(execution, done.handed_to, now_ns)
-        self._perform(execution, execution.engine.task_succeeded(done.payload or None, now_ns, handed_on=True), now_ns)
+    def _task_failed(self, execution: Execution, lane: Lane, error: str, cause: str, now_ns: int) -> None:
+        failed = execution.engine.task_failed(lane.branch, error, cause, self._wall_ns(now_ns))
+        self._perform(execution, failed, now_ns)
+
+    def _run_again(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        again = execution.engine.run_again(lane.branch, self._wall_ns(now_ns))
+        self._perform(execution, again, now_ns)
+
+    def _handed_on(self, execution: Execution, lane: Lane, done: TaskFinished, now_ns: int) -> None:
+        following = self._handed_to(execution, lane, done.handed_to, now_ns)
+        wall_ns = self._wall_ns(now_ns)
+        succeeded = execution.engine.task_succeeded(lane.branch, done.payload or None, wall_ns, handed_on=True)
+        self._perform(execution, succeeded, now_ns)
         if following is None:
             self.dispatch.kill(done.handed_to, "stuck")
-            self._perform(execution, execution.engine.run_again(), now_ns)
+            self._run_again(execution, lane, now_ns)
             return
         following.payload = b""
         following.sent, following.armed = True, False
         following.scheduled_ns = done.ended_ns
         following.claim.distance = 0
-        following.deadline_ns = execution.limited(now_ns + execution.timeout_ns(following.task))
-        execution.current = following
-        for distance, step in enumerate(execution.ahead, 1):
+        following.deadline_ns = execution.limited(now_ns + following.timeout_ns)
+        lane.current = following
+        for distance, step in enumerate(lane.ahead, 1):
             step.claim.distance = distance
-        self._look_ahead(execution, now_ns)
+        self._look_ahead(execution, lane, now_ns)
 
-    def _handed_to(self, execution: Execution, worker: str, now_ns: int) -> Step | None:
+    def _handed_to(self, execution: Execution, lane: Lane, worker: str, now_ns: int) -> Step | None:
         """The reservation whose worker got the output, also one that was being given up."""
-        if execution.ahead and execution.ahead[0].claim.worker == worker:
-            step = execution.ahead.pop(0)
+        if lane.ahead and lane.ahead[0].claim.worker == worker:
+            step = lane.ahead.pop(0)
             self.dispatch.started(step.claim, now_ns)
             return step
         self._given_up.pop(worker, None)
-        given_up = execution.given_up.pop(worker, None)
+        given_up = lane.given_up.pop(worker, None)
         if given_up is not None:
-            self._drop_ahead(execution, 0, now_ns)
+            self._drop_ahead(execution, lane, 0, now_ns)
             given_up.claim.distance = 0  # it is a guess no more, and not to be called back
             if self.dispatch.reclaim(worker, given_up.claim, now_ns):
                 self.dispatch.started(given_up.claim, now_ns)
             return given_up
         return None
 
-    def _finished_late(self, execution: Execution | None, done: TaskFinished, now_ns: int) -> None:
-        """A task nobody waits for any more: its execution ended, or tries that state again."""
-        if execution is not None and not execution.ended:
-            position = next((i for i, s in enumerate(execution.ahead) if s.claim.worker == done.handed_to), -1)
+    def _finished_late(self, execution: Execution | None, lane: Lane | None, done: TaskFinished, now_ns: int) -> None:
+        """A task nobody waits for any more: its branch is over, or tries that state again."""
+        if execution is not None and lane is not None:
+            position = next((i for i, s in enumerate(lane.ahead) if s.claim.worker == done.handed_to), -1)
             if done.handed_to and position >= 0:
-                self._drop_ahead(execution, position, now_ns)
+                self._drop_ahead(execution, lane, position, now_ns)
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
         if done.handed_to:
             self.dispatch.kill(done.handed_to, "cancelled")
@@ -124,40 +142,42 @@ class Progress(Driver):
     def task_failed(self, failed: TaskFailed, now_ns: int) -> None:
         """A task ended without a result."""
         execution = self._all.get(failed.execution_id)
-        if execution is not None and not execution.ended:
-            step = execution.current
+        lane = execution.lane_of(failed.task_id) if execution is not None else None
+        if execution is not None and lane is not None:
+            step = lane.current
             if step is not None and step.task_id == failed.task_id:
-                self._current_failed(execution, step, failed, now_ns)
-                self._store(execution, now_ns)
-                self._set_alarm(execution)
+                self._current_failed(execution, lane, step, failed, now_ns)
+                self._after(execution, lane, now_ns)
                 self.settle(now_ns)
                 return
-            position = execution.find(failed.task_id)
+            position = lane.find(failed.task_id)
             if position >= 0:
-                self._drop_ahead(execution, position, now_ns)
+                self._drop_ahead(execution, lane, position, now_ns)
         self._worker_after(failed, now_ns)
         self.settle(now_ns)
 
-    def _current_failed(self, execution: Execution, step: Step, failed: TaskFailed, now_ns: int) -> None:
-        execution.current = None
+    def _current_failed(self, execution: Execution, lane: Lane, step: Step, failed: TaskFailed, now_ns: int) -> None:
+        lane.current = None
         self._worker_after(failed, now_ns)
         undelivered = failed.delivered_ns == 0 and failed.reason in ("unavailable", "worker_lost", "no_topic")
         hindered = execution.history.is_standard and self._is_platforms_fault(failed)
-        if (undelivered or hindered) and self._may_run_again(execution):
-            self._perform(execution, execution.engine.run_again(), now_ns)
+        if (undelivered or hindered) and self._may_run_again(execution, lane):
+            self._run_again(execution, lane, now_ns)
             return
         error, cause = error_of(failed)
-        execution.history.add_failure(self._at_ms(now_ns), step.scheduled_ns, failed, error, cause)
-        self._perform(execution, execution.engine.task_failed(error, cause, now_ns), now_ns)
+        at_ms = self._at_ms(now_ns)
+        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.branch)
+        self._task_failed(execution, lane, error, cause, now_ns)
 
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
         if failed.reason == "worker_lost":
             return not self.dispatch.is_connected or failed.delivered_ns < self.dispatch.supervisor_lost_ns
         return failed.reason == "unavailable"
 
-    def _may_run_again(self, execution: Execution) -> bool:
-        execution.platform_losses += 1
-        return execution.platform_losses <= MAX_PLATFORM_LOSSES and execution.engine.has_input
+    @staticmethod
+    def _may_run_again(execution: Execution, lane: Lane) -> bool:
+        lane.platform_losses += 1
+        return lane.platform_losses <= MAX_PLATFORM_LOSSES and execution.engine.has_input(lane.branch)
 
     def _worker_after(self, failed: TaskFailed, now_ns: int) -> None:
         """What becomes of the worker of a failed task."""
@@ -178,9 +198,10 @@ class Progress(Driver):
         self.dispatch.queue_lost(now_ns)
         self.settle(now_ns)
         for execution in list(self._all.values()):
-            step = execution.current
-            if step is not None and step.sent:
-                self._platform_lost(execution, step, now_ns)
+            for lane in list(execution.lanes.values()):
+                step = lane.current
+                if step is not None and step.sent:
+                    self._platform_lost(execution, lane, step, now_ns)
         self.settle(now_ns)
 
     def settle(self, now_ns: int) -> None:
@@ -190,81 +211,81 @@ class Progress(Driver):
             outcome = outcomes.popleft()
             claim = outcome.claim
             execution = self._all.get(claim.execution_id)
+            lane = execution.lanes.get(claim.branch) if execution is not None else None
+            if execution is None or lane is None:
+                self._unclaimed(outcome, now_ns)
+                continue
             match outcome:
                 case Granted():
-                    self._granted(execution, claim, now_ns)
+                    self._granted(execution, lane, claim, now_ns)
                 case Denied(cause=cause):
-                    self._denied(execution, claim, cause, now_ns)
+                    self._denied(execution, lane, claim, cause, now_ns)
                 case Revoked(worker_topic=worker):
-                    self._revoked(execution, claim, worker, now_ns)
-                case Lost(worker_topic=worker, platform=platform):
-                    self._lost(execution, claim, worker, platform, now_ns)
+                    self._revoked(execution, lane, claim, worker, now_ns)
+                case Lost(platform=platform):
+                    self._lost(execution, lane, claim, platform, now_ns)
 
-    def _granted(self, execution: Execution | None, claim: Claim, now_ns: int) -> None:
-        if execution is not None and not execution.ended:
-            step = execution.current
-            if step is not None and step.claim is claim:
-                if not step.sent:  # else its state came while the grant was on its way here
-                    self._assign(execution, step, now_ns)
-                return
-            if self._position(execution, claim) >= 0:
-                self._look_ahead(execution, now_ns)
-                return
-        self.dispatch.give_back(claim.worker, now_ns, reusable=True)
+    def _unclaimed(self, outcome: Outcome, now_ns: int) -> None:
+        """The branch that wished for a worker is over."""
+        match outcome:
+            case Granted(claim):
+                self.dispatch.give_back(claim.worker, now_ns, reusable=True)
+            case Revoked(_, worker):
+                self.dispatch.released(worker, "", now_ns)
 
-    def _denied(self, execution: Execution | None, claim: Claim, cause: str, now_ns: int) -> None:
-        if execution is None or execution.ended:
-            return
-        step = execution.current
+    def _granted(self, execution: Execution, lane: Lane, claim: Claim, now_ns: int) -> None:
+        step = lane.current
         if step is not None and step.claim is claim:
-            execution.current = None
-            self._fail_task(execution, step, WORKER_UNAVAILABLE, cause, now_ns)
-            self._store(execution, now_ns)
-            self._set_alarm(execution)
-            return
-        position = self._position(execution, claim)
-        if position >= 0:
-            self._drop_ahead(execution, position, now_ns)
+            if not step.sent:  # else its state came while the grant was on its way here
+                self._assign(execution, lane, step, now_ns)
+        elif lane.position(claim) >= 0:
+            self._look_ahead(execution, lane, now_ns)
+        else:
+            self.dispatch.give_back(claim.worker, now_ns, reusable=True)
 
-    def _revoked(self, execution: Execution | None, claim: Claim, worker: str, now_ns: int) -> None:
-        position = -1 if execution is None else self._position(execution, claim)
-        if execution is None or position < 0:
+    def _denied(self, execution: Execution, lane: Lane, claim: Claim, cause: str, now_ns: int) -> None:
+        step = lane.current
+        if step is not None and step.claim is claim:
+            lane.current = None
+            self._fail_task(execution, lane, step, WORKER_UNAVAILABLE, cause, now_ns)
+            self._after(execution, lane, now_ns)
+            return
+        position = lane.position(claim)
+        if position >= 0:
+            self._drop_ahead(execution, lane, position, now_ns)
+
+    def _revoked(self, execution: Execution, lane: Lane, claim: Claim, worker: str, now_ns: int) -> None:
+        position = lane.position(claim)
+        if position < 0:
             self.dispatch.released(worker, "", now_ns)
             return
-        armed = execution.ahead[position].armed
-        self._drop_ahead(execution, position, now_ns, revoked=worker)
+        armed = lane.ahead[position].armed
+        self._drop_ahead(execution, lane, position, now_ns, revoked=worker)
         if not armed:
             self.dispatch.released(worker, "", now_ns)
 
-    def _lost(self, execution: Execution | None, claim: Claim, worker: str, platform: bool, now_ns: int) -> None:
-        if execution is None or execution.ended:
-            return
-        step = execution.current
+    def _lost(self, execution: Execution, lane: Lane, claim: Claim, platform: bool, now_ns: int) -> None:
+        step = lane.current
         if step is not None and step.claim is claim:
             if platform:
-                self._platform_lost(execution, step, now_ns)
+                self._platform_lost(execution, lane, step, now_ns)
             return  # otherwise the LocalQueue says how it ended
-        position = self._position(execution, claim)
+        position = lane.position(claim)
         if position >= 0:
-            self._drop_ahead(execution, position, now_ns)
+            self._drop_ahead(execution, lane, position, now_ns)
 
-    def _platform_lost(self, execution: Execution, step: Step, now_ns: int) -> None:
+    def _platform_lost(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:
         """An actor went away, and the worker of the running task with it."""
-        execution.current = None
-        if execution.history.is_standard and self._may_run_again(execution):
-            self._perform(execution, execution.engine.run_again(), now_ns)
+        lane.current = None
+        if execution.history.is_standard and self._may_run_again(execution, lane):
+            self._run_again(execution, lane, now_ns)
         else:
             cause = "the worker was lost because a part of the platform restarted"
-            self._fail_task(execution, step, WORKER_LOST, cause, now_ns)
-        self._store(execution, now_ns)
-        self._set_alarm(execution)
-
-    @staticmethod
-    def _position(execution: Execution, claim: Claim) -> int:
-        return next((i for i, step in enumerate(execution.ahead) if step.claim is claim), -1)
+            self._fail_task(execution, lane, step, WORKER_LOST, cause, now_ns)
+        self._after(execution, lane, now_ns)
 
     def worker_released(self, worker: str) -> None:
         """The LocalQueue confirmed a `ReleaseAssignment`: nothing was handed to the worker."""
-        execution = self._all.get(self._given_up.pop(worker, ""))
-        if execution is not None:
-            execution.given_up.pop(worker, None)
+        lane = self._given_up.pop(worker, None)
+        if lane is not None:
+            lane.given_up.pop(worker, None)

@@ -46,7 +46,8 @@ class HistoryEvent:
 
     `type` uses Step Functions' event type names (ExecutionStarted, TaskStateEntered, TaskSucceeded, ...). For task
     outcomes `worker_topic`, `start_kind` and the durations say who ran it and where the time went; `gap_ns` is the
-    time from the end of the previous state's handler to the start of this one's.
+    time from the end of the previous state's handler to the start of this one's. `branch`: the branch of a Parallel
+    state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own.
     """
 
     seq: int
@@ -63,6 +64,7 @@ class HistoryEvent:
     error_type: str
     error_message: str
     payload: bytes
+    branch: int = 0
 
 
 @message(123)

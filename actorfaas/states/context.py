@@ -6,9 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from actorfaas.states.scope import Json
 from actorfaas.states.timestamps import format_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionContext:
+    """What one execution is called, and when it began (`started_ms` since 1970). Its id seeds its randomness, too."""
+
+    execution_id: str
+    started_ms: int
+    machine_id: str
+    machine_name: str
 
 
 def execution_context(

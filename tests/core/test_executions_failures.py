@@ -252,9 +252,10 @@ def test_a_worker_granted_to_a_state_that_has_come_meanwhile_gets_it_once() -> N
     (mine,) = [topic for topic in world.busy() if topic != busy]
     pool = world.dispatch.pools["a@1"]
     pool.workers[busy].refused_ns = 0
-    (step,) = [execution.current for execution in world.executions.all()]
-    assert step is not None
-    world.executions._look_ahead(next(world.executions.all()), world.now)  # the other is asked for again
+    (execution,) = world.executions.all()
+    lane = execution.lanes[0]
+    assert lane.current is not None
+    world.executions._look_ahead(execution, lane, world.now)  # the other is asked for again
     world.finish(mine)
     while world.deliver("from_queue"):  # it is free for the reservation, whose state has come
         pass

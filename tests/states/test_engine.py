@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 
 from actorfaas.errors import DeployError
+from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep
 from actorfaas.states.model import Retrier, StateMachine, Task, parse, single_task
 from tests.core.specs import chain
 
 S = 1_000_000_000
+
+
+def engine_of(machine: StateMachine, retries: Mapping[str, tuple[Retrier, ...]] | None = None) -> Engine:
+    return Engine(machine, retries=retries or {}, context=ExecutionContext("e1", 0, "app:flow:1", "flow"))
 
 
 def machine(**states: Any) -> StateMachine:  # Any: JSON of any shape
@@ -41,22 +47,28 @@ def test_an_invalid_definition_is_refused_with_its_problems() -> None:
 
 
 def test_tasks_follow_each_other_and_the_last_output_is_the_result() -> None:
-    engine = Engine(parse(chain("f", "g")), {})
-    assert task_of(engine.begin(b"1", 0)) == RunTask(Task("f", "f", 0.0, None, "g"), 1, b"1")
-    done = engine.task_succeeded(b"2", 0, handed_on=False)
-    assert done[:2] == [Exited("f", "Task", b"2"), Entered("g", "Task")]
+    engine = engine_of(parse(chain("f", "g")))
+    assert task_of(engine.begin(b"1", 0)) == RunTask(0, Task("f", "f", 0.0, None, "g"), 1, b"1")
+    done = engine.task_succeeded(0, b"2", 0, handed_on=False)
+    assert done[:2] == [Exited(0, "f", "Task", b"2", "g"), Entered(0, "g", "Task", b"2")]
     assert task_of(done).payload == b"2"
-    assert engine.task_succeeded(b"3", 0, handed_on=False) == [Exited("g", "Task", b"3"), Finish("", "", b"3")]
+    assert engine.task_succeeded(0, b"3", 0, handed_on=False) == [
+        Exited(0, "g", "Task", b"3", ""),
+        Finish("", "", b"3"),
+    ]
     assert engine.ended
 
 
 def test_a_task_that_has_its_input_already_is_not_run_again() -> None:
-    engine = Engine(parse(chain("f", "g")), {})
+    engine = engine_of(parse(chain("f", "g")))
     engine.begin(b"1", 0)
-    assert engine.task_succeeded(None, 0, handed_on=True) == [Exited("f", "Task", None), Entered("g", "Task")]
-    assert engine.state == "g"
-    assert not engine.has_input
-    assert finish_of(engine.task_succeeded(b"3", 0, handed_on=False)).payload == b"3"
+    assert engine.task_succeeded(0, None, 0, handed_on=True) == [
+        Exited(0, "f", "Task", None, "g"),
+        Entered(0, "g", "Task", None),
+    ]
+    assert engine.state_of(0) == "g"
+    assert not engine.has_input(0)
+    assert finish_of(engine.task_succeeded(0, b"3", 0, handed_on=False)).payload == b"3"
 
 
 def test_only_tasks_follow_directly() -> None:
@@ -69,54 +81,54 @@ def test_only_tasks_follow_directly() -> None:
     assert mixed.direct_successor("p") is None
     assert mixed.direct_successor("b") is None
     assert parse(chain("f", "g")).direct_successor("f") == Task("g", "g", 0.0, None, "")
-    engine = Engine(mixed, {})
+    engine = engine_of(mixed)
     engine.begin(b"1", 0)
     with pytest.raises(ValueError, match="no successor"):
-        engine.task_succeeded(b"2", 0, handed_on=True)
+        engine.task_succeeded(0, b"2", 0, handed_on=True)
 
 
 def test_pass_hands_on_its_input_or_its_result() -> None:
-    assert finish_of(Engine(machine(p={"Type": "Pass", "End": True}), {}).begin(b"1", 0)).payload == b"1"
+    assert finish_of(engine_of(machine(p={"Type": "Pass", "End": True})).begin(b"1", 0)).payload == b"1"
     result = machine(p={"Type": "Pass", "Result": {"x": [1]}, "Next": "s"}, s={"Type": "Succeed"})
-    done = Engine(result, {}).begin(b"1", 0)
+    done = engine_of(result).begin(b"1", 0)
     assert done == [
-        Entered("p", "Pass"),
-        Exited("p", "Pass", b'{"x":[1]}'),
-        Entered("s", "Succeed"),
-        Exited("s", "Succeed", b'{"x":[1]}'),
+        Entered(0, "p", "Pass", b"1"),
+        Exited(0, "p", "Pass", b'{"x":[1]}', "s"),
+        Entered(0, "s", "Succeed", b'{"x":[1]}'),
+        Exited(0, "s", "Succeed", b'{"x":[1]}', ""),
         Finish("", "", b'{"x":[1]}'),
     ]
 
 
 def test_wait_hands_on_its_input_after_its_seconds() -> None:
-    engine = Engine(machine(w={"Type": "Wait", "Seconds": 3, "End": True}), {})
-    assert sleep_of(engine.begin(b"1", 10 * S)) == Sleep("w", 13 * S)
-    assert engine.timer_fired(13 * S) == [Exited("w", "Wait", b"1"), Finish("", "", b"1")]
+    engine = engine_of(machine(w={"Type": "Wait", "Seconds": 3, "End": True}))
+    assert sleep_of(engine.begin(b"1", 10 * S)) == Sleep(0, "w", 13 * S)
+    assert engine.timer_fired(0, 13 * S) == [Exited(0, "w", "Wait", b"1", ""), Finish("", "", b"1")]
 
 
 def test_fail_ends_with_its_error() -> None:
     failing = machine(f={"Type": "Fail", "Error": "Broken", "Cause": "it is"})
-    assert finish_of(Engine(failing, {}).begin(b"1", 0)) == Finish("Broken", "it is", b"")
+    assert finish_of(engine_of(failing).begin(b"1", 0)) == Finish("Broken", "it is", b"")
 
 
 def test_retries_back_off_and_then_the_execution_fails() -> None:
     retry = [{"ErrorEquals": ["ValueError"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 3}]
-    engine = Engine(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}), {})
+    engine = engine_of(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}))
     engine.begin(b"1", 0)
-    assert engine.task_failed("ValueError", "x", 0) == [Sleep("a", 2 * S)]
-    assert task_of(engine.timer_fired(2 * S)).attempt == 2
-    assert engine.task_failed("ValueError", "x", 0) == [Sleep("a", 6 * S)]
-    assert task_of(engine.timer_fired(6 * S)) == RunTask(engine._task(), 3, b"1")
-    assert engine.task_failed("ValueError", "x", 0) == [Finish("ValueError", "x", b"")]
+    assert engine.task_failed(0, "ValueError", "x", 0) == [Sleep(0, "a", 2 * S)]
+    assert task_of(engine.timer_fired(0, 2 * S)).attempt == 2
+    assert engine.task_failed(0, "ValueError", "x", 0) == [Sleep(0, "a", 6 * S)]
+    assert task_of(engine.timer_fired(0, 6 * S)) == RunTask(0, engine._task(0), 3, b"1")
+    assert engine.task_failed(0, "ValueError", "x", 0) == [Finish("ValueError", "x", b"")]
 
 
 @pytest.mark.parametrize(("interval_s", "rate", "waits_s"), [(0.0, 2.0, 0.0), (1.0, 1e300, 99_999_999.0)])
 def test_a_back_off_beyond_all_numbers_has_a_longest_wait(interval_s: float, rate: float, waits_s: float) -> None:
-    engine = Engine(single_task("f"), {"f": (Retrier(("States.ALL",), interval_s, 2000, rate),)})
+    engine = engine_of(single_task("f"), {"f": (Retrier(("States.ALL",), interval_s, 2000, rate),)})
     engine.begin(b"1", 0)
     for _ in range(1100):
-        slept = sleep_of(engine.task_failed("ValueError", "no", 0))
-        engine.timer_fired(0)
+        slept = sleep_of(engine.task_failed(0, "ValueError", "no", 0))
+        engine.timer_fired(0, 0)
     assert slept.until_ns == waits_s * S
 
 
@@ -125,53 +137,63 @@ def test_each_retrier_counts_for_itself() -> None:
         {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1},
         {"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1},
     ]
-    engine = Engine(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}), {})
+    engine = engine_of(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}))
     engine.begin(b"1", 0)
-    assert isinstance(engine.task_failed("States.Timeout", "", 0)[0], Sleep)
-    assert isinstance(engine.task_failed("KeyError", "", 0)[0], Sleep)
-    assert finish_of(engine.task_failed("States.Timeout", "", 0)).error == "States.Timeout"
+    assert isinstance(engine.task_failed(0, "States.Timeout", "", 0)[0], Sleep)
+    assert isinstance(engine.task_failed(0, "KeyError", "", 0)[0], Sleep)
+    assert finish_of(engine.task_failed(0, "States.Timeout", "", 0)).error == "States.Timeout"
 
 
 def test_retries_begin_anew_in_the_next_state() -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 1}]
     fields = {"Type": "Task", "Resource": "f", "Retry": retry}
-    engine = Engine(machine(a={**fields, "Next": "b"}, b={**fields, "End": True}), {})
+    engine = engine_of(machine(a={**fields, "Next": "b"}, b={**fields, "End": True}))
     engine.begin(b"1", 0)
-    engine.task_failed("E", "", 0)
-    engine.timer_fired(0)
-    assert task_of(engine.task_succeeded(b"2", 0, handed_on=False)).attempt == 1
-    assert isinstance(engine.task_failed("E", "", 0)[0], Sleep)
+    engine.task_failed(0, "E", "", 0)
+    engine.timer_fired(0, 0)
+    assert task_of(engine.task_succeeded(0, b"2", 0, handed_on=False)).attempt == 1
+    assert isinstance(engine.task_failed(0, "E", "", 0)[0], Sleep)
 
 
 def test_a_functions_own_retries_count_only_where_the_state_has_none() -> None:
     own = {"f": (Retrier(("States.ALL",), 0.5, 1, 2.0),)}
-    engine = Engine(single_task("f"), own)
+    engine = engine_of(single_task("f"), own)
     engine.begin(b"1", 0)
-    assert engine.task_failed("E", "", 0) == [Sleep("f", S // 2)]
+    assert engine.task_failed(0, "E", "", 0) == [Sleep(0, "f", S // 2)]
     declared = machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": []})
-    engine = Engine(declared, own)
+    engine = engine_of(declared, own)
     engine.begin(b"1", 0)
-    assert finish_of(engine.task_failed("E", "", 0)).error == "E"
+    assert finish_of(engine.task_failed(0, "E", "", 0)).error == "E"
 
 
 def test_a_lost_task_is_run_again_as_the_same_attempt() -> None:
-    engine = Engine(parse(chain("f", "g")), {})
+    engine = engine_of(parse(chain("f", "g")))
     engine.begin(b"1", 0)
-    assert engine.run_again() == [RunTask(engine._task(), 1, b"1")]
-    engine.task_succeeded(None, 0, handed_on=True)
-    assert "was not kept" in finish_of(engine.run_again()).cause
+    assert engine.run_again(0, 0) == [RunTask(0, engine._task(0), 1, b"1")]
+    engine.task_succeeded(0, None, 0, handed_on=True)
+    assert "was not kept" in finish_of(engine.run_again(0, 0)).cause
 
 
 def test_an_ended_execution_takes_nothing_more() -> None:
-    engine = Engine(single_task("f"), {})
+    engine = engine_of(single_task("f"))
     engine.begin(b"1", 0)
-    engine.task_succeeded(b"2", 0, handed_on=False)
+    engine.task_succeeded(0, b"2", 0, handed_on=False)
     with pytest.raises(ValueError, match="no task is running"):
-        engine.task_succeeded(b"2", 0, handed_on=False)
+        engine.task_succeeded(0, b"2", 0, handed_on=False)
 
 
-def test_only_a_wait_state_waits_again() -> None:
-    engine = Engine(parse(chain("a")), {})
-    engine.resume("a", b"1", 0)
-    with pytest.raises(ValueError, match="does not wait"):
-        engine.wait_again(0)
+def test_what_is_under_way_can_be_asked_for_again() -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2}]
+    waiting = machine(
+        w={"Type": "Wait", "Seconds": 3, "Next": "a"}, a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}
+    )
+    engine = engine_of(waiting)
+    began = engine.begin(b"1", 10 * S)
+    assert engine.outstanding(12 * S) == began[-1:] == [Sleep(0, "w", 13 * S)]
+    entered = engine.timer_fired(0, 13 * S)
+    assert engine.outstanding(20 * S) == entered[-1:] == [RunTask(0, engine._task(0), 1, b"1")]
+    assert engine.task_failed(0, "E", "", 20 * S) == engine.outstanding(21 * S) == [Sleep(0, "a", 22 * S)]
+    again = engine.timer_fired(0, 22 * S)
+    assert engine.outstanding(23 * S) == again == [RunTask(0, engine._task(0), 2, b"1")]
+    engine.task_succeeded(0, b"2", 24 * S, handed_on=False)
+    assert engine.outstanding(25 * S) == []

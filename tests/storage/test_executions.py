@@ -15,7 +15,7 @@ from actorfaas.storage import executions
 from actorfaas.storage.database import Database
 from actorfaas.storage.schema import STATE_APPLICATION_ID, STATE_MIGRATIONS
 from actorfaas.storage.sqlite_store import SqliteStore
-from tests.storage.samples import Wall, append, create, event, finish
+from tests.storage.samples import Wall, append, create, event, finish, sqlite_store
 
 
 async def test_an_execution_from_start_to_end(store: SqliteStore, wall: Wall) -> None:
@@ -46,6 +46,32 @@ async def test_history_is_idempotent_by_number(store: SqliteStore) -> None:
     await store.append_history(append("ex_1", event(2, b"first"), event(1)))
     await store.append_history(append("ex_1", event(2, b"second"), event(3)))
     assert (await store.get_execution("ex_1")).events == (event(1), event(2, b"first"), event(3))
+
+
+async def test_the_branch_of_an_event_is_kept(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1"))
+    await store.append_history(append("ex_1", event(1), replace(event(2, b"x"), branch=7)))
+    assert [one.branch for one in (await store.get_execution("ex_1")).events] == [0, 7]
+    assert [one.branch for one in (await store.get_execution("ex_1", event_payloads=False)).events] == [0, 7]
+
+
+async def test_events_of_a_version_without_branches_are_those_of_the_only_one(tmp_path: Path) -> None:
+    old = Database(tmp_path / "state.sqlite", STATE_APPLICATION_ID, STATE_MIGRATIONS[:3], "normal")
+    old.prepare()
+    connection = old.writer()
+    connection.execute(
+        "INSERT INTO execution VALUES (1, 'ex_1', 'flow', 'app', 3, 'workflow', 'standard', 0, 0, 5, 0, '', '', '')"
+    )
+    connection.execute("INSERT INTO execution_input VALUES (1, 'in', NULL)")
+    row = (1 << 20 | 1, 1001, "TaskSucceeded", "s", 1, "f@1_22", "fork", 1, 2, 3, 4, "", "", b"a", None)
+    connection.execute(f"INSERT INTO event VALUES ({', '.join('?' * len(row))})", row)
+    connection.close()
+    store = sqlite_store(tmp_path)
+    await store.open()
+    (found,) = (await store.list_unfinished("")).executions
+    await store.close()
+    assert found.events == (event(1, b"a"),)
+    assert found.events[0].branch == 0
 
 
 async def test_the_first_result_wins(store: SqliteStore) -> None:

@@ -1,0 +1,129 @@
+"""Brings a new engine to where a journal ends: gives it, in order, the events that came from outside.
+
+Those are the results and failures of tasks and the ends of waits, each with its branch and time; what else a journal
+holds, the engine decided, and it decides the same again. What it decides beyond the end of the journal was not written
+down before the node stopped, and is left to `core.executions` to write.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from actorfaas.core.history import NS_PER_MS, event_type
+from actorfaas.errors import ActorFaasError
+from actorfaas.messages import HistoryEvent
+from actorfaas.states.engine import (
+    ROOT,
+    Closed,
+    Engine,
+    Entered,
+    Exited,
+    Failed,
+    Finish,
+    Instruction,
+    Opened,
+    RunTask,
+    Sleep,
+)
+
+_ENDS = {
+    "ExecutionSucceeded": "succeeded",
+    "ExecutionFailed": "failed",
+    "ExecutionTimedOut": "timed_out",
+    "ExecutionAborted": "cancelled",
+}
+
+
+class JournalMismatch(ActorFaasError):
+    """A journal tells what its definition does not allow."""
+
+
+@dataclass(slots=True)
+class Replay:
+    """What a journal amounts to.
+
+    `unwritten`: what the engine decided beyond its end. `branches`: those under way, with the branch above each.
+    `finish`: the engine has ended the execution. `outcome`: status, error and cause of one whose end is journalled.
+    """
+
+    engine: Engine
+    last_seq: int = 0
+    unwritten: deque[Entered | Exited | Failed] = field(default_factory=deque)
+    branches: dict[int, int] = field(default_factory=lambda: {ROOT: -1})
+    finish: Finish | None = None
+    outcome: tuple[str, str, str] | None = None
+    _asleep: dict[int, int] = field(default_factory=dict)
+
+    def run(self, events: Iterable[HistoryEvent], input_: bytes, now_ms: int) -> None:
+        """Give the engine the whole journal. `now_ms`: when the execution begins, if it had not begun. Raises
+        JournalMismatch."""
+        events = tuple(events)
+        began_ms = next((event.at_ms for event in events if event.type.endswith("StateEntered")), now_ms)
+        self._note(self.engine.begin(input_, began_ms * NS_PER_MS))
+        for event in events:
+            self.last_seq = max(self.last_seq, event.seq)
+            if event.type in _ENDS:
+                self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
+            elif not self._is_next(event):
+                self._give(event)
+
+    def _is_next(self, event: HistoryEvent) -> bool:
+        """Whether the event is what the engine decided next; it is then written."""
+        if not self.unwritten:
+            return False
+        first = self.unwritten[0]
+        if (event_type(first), first.branch, first.state) != (event.type, event.branch, event.state):
+            return False
+        self.unwritten.popleft()
+        return True
+
+    def _give(self, event: HistoryEvent) -> None:
+        """Give the engine an event from outside; others were written again by a node that continued the execution."""
+        branch, at_ns = event.branch, event.at_ms * NS_PER_MS
+        match event.type:
+            case "TaskSucceeded":
+                self._wake(event)
+                self._note(self.engine.task_succeeded(branch, event.payload, at_ns, handed_on=False))
+            case "TaskFailed" | "TaskTimedOut":
+                self._wake(event)
+                self._note(self.engine.task_failed(branch, event.error_type, event.error_message, at_ns))
+            case "WaitStateExited" if branch in self._asleep:
+                self._check(event)
+                self._note(self.engine.timer_fired(branch, at_ns))
+                self._is_next(event)
+
+    def _wake(self, event: HistoryEvent) -> None:
+        """The attempt that an event tells of had begun, so the time before it was over."""
+        self._check(event)
+        if event.branch in self._asleep:
+            self._note(self.engine.timer_fired(event.branch, self._asleep[event.branch]))
+
+    def _check(self, event: HistoryEvent) -> None:
+        if self.finish is not None or event.branch not in self.branches:
+            raise JournalMismatch(f"event {event.seq} tells of branch {event.branch}, which is not under way")
+        state = self.engine.state_of(event.branch)
+        if state != event.state:
+            raise JournalMismatch(f"event {event.seq} tells of state {event.state!r}, the execution is at {state!r}")
+
+    def _note(self, instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Sleep(branch, _, until_ns):
+                    self._asleep[branch] = until_ns
+                case RunTask(branch):
+                    self._asleep.pop(branch, None)
+                case Opened(branch, parent):
+                    self.branches[branch] = parent
+                case Closed(branch):
+                    del self.branches[branch]
+                    self._asleep.pop(branch, None)
+                case Finish():
+                    self.finish = instruction
+                case _:
+                    self._note_history(instruction)
+
+    def _note_history(self, instruction: Entered | Exited | Failed) -> None:
+        self._asleep.pop(instruction.branch, None)
+        self.unwritten.append(instruction)
