@@ -5,10 +5,11 @@ the kernel's, on the control group of all functions: workers and templates. Inst
 first failure or until there are enough for the goal; each makes state of its own at its first call and keeps a token.
 When all are idle, each is called once more, in the order in which the node happens to have brought them out, after they
 were let go at random. No two calls meet the same instance, as each waits until all have answered; in the run with swap,
-the benchmark has the memory of those that wait reclaimed meanwhile, as their node would if they were idle.
+the benchmark has the memory of those that wait brought out meanwhile, as their node would if they were idle.
 
 Three kinds: one with next to no state, a pandas table, and 100 MB as a model has. "MB an idle one" is what its control
-group is charged, on average; page tables are part of that, and "MB in all" also has the template.
+group is charged, on average, and made of what follows it: page tables, other memory of the kernel (a stack, and what it
+keeps of each mapping), and pages that are still there. "MB in all" also has the template.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ from typing import Any
 from actorfaas.errors import ProcessGone
 from actorfaas.swap import cgroup
 from actorfaas.swap.cgroup import Tree
-from actorfaas.swap.madvise import Advice, advise
-from actorfaas.swap.maps import private_ranges
+from actorfaas.swap.pager import Pager
 from actorfaas.swap.target import Target
 from bench import load
 from bench.measure import Summary
@@ -41,11 +41,20 @@ MIB = 1 << 20
 MOST = {"plain": 2200, "pandas": 600, "model": 60}
 """More are not tried: by then the goal is met, or the limit is full of page tables."""
 
-SWAP_MB = {"plain": 6 * 1024, "pandas": 12 * 1024, "model": 8 * 1024}
+SWAP_MB = {"plain": 10 * 1024, "pandas": 12 * 1024, "model": 8 * 1024}
 AIM = 11
 """So many times the resident instances are tried in swap."""
 
-MEASURED = ("% out", "MB an idle one", "page tables MB", "MB in all", "call again p50 ms", "lost or wrong")
+MEASURED = (
+    "% out",
+    "MB an idle one",
+    "page tables MB",
+    "kernel's other MB",
+    "pages MB",
+    "MB in all",
+    "call again p50 ms",
+    "lost or wrong",
+)
 AGAIN = 1_000_000
 """Tokens of the second calls, which no instance keeps."""
 
@@ -76,12 +85,13 @@ class Visit:
 
 
 class Meeting:
-    """Where instances report. `tree`: of whose waiting ones the memory is reclaimed, if any."""
+    """Where instances report. With paging, `tree` is of whose waiting ones the memory is brought out."""
 
     def __init__(self, node: Node, folder: Path, tree: Tree | None, limit_bytes: int) -> None:
         self.url = f"{node.url}/v1/invoke/instance"
         self.path = folder / "meet"
         self._tree = tree
+        self._pager = Pager(tree, node.process.pid)
         self._limit_bytes = limit_bytes
         self._strategy = "reap" if tree is not None else "resident"  # auto may prefer a new instance to an old one
         self._listener = socket.socket(socket.AF_UNIX)
@@ -122,18 +132,22 @@ class Meeting:
         visit.answers.append(json.loads(line))
         visit.meetings.append(meeting)
         selector.register(meeting, selectors.EVENT_READ)
-        if self._tree is not None:
-            for answer in visit.answers[-RECLAIMS:]:
-                reclaim(self._tree, answer["pid"])
+        self._bring_out(visit.answers[-RECLAIMS:])
         return ""
+
+    def _bring_out(self, answers: list[dict[str, Any]]) -> None:
+        """As the node does it with idle ones."""
+        for answer in answers if self._tree is not None else ():
+            process = self._pager.open(answer["pid"])
+            self._pager.page_out(process, None, remember=False)
+            self._pager.close(process)
 
     def is_full(self, visit: Visit) -> bool:
         """Whether there is not enough memory for one more, not even when all that waits is reclaimed once again."""
         tree, top = self._tree, FULL * self._limit_bytes
         if tree is None or tree.top().usage_bytes() <= top:
             return False
-        for answer in visit.answers:
-            reclaim(tree, answer["pid"])
+        self._bring_out(visit.answers)
         return tree.top().usage_bytes() > top - SPARE_BYTES
 
     def let_go(self, visit: Visit, chance: random.Random) -> int:
@@ -167,22 +181,22 @@ def limit(tree: Tree, limit_bytes: int, *, is_paged: bool) -> None:
     tree.top().set_limit(limit_bytes + own_bytes, None if is_paged else 0)
 
 
-def reclaim(tree: Tree, pid: int) -> None:
-    """Bring an instance's memory out as its node does."""
-    with Target(pid) as target:
-        leaf = cgroup.leaf_of(tree, target)
-        advise(target, private_ranges(target.mappings()), Advice.PAGE_OUT)
-    if leaf is not None:
-        leaf.reclaim()
-
-
-def page_tables_bytes(pids: list[int]) -> float:
-    """Page tables of one process, on average of those that live."""
-    found = []
+def made_of(tree: Tree, pids: list[int]) -> dict[str, float]:
+    """What instances are charged, in MB, on average of those that live."""
+    found: list[tuple[int, ...]] = []
     for pid in pids:
         with suppress(ProcessGone), Target(pid) as target:
-            found.append(target.status_bytes("VmPTE")["VmPTE"])
-    return sum(found) / max(1, len(found))
+            leaf = cgroup.leaf_of(tree, target)
+            if leaf is not None:
+                kernel = leaf.stat().kernel_bytes or 0
+                found.append((leaf.usage_bytes(), kernel, target.status_bytes("VmPTE")["VmPTE"]))
+    usage, kernel, tables = (sum(each) / len(found) / 1e6 for each in zip(*found, strict=True))
+    return {
+        "MB an idle one": usage,
+        "page tables MB": tables,
+        "kernel's other MB": kernel - tables,
+        "pages MB": usage - kernel,
+    }
 
 
 def wait_until_idle(node: Node, *, is_paged: bool) -> float:
@@ -217,9 +231,8 @@ def fill(kind: str, most: int, limit_bytes: int, report: Report, *, is_paged: bo
             chance = random.Random(report.seed)
             failed = meeting.let_go(first, chance)
             measured["% out"] = wait_until_idle(node, is_paged=is_paged) * 100
-            measured["MB an idle one"] = sum(worker["usage_bytes"] or 0 for worker in workers(node)) / alive / 1e6
+            measured |= made_of(tree, [answer["pid"] for answer in first.answers])
             measured["MB in all"] = tree.top().usage_bytes() / 1e6
-            measured["page tables MB"] = page_tables_bytes([answer["pid"] for answer in first.answers]) / 1e6
             again = meeting.visit(alive, AGAIN, adds=False)
             measured["call again p50 ms"] = Summary.of(again.latencies_ms).p50
             failed_again = meeting.let_go(again, chance)

@@ -35,6 +35,7 @@ from actorfaas.swap.target import Target
 FUNCTION_PREFIX, WORKER_PREFIX = "fn-", "w-"
 """What the names of groups begin with; what follows is the function's topic, or the worker's key."""
 
+_TEMPLATE = "template"
 _PROCS = "cgroup.procs"
 _RETRY_S = 0.005
 
@@ -87,8 +88,9 @@ class Group(ABC):
     def reclaim(self, length_bytes: int | None = None, swappiness: int | None = None) -> int:
         """Write out and free `length_bytes` (None: all that can be); how much less is charged afterwards.
 
-        Blocks. Coldest first: what was advised to be paged out goes at once. v1 knows only "all"; do not ask it of a
-        group in which somebody works. `swappiness` (0 files only, 200 swap only) holds for this call where supported.
+        Blocks. Coldest first: what was advised to be paged out goes at once. `swappiness` (0 files only, 200 swap only)
+        holds for this call where supported. One call at a time for each group: where only its limit can be lowered,
+        two would take each other's for the one to restore.
         """
 
     @abstractmethod
@@ -215,9 +217,13 @@ class Tree(ABC):
         group = self.group(self.root / safe_name(FUNCTION_PREFIX, name))
         return group if group.exists() else None
 
+    def template_beside(self, leaf: Group) -> Group:
+        """The leaf of the template that a worker's leaf is beside; nothing is made."""
+        return self.group(leaf.path.parent / _TEMPLATE)
+
     def template(self, function: str) -> Group:
         """The leaf of a function's template."""
-        return self._make(self.function(function).path / "template", inner=False)
+        return self._make(self.function(function).path / _TEMPLATE, inner=False)
 
     def worker(self, function: str, key: str) -> Group:
         """The leaf of one worker; `key` is unique within the function, and chosen before the worker has a pid."""

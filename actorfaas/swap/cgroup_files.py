@@ -41,7 +41,7 @@ class Owner:
 class MemoryStat:
     """What a group's memory is made of, in bytes; None is what this version does not tell.
 
-    `swap_cached_bytes` is memory that has a copy in swap too: paged out, but not freed.
+    `unmapped_bytes` is anonymous memory that no process maps: paged out, but not freed yet.
     """
 
     anon_bytes: int
@@ -49,7 +49,7 @@ class MemoryStat:
     shmem_bytes: int
     kernel_bytes: int | None
     page_table_bytes: int | None
-    swap_cached_bytes: int | None
+    unmapped_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,17 @@ def parse_stat_v2(text: str) -> MemoryStat:
     kernel = fields.get("kernel")  # since 5.18
     if kernel is None and "slab" in fields:
         kernel = sum(fields.get(name, 0) for name in ("slab", "kernel_stack", "pagetables", "percpu", "sock"))
-    return MemoryStat(
-        fields["anon"], fields["file"], fields["shmem"], kernel, fields.get("pagetables"), fields.get("swapcached")
-    )
+    anon, shmem = fields["anon"], fields["shmem"]
+    unmapped = max(0, fields["active_anon"] + fields["inactive_anon"] - anon - shmem)
+    return MemoryStat(anon, fields["file"], shmem, kernel, fields.get("pagetables"), unmapped)
 
 
 def parse_stat_v1(text: str, kernel_bytes: int | None) -> MemoryStat:
     """v1's memory.stat, where `cache` holds file and shared memory together; groups below are counted too."""
     fields = parse_flat(text)
-    cache, shmem = fields["total_cache"], fields.get("total_shmem", 0)
-    swap_cached = fields.get("total_swapcached", fields.get("swapcached"))
-    return MemoryStat(fields["total_rss"], cache - shmem, shmem, kernel_bytes, None, swap_cached)
+    anon, cache, shmem = fields["total_rss"], fields["total_cache"], fields.get("total_shmem", 0)
+    unmapped = max(0, fields["total_active_anon"] + fields["total_inactive_anon"] - anon - shmem)
+    return MemoryStat(anon, cache - shmem, shmem, kernel_bytes, None, unmapped)
 
 
 def parse_pressure(text: str) -> Pressure:

@@ -1,11 +1,12 @@
 """Control groups v1: the memory controller's hierarchy (Documentation/admin-guide/cgroup-v1/memory.rst).
 
-Peculiar to v1: `memory.force_empty` is the only way to reclaim on demand; swap is counted together with memory (memsw);
-the memory of page tables and other kernel objects is in `memory.kmem.*`.
+Peculiar to v1: `memory.force_empty` reclaims all there is, and to reclaim less, the limit is lowered for a moment; swap
+is counted together with memory (memsw); the memory of page tables and other kernel objects is in `memory.kmem.*`.
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from actorfaas.errors import CgroupError
@@ -13,6 +14,7 @@ from actorfaas.swap.cgroup_base import Group, Tree, is_missing
 from actorfaas.swap.cgroup_files import MemoryStat, Pressure, parse_flat, parse_limit, parse_stat_v1
 
 _LIMIT, _TOTAL_LIMIT = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+_SWAPPINESS = "memory.swappiness"
 
 
 class GroupV1(Group):
@@ -68,18 +70,37 @@ class GroupV1(Group):
         return parse_flat(self.read("memory.oom_control")).get("oom_kill", 0)
 
     def reclaim(self, length_bytes: int | None = None, swappiness: int | None = None) -> int:
-        """See Group: all that can be, whatever `length_bytes` says."""
+        """See Group."""
         before = self.usage_bytes()
         if length_bytes == 0:
             return 0
+        usual = self.read(_SWAPPINESS).strip() if swappiness is not None else ""
         if swappiness is not None:
-            self.write("memory.swappiness", str(swappiness))
-        self.write("memory.force_empty", "0")
+            self.write(_SWAPPINESS, str(swappiness))
+        try:
+            if length_bytes is None or length_bytes >= before:
+                self.write("memory.force_empty", "0")
+            else:
+                self._reclaim_by_limit(before - length_bytes)
+        finally:
+            if usual:
+                self.write(_SWAPPINESS, usual)
         return max(0, before - self.usage_bytes())
 
     def pressure(self) -> Pressure | None:
         """None: v1 does not tell."""
         return None
+
+    def _reclaim_by_limit(self, limit: int) -> None:
+        """The kernel sets a limit only once usage is below it; until then the one before holds, and so nobody dies."""
+        before = self.read(_LIMIT).strip()
+        try:
+            self.write(_LIMIT, str(limit))
+        except CgroupError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EBUSY):
+                raise  # busy: less than asked for could be freed
+        finally:
+            self.write(_LIMIT, before)
 
     def _counts_swap(self) -> bool:
         return (self.path / _TOTAL_LIMIT).exists()

@@ -1,8 +1,11 @@
-"""A worker in a new interpreter (strategy cold): `python -m actorfaas.worker.cold --connection FD --spec FD`."""
+"""A worker in a new interpreter (strategy cold): `python -m actorfaas.worker.cold CONNECTION SPEC`.
+
+Both are descriptors: of the socket to the LocalQueue, and of the pipe with its order.
+"""
 
 from __future__ import annotations
 
-import argparse
+import sys
 
 from actorfaas.errors import WireError
 from actorfaas.messages import ColdStart
@@ -14,15 +17,12 @@ from actorfaas.worker.startup import Plan, guarded, start_cold_worker
 
 def main() -> None:
     """Read the one `ColdStart` from the spec pipe, then serve."""
-    parser = argparse.ArgumentParser(prog="actorfaas.worker.cold")
-    parser.add_argument("--connection", type=int, required=True)
-    parser.add_argument("--spec", type=int, required=True)
-    arguments = parser.parse_args()
-    order = _read_order(arguments.spec)
+    connection, spec = map(int, sys.argv[1:])
+    order = _read_order(spec)
     output = Output(limit_from_environment())
     output.install()
     plan = Plan(order.bundle, order.spec, None, process.handled_signals())
-    guarded(lambda: start_cold_worker(plan, arguments.connection, output), "a cold worker")
+    guarded(lambda: start_cold_worker(plan, connection, output), "a cold worker")
 
 
 def _read_order(descriptor: int) -> ColdStart:

@@ -64,7 +64,7 @@ def template_command(
     python: str, control_fd: int, log_limit_bytes: int, environment: Mapping[str, str] | None = None
 ) -> Command:
     """The command of a bundle template; `control_fd` is its end of the SOCK_SEQPACKET pair."""
-    argv = (*_interpreter(python), "template", "--control", str(control_fd))
+    argv = (*_interpreter(python), "template", str(control_fd))
     return Command(argv, _environment(environment, log_limit_bytes), (control_fd,))
 
 
@@ -76,7 +76,7 @@ def cold_command(
     environment: Mapping[str, str] | None = None,
 ) -> Command:
     """The command of a worker in a new interpreter: its LocalQueue connection, and the pipe with its `ColdStart`."""
-    argv = (*_interpreter(python), "cold", "--connection", str(connection_fd), "--spec", str(spec_fd))
+    argv = (*_interpreter(python), "cold", str(connection_fd), str(spec_fd))
     return Command(argv, _environment(environment, log_limit_bytes), (connection_fd, spec_fd))
 
 

@@ -1,17 +1,17 @@
 """A template: the process that has loaded user code and forks what needs it. Single-threaded, no event loop.
 
-`python -m actorfaas.worker.template --control FD` is a bundle template. It imports the bundle, then forks one
+`python -m actorfaas.worker.template CONTROL` (a descriptor) is a bundle template. It imports the bundle, then forks one
 function template per function; those run the init hook, freeze, and fork workers. Both serve the same loop over the
 control socket and ended children. A template ends when its control socket is closed; its children die with it.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -176,14 +176,11 @@ class Template:
 
 def main() -> None:
     """Be a bundle template on the control socket given as an argument."""
-    parser = argparse.ArgumentParser(prog="actorfaas.worker.template")
-    parser.add_argument("--control", type=int, required=True)
-    arguments = parser.parse_args()
     process.die_with_parent()
     process.set_name("af:template")
     output = Output(limit_from_environment())
     output.install()
-    control = Control(arguments.control)
+    control = Control(int(sys.argv[1]))
     guarded(lambda: os._exit(_until_closed(lambda: _run_bundle_template(control, output))), "a bundle template")
 
 

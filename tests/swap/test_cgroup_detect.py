@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -134,6 +135,34 @@ def test_a_group_without_reclaim_is_squeezed_by_its_high_mark(tmp_path: Path) ->
         patch.setattr(GroupV2, "write", write)
         group.reclaim(400)
     assert seen == ["memory.high 600", "memory.high max"]
+
+
+def test_less_than_all_is_reclaimed_by_lowering_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """v1 knows no other way; the limit and the swappiness from before hold again, whatever came of it."""
+    files = {"memory.usage_in_bytes": "1000", "memory.limit_in_bytes": "5000", "memory.swappiness": "60"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    seen: list[str] = []
+
+    def write(_: GroupV1, name: str, text: str) -> None:
+        seen.append(f"{name} {text}")
+        if name == "memory.limit_in_bytes" and text == "600":
+            raise CgroupError("busy") from OSError(errno.EBUSY, "less could be freed")
+
+    monkeypatch.setattr(GroupV1, "write", write)
+    group = GroupV1(tmp_path)
+    group.reclaim(400, swappiness=200)
+    assert seen == [
+        "memory.swappiness 200",
+        "memory.limit_in_bytes 600",
+        "memory.limit_in_bytes 5000",
+        "memory.swappiness 60",
+    ]
+    seen.clear()
+    group.reclaim(1000)
+    group.reclaim()
+    group.reclaim(0)
+    assert seen == ["memory.force_empty 0"] * 2
 
 
 def test_a_limit_that_must_be_raised_from_the_other_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

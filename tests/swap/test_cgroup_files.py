@@ -15,7 +15,8 @@ file 2097152
 kernel 65536
 pagetables 40960
 shmem 4096
-swapcached 8192
+active_anon 1048576
+inactive_anon 12288
 workingset_refault_anon 3
 """
 
@@ -25,7 +26,8 @@ rss 100
 total_cache 12288
 total_rss 5242880
 total_shmem 4096
-total_swapcached 77
+total_active_anon 4096
+total_inactive_anon 5242957
 """
 
 PSI = """\
@@ -47,8 +49,8 @@ def test_memory_stat_of_both_versions() -> None:
 
 
 def test_kernel_memory_before_it_had_a_line_of_its_own() -> None:
-    text = "anon 1\nfile 2\nshmem 3\nslab 100\nkernel_stack 10\npagetables 1\n"
-    assert files.parse_stat_v2(text) == MemoryStat(1, 2, 3, 111, 1, None)
+    text = "anon 1\nfile 2\nshmem 3\nslab 100\nkernel_stack 10\npagetables 1\nactive_anon 0\ninactive_anon 2\n"
+    assert files.parse_stat_v2(text) == MemoryStat(1, 2, 3, 111, 1, 0)
 
 
 @pytest.mark.parametrize(

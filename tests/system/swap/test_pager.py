@@ -151,6 +151,30 @@ def test_a_template_and_what_its_workers_share_go_together(
         pager.page_out_function("unknown@1")
 
 
+def test_pages_a_template_left_to_its_workers_are_freed_with_them(
+    swap: SwapArea, pager: Pager, tree: Tree, template: Child
+) -> None:
+    """The template writes after the fork: it gets new pages, the worker keeps the old ones, charged to the template."""
+    home, leaf = tree.template("f@1"), tree.worker("f@1", "1")
+    with leaf.hosting(template.pid, home):
+        worker, _ = template.fork()
+    template.choose(HEAP // PAGE_SIZE, 0)
+    template.touch(write=True)
+    process = pager.open(worker.pid)
+    try:
+        assert home.usage_bytes() >= 2 * HEAP
+        done = pager.page_out(process, None, remember=False)
+        done_later = pager.reclaim_rest(process)
+        assert done.freed_bytes + done_later >= 0.8 * HEAP
+        assert home.usage_bytes() <= 1.2 * HEAP, "what the template itself uses stays"
+        assert home.limit_bytes() is None
+        worker.choose(TOUCHED, seed=1)
+        worker.touch()
+    finally:
+        pager.close(process)
+        worker.kill()
+
+
 def test_a_record_of_another_address_space_still_has_the_files(
     swap: SwapArea, pager: Pager, process: Process, worker: Child
 ) -> None:

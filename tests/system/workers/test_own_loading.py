@@ -127,7 +127,7 @@ def test_a_cold_worker_given_nonsense(tmp_path: Path) -> None:
         reader, writer = os.pipe()
         os.write(writer, b"nonsense")
         os.close(writer)
-        argv = [sys.executable, "-m", "actorfaas.worker.cold", "--connection", "0", "--spec", str(reader)]
+        argv = [sys.executable, "-m", "actorfaas.worker.cold", "0", str(reader)]
         result = subprocess.run(argv, pass_fds=(reader,), capture_output=True, timeout=TIMEOUT_S, check=False)
         os.close(reader)
         assert result.returncode == 1
