@@ -13,7 +13,8 @@ from actorfaas.core.execution import NS_PER_S, FunctionPlan, Plan, own_retriers
 from actorfaas.errors import RequestRefused
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
-from actorfaas.states.model import StateMachine, Task, Wait, parse, single_task
+from actorfaas.states.model import StateMachine, Task, Wait, single_task
+from actorfaas.states.parsing import parse
 
 _GENERATORS = ("generator", "async_generator")
 

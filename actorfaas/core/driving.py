@@ -21,6 +21,7 @@ from actorfaas.core.execution import (
 from actorfaas.core.history import NS_PER_MS, event_type
 from actorfaas.core.lookahead import GuessCount, following_tasks
 from actorfaas.core.pool import Claim
+from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     AssignTask,
     Message,
@@ -35,9 +36,13 @@ from actorfaas.states.engine import (
     Failed,
     Finish,
     Instruction,
+    Noted,
     Opened,
+    ReadItems,
+    Recorded,
     RunTask,
     Sleep,
+    WriteResults,
 )
 from actorfaas.states.model import Task
 
@@ -90,12 +95,14 @@ class Driver:
                     self._lane_count += 1
                 case Closed(branch):
                     self._close_lane(execution, branch, "cancelled", now_ns)
-                case Finish(error, cause, payload):
-                    self._finish(execution, error, cause, payload, now_ns)
+                case Finish():
+                    self._finish(execution, instruction, now_ns)
+                case ReadItems(_, state) | WriteResults(_, state):
+                    raise InvariantViolation(f"state {state!r} needs a store, which `states.parsing` refuses")
                 case _:
                     self._record(execution, instruction, now_ns)
 
-    def _record(self, execution: Execution, instruction: Entered | Exited | Failed, now_ns: int) -> None:
+    def _record(self, execution: Execution, instruction: Recorded, now_ns: int) -> None:
         """Note in the history what became of a state. A task's output is there already, as its result."""
         history = execution.history
         at_ms, type_ = self._at_ms(now_ns), event_type(instruction)
@@ -106,7 +113,7 @@ class Driver:
                 journalled = (payload if kind != "Task" and history.is_standard else None) or b""
                 self._backlog_bytes += len(journalled)
                 history.add(at_ms, type_, state, payload=journalled, branch=branch)
-            case Failed(branch, state, _, error, cause):
+            case Failed(branch, state, _, error, cause) | Noted(branch, _, state, _, error, cause):
                 history.add_error(at_ms, type_, state, error, cause, branch=branch)
 
     def _sleep(self, execution: Execution, lane: Lane, until_ns: int, now_ns: int) -> None:
@@ -283,13 +290,14 @@ class Driver:
         for worker in lane.given_up:
             self._given_up.pop(worker, None)
 
-    def _finish(self, execution: Execution, error: str, cause: str, payload: bytes, now_ns: int) -> None:
-        status = "failed" if error else "succeeded"
-        type_ = "ExecutionFailed" if error else "ExecutionSucceeded"
+    def _finish(self, execution: Execution, last: Finish, now_ns: int) -> None:
+        error, cause = last.error, last.cause
+        status = "failed" if last.failed else "succeeded"
+        type_ = "ExecutionFailed" if last.failed else "ExecutionSucceeded"
         if error == STATES_TIMEOUT and execution.plan.kind == "function":
             status, type_ = "timed_out", "ExecutionTimedOut"
         execution.history.add_error(self._at_ms(now_ns), type_, "", error, cause)
-        self._close(execution, (status, error, cause, payload), now_ns)
+        self._close(execution, (status, error, cause, last.payload), now_ns)
 
     def _close(self, execution: Execution, end: tuple[str, str, str, bytes], now_ns: int, reason: str = "") -> None:
         """End an execution with its status, error, cause and output; tasks under way are killed for a `reason`."""

@@ -20,7 +20,7 @@ from actorfaas.messages import (
     TaskFailed,
     TaskFinished,
 )
-from actorfaas.states.engine import Entered, Exited, Failed
+from actorfaas.states.engine import Entered, Exited, Failed, Noted, Recorded
 
 NS_PER_MS = 1_000_000
 
@@ -33,7 +33,7 @@ RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
 
 
-def event_type(instruction: Entered | Exited | Failed) -> str:
+def event_type(instruction: Recorded) -> str:
     """What an event that the engine decides is called, as in Step Functions."""
     match instruction:
         case Entered():
@@ -42,6 +42,8 @@ def event_type(instruction: Entered | Exited | Failed) -> str:
             return f"{instruction.kind}StateExited"
         case Failed():
             return f"{instruction.kind}StateFailed"
+        case Noted():
+            return instruction.type
 
 
 class History:

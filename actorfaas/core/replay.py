@@ -18,14 +18,14 @@ from actorfaas.states.engine import (
     ROOT,
     Closed,
     Engine,
-    Entered,
-    Exited,
-    Failed,
     Finish,
     Instruction,
     Opened,
+    ReadItems,
+    Recorded,
     RunTask,
     Sleep,
+    WriteResults,
 )
 
 _ENDS = {
@@ -50,7 +50,7 @@ class Replay:
 
     engine: Engine
     last_seq: int = 0
-    unwritten: deque[Entered | Exited | Failed] = field(default_factory=deque)
+    unwritten: deque[Recorded] = field(default_factory=deque)
     branches: dict[int, int] = field(default_factory=lambda: {ROOT: -1})
     finish: Finish | None = None
     outcome: tuple[str, str, str] | None = None
@@ -121,9 +121,11 @@ class Replay:
                     self._asleep.pop(branch, None)
                 case Finish():
                     self.finish = instruction
+                case ReadItems(_, state) | WriteResults(_, state):
+                    raise JournalMismatch(f"state {state!r} needs a store, which nothing here has")
                 case _:
                     self._note_history(instruction)
 
-    def _note_history(self, instruction: Entered | Exited | Failed) -> None:
+    def _note_history(self, instruction: Recorded) -> None:
         self._asleep.pop(instruction.branch, None)
         self.unwritten.append(instruction)

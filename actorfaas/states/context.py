@@ -14,12 +14,29 @@ from actorfaas.states.timestamps import format_timestamp
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """What one execution is called, and when it began (`started_ms` since 1970). Its id seeds its randomness, too."""
+    """What one execution and its machine are called, and when it began (`started_ms` since 1970). Its id seeds its
+    chance, too."""
 
     execution_id: str
     started_ms: int
     machine_id: str
     machine_name: str
+    execution_name: str = ""
+    role: str = ""
+    redrives: int = 0
+
+    def object(self, execution_input: Json) -> dict[str, Json]:
+        """The context object without a state."""
+        return execution_context(
+            execution_id=self.execution_id,
+            execution_name=self.execution_name or self.execution_id,
+            execution_input=execution_input,
+            started_ms=self.started_ms,
+            machine_id=self.machine_id,
+            machine_name=self.machine_name,
+            role=self.role,
+            redrives=self.redrives,
+        )
 
 
 def execution_context(

@@ -1,11 +1,14 @@
 """One execution of a state machine: an event and `now` go in, instructions come out.
 
-Owns where the execution stands, its retries and its result. Leaves to the caller: who runs a task, timers, the
-journal, the execution's own time limit. Payloads are opaque bytes. Errors carry the names of the States Language
-(`States.Timeout`, `States.TaskFailed`, `States.ALL`) or the type the handler raised.
+Owns what happens when; what each state does, its children and its failures are in `states.steps`, `states.gathering`
+and `states.failures`. Leaves to the caller: who runs a task, timers, the journal, the execution's own time limit.
+Payloads are JSON and stay opaque bytes wherever nothing computes with them. Errors carry the names of the States
+Language (`States.Timeout`, `States.TaskFailed`, ...) or the type the handler raised.
 
 An execution is a tree of branches, numbered in the order in which they begin; the root is number 0. Each has at most
-one thing outstanding: a task, a timer, or the branches below it. Everything is addressed by the branch. Time is in
+one thing outstanding: a request, a timer, or the branches below it. Everything is addressed by the branch.
+
+Deterministic: the same events, with the same times, give the same instructions and the same state. Time is in
 nanoseconds since 1970, in whole milliseconds, so that events that were written down give the same when they are given
 again.
 
@@ -15,256 +18,303 @@ with `task_succeeded(handed_on=True)`, and the engine follows without asking for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
+from actorfaas.states.branches import MAX_EVENTS, Branch
 from actorfaas.states.context import ExecutionContext
+from actorfaas.states.document import Document
 from actorfaas.states.errors import STATES_ALL as STATES_ALL
 from actorfaas.states.errors import STATES_DATA_LIMIT as STATES_DATA_LIMIT
 from actorfaas.states.errors import STATES_RUNTIME as STATES_RUNTIME
 from actorfaas.states.errors import STATES_TASK_FAILED as STATES_TASK_FAILED
 from actorfaas.states.errors import STATES_TIMEOUT as STATES_TIMEOUT
-from actorfaas.states.model import Fail, Pass, Retrier, State, StateMachine, Succeed, Task, Wait
-from actorfaas.states.retries import delay_s, matches
-
-NS_PER_S = 1_000_000_000
+from actorfaas.states.errors import StatedFailure, StatesError
+from actorfaas.states.failures import fail
+from actorfaas.states.gathering import child_succeeded, collect, items_read, results_written, start_map, start_parallel
+from actorfaas.states.instructions import Closed as Closed
+from actorfaas.states.instructions import Entered as Entered
+from actorfaas.states.instructions import Exited as Exited
+from actorfaas.states.instructions import Failed as Failed
+from actorfaas.states.instructions import Finish as Finish
+from actorfaas.states.instructions import Instruction as Instruction
+from actorfaas.states.instructions import Noted as Noted
+from actorfaas.states.instructions import Opened as Opened
+from actorfaas.states.instructions import ReadItems as ReadItems
+from actorfaas.states.instructions import Recorded as Recorded
+from actorfaas.states.instructions import RunTask as RunTask
+from actorfaas.states.instructions import Sleep as Sleep
+from actorfaas.states.instructions import WriteResults as WriteResults
+from actorfaas.states.model import (
+    Choice,
+    Fail,
+    Map,
+    Parallel,
+    Pass,
+    Retrier,
+    State,
+    StateMachine,
+    Succeed,
+    Task,
+    Wait,
+)
+from actorfaas.states.run import Run
+from actorfaas.states.scope import Json
+from actorfaas.states.steps import (
+    finish,
+    finish_task,
+    lost_input,
+    start_choice,
+    start_fail,
+    start_pass,
+    start_succeed,
+    start_task,
+    start_wait,
+)
 
 ROOT = 0
 """The branch that an execution begins with."""
 
-
-@dataclass(frozen=True, slots=True)
-class RunTask:
-    """Instruction: call the task's function with `payload`; answer with `task_succeeded` or `task_failed`.
-
-    `timeout_s`: of this attempt, 0: the function's own. `heartbeat_s`: 0: none is asked for.
-    """
-
-    branch: int
-    task: Task
-    attempt: int
-    payload: bytes
-    timeout_s: float = 0.0
-    heartbeat_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Instruction: call `timer_fired` at `until_ns`."""
-
-    branch: int
-    state: str
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Instruction: a branch of a Parallel state, or an iteration of a Map state, begins below `parent`."""
-
-    branch: int
-    parent: int
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Instruction: the branch is over, or given up. What is outstanding for it is to be dropped."""
-
-    branch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """Instruction: record that a state was entered. `kind` is its type, `payload` its input (None: not known)."""
-
-    branch: int
-    state: str
-    kind: str
-    payload: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """Instruction: record that a state ended with `payload` (None: the caller has not seen it). `next`: the state that
-    follows, or ""."""
-
-    branch: int
-    state: str
-    kind: str
-    payload: bytes | None
-    next: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Instruction: record that a state failed for good. `caught`: one of its catchers goes on from there."""
-
-    branch: int
-    state: str
-    kind: str
-    error: str
-    cause: str
-    caught: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Instruction, the last one: the execution ended. `error` is "" exactly when it succeeded."""
-
-    error: str
-    cause: str
-    payload: bytes
-
-
-Instruction = RunTask | Sleep | Opened | Closed | Entered | Exited | Failed | Finish
+_START: dict[type[State], Callable[[Run, Branch, Json], None]] = {
+    Task: start_task,
+    Pass: start_pass,
+    Choice: start_choice,
+    Wait: start_wait,
+    Succeed: start_succeed,
+    Fail: start_fail,
+    Parallel: start_parallel,
+    Map: start_map,
+}
 
 
 class Engine:
     """Where one execution stands. Every method returns what to do now, in order."""
 
-    __slots__ = ("_context", "_machine", "_payload", "_retries", "_state", "_tries", "_until_ns", "attempt", "ended")
+    __slots__ = ("_run",)
 
     def __init__(
-        self, machine: StateMachine, *, retries: Mapping[str, tuple[Retrier, ...]], context: ExecutionContext
+        self,
+        machine: StateMachine,
+        *,
+        retries: Mapping[str, tuple[Retrier, ...]],
+        context: ExecutionContext,
+        max_data_bytes: int = 0,
     ) -> None:
-        """`retries`: for each function, the retriers of Task states that declare none."""
-        self._context = context
-        self._machine = machine
-        self._retries = retries
-        self._payload: bytes | None = b""
-        self._tries: dict[int, int] = {}
-        self._until_ns: int | None = None
-        self._state = ""
-        self.attempt = 0
-        self.ended = False
+        """`retries`: for each function, the retriers of Task states that declare none. `max_data_bytes`: how large
+        a result or output may be (0: any; 262,144 on AWS)."""
+        self._run = Run(machine, retries, context, max_data_bytes)
+
+    # --- events ----------------------------------------------------------------------------------------------------
 
     def begin(self, payload: bytes, now_ns: int) -> list[Instruction]:
         """Start at the first state."""
-        done: list[Instruction] = []
-        self._enter(self._machine.start_at, payload, now_ns, done)
-        return done
+        run = self._run
+        run.input = Document(payload)
+        root = run.branches[ROOT]
+        root.text = payload
+        self._event(now_ns)
+        self._attempt(root, self._walk)
+        return self._settled()
 
     def task_succeeded(self, branch: int, payload: bytes | None, now_ns: int, *, handed_on: bool) -> list[Instruction]:
-        """The branch's task returned. `handed_on`: the next task has the output already; only then may it be None."""
-        task = self._task(branch)
-        done: list[Instruction] = [Exited(branch, task.name, "Task", payload, task.next)]
+        """What was asked for (RunTask, ReadItems, WriteResults) is done. `handed_on`: the next task has the output
+        already; only then may it be None."""
+        one = self._waiting(branch, "task", "reader", "writer")
+        self._event(now_ns)
         if handed_on:
-            following = self._machine.direct_successor(task.name)
-            if following is None:
-                raise ValueError(f"state {task.name!r} has no successor that its output could be handed to")
-            self._stand_at(following, payload)
-            done.append(Entered(branch, following.name, "Task", payload))
+            self._hand_on(one, payload)
         elif payload is None:
-            raise ValueError(f"the output of state {task.name!r} is missing")
+            raise ValueError(f"the output of state {one.state.name!r} is missing")
         else:
-            self._follow(task.next, payload, now_ns, done)
-        return done
+            self._done(one, payload)
+        return self._settled()
 
     def task_failed(self, branch: int, error: str, cause: str, now_ns: int) -> list[Instruction]:
-        """The branch's task failed: try again as its retriers say, else fail the execution."""
-        task = self._task(branch)
-        retriers = self._retries.get(task.function, ()) if task.retry is None else task.retry
-        for position, retrier in enumerate(retriers):
-            if not matches(retrier.error_equals, error):
-                continue
-            tries = self._tries.get(position, 0)
-            if tries >= retrier.max_attempts or self._payload is None:
-                break
-            self._tries[position] = tries + 1
-            self.attempt += 1
-            wait_s = delay_s(retrier.interval_s, retrier.backoff_rate, tries)
-            return [self._sleep(branch, now_ns + int(wait_s * NS_PER_S))]
-        return [self._finish(error, cause, b"")]
-
-    def run_again(self, branch: int, now_ns: int) -> list[Instruction]:
-        """The branch's task was lost through no fault of its own: the same attempt once more, without delay."""
-        task = self._task(branch)
-        if self._payload is None:
-            return [self._finish(STATES_TASK_FAILED, f"the input of state {task.name!r} was not kept", b"")]
-        return [RunTask(branch, task, self.attempt, self._payload, task.timeout_s)]
+        """What was asked for failed: try again as the retriers say, else see whether it is caught."""
+        one = self._waiting(branch, "task", "reader", "writer")
+        self._event(now_ns)
+        one.history.count += 1
+        fail(self._run, one, StatedFailure(error, cause))
+        return self._settled()
 
     def timer_fired(self, branch: int, now_ns: int) -> list[Instruction]:
         """A `Sleep` is over."""
-        state = self._machine.states[self._state]
-        payload = self._payload or b""
-        self._until_ns = None
-        if isinstance(state, Task):
-            return [RunTask(branch, state, self.attempt, payload, state.timeout_s)]
-        if not isinstance(state, Wait):
-            raise ValueError(f"state {state.name!r} waits for no timer")
-        done: list[Instruction] = [Exited(branch, state.name, "Wait", payload, state.next)]
-        self._follow(state.next, payload, now_ns, done)
-        return done
+        one = self._waiting(branch, "timer", "retry")
+        self._event(now_ns)
+        self._attempt(one, self._wake)
+        return self._settled()
+
+    def run_again(self, branch: int, now_ns: int) -> list[Instruction]:
+        """What was asked for was lost through no fault of its own: the same attempt once more, without delay."""
+        one = self._waiting(branch, "task", "reader", "writer")
+        self._event(now_ns)
+        request = self._request_of(one)
+        if request is None:
+            fail(self._run, one, lost_input(one))
+        else:
+            self._run.done.append(request)
+        return self._settled()
 
     def outstanding(self, now_ns: int) -> list[Instruction]:
-        """What is under way in each branch, as the instructions that began it. Changes nothing."""
-        if self.ended:
-            return []
-        if self._until_ns is not None:
-            return [Sleep(ROOT, self._state, self._until_ns)]
-        task = self._task(ROOT)
-        return [RunTask(ROOT, task, self.attempt, self._payload or b"", task.timeout_s)]
+        """What is under way, to be done (again) now: after a replay, whose instructions were nobody's."""
+        instructions: list[Instruction] = []
+        for number in sorted(self._run.branches):
+            one = self._run.branches.get(number)
+            if one is None:
+                continue  # given up meanwhile
+            if one.waits in ("timer", "retry"):
+                instructions.append(Sleep(number, one.state.name, one.until_ns))
+            elif one.waits in ("task", "reader", "writer"):
+                instructions += self.run_again(number, now_ns)
+        return instructions
+
+    # --- questions -------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last instruction was given."""
+        return self._run.ended
 
     def has_input(self, branch: int) -> bool:
         """Whether the input of the branch's state is known, so that it can be tried again."""
-        return self._payload is not None
+        return self._run.branches[branch].has_input
 
     def state_of(self, branch: int) -> str:
-        """The name of the state that the branch stands at."""
-        return self._state
+        """The state at which a branch stands."""
+        return self._run.branches[branch].state.name
 
     def machine_of(self, branch: int) -> StateMachine:
         """The machine whose states the branch goes through."""
-        return self._machine
+        return self._run.branches[branch].machine
 
-    def _task(self, branch: int) -> Task:
-        state = self._machine.states.get(self._state)
-        if self.ended or not isinstance(state, Task):
-            raise ValueError(f"no task is running (at state {self._state!r})")
-        return state
+    # --- carrying out ----------------------------------------------------------------------------------------------
 
-    def _stand_at(self, state: State, payload: bytes | None) -> None:
-        self._state = state.name
-        self.attempt = 1
-        self._payload = payload
-        if self._tries:
-            self._tries = {}
+    def _event(self, now_ns: int) -> None:
+        self._run.now_ns = now_ns
+        self._run.done = []
 
-    def _follow(self, name: str, payload: bytes, now_ns: int, done: list[Instruction]) -> None:
-        if name:
-            self._enter(name, payload, now_ns, done)
+    def _waiting(self, branch: int, *for_what: str) -> Branch:
+        one = self._run.branches.get(branch)
+        if one is None or self._run.ended or one.waits not in for_what:
+            where = "" if one is None or self._run.ended else f", it waits for {one.waits}"
+            raise ValueError(f"no {for_what[0]} is under way in branch {branch}{where}")
+        return one
+
+    def _settled(self) -> list[Instruction]:
+        """Go on with every branch that can, and give the instructions."""
+        run = self._run
+        while run.ready:
+            branch = run.ready.popleft()
+            if not branch.is_closed:
+                self._attempt(branch, self._advance)
+        return run.done
+
+    def _attempt(self, branch: Branch, step: Callable[[Branch], None]) -> None:
+        """Do something for a branch whose state may fail by it."""
+        try:
+            step(branch)
+        except StatesError as error:
+            fail(self._run, branch, error.in_state(branch.state.name, branch.entered_id))
+        except RecursionError:
+            too_deep = StatesError(STATES_RUNTIME, "The data is nested too deeply")
+            fail(self._run, branch, too_deep.in_state(branch.state.name, branch.entered_id))
+
+    def _advance(self, branch: Branch) -> None:
+        if branch.waits == "children":
+            collect(self._run, branch)
+        self._walk(branch)
+
+    def _walk(self, branch: Branch) -> None:
+        """Enter one state after the other until one waits for something."""
+        while not branch.waits:
+            if not branch.following:
+                self._end(branch)
+                return
+            state = branch.machine.states[branch.following]
+            self._enter(branch, state)
+            _START[type(state)](self._run, branch, state)
+
+    def _enter(self, branch: Branch, state: State) -> None:
+        run = self._run
+        self._stand_at(branch, state)
+        text = branch.input().text if branch.text is None else branch.text
+        run.done.append(Entered(branch.number, state.name, type(state).__name__, text))
+
+    def _stand_at(self, branch: Branch, state: State) -> None:
+        branch.state = state
+        branch.attempt = 1
+        branch.entered_ns = self._run.now_ns
+        branch.history.count += 1
+        branch.entered_id = branch.history.count
+        if branch.tries:
+            branch.tries = {}
+        if branch.token:
+            branch.token = ""
+        branch.events += 2
+        if branch.events > MAX_EVENTS:
+            cause = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
+            raise StatedFailure(STATES_RUNTIME, cause)
+
+    def _end(self, branch: Branch) -> None:
+        parent = branch.parent
+        if parent is None:
+            self._run.finish(Finish("", "", branch.input().text, False))
+        elif parent.gathering is not None:
+            child_succeeded(self._run, branch, parent, parent.gathering)
+
+    def _done(self, branch: Branch, payload: bytes) -> None:
+        state, waited = branch.state, branch.waits
+        branch.waits, branch.request = "", None
+        branch.history.count += 1
+        if isinstance(state, Task) and state.gives_output_directly and not self._run.max_data_bytes:
+            branch.history.count += 1
+            branch.text, branch.document, branch.following = payload, None, state.next
+            self._run.done.append(Exited(branch.number, state.name, "Task", payload, state.next))
+            self._attempt(branch, self._walk)
         else:
-            done.append(self._finish("", "", payload))
+            self._attempt(branch, lambda one: self._finish_request(one, waited, payload))
 
-    def _enter(self, name: str, payload: bytes, now_ns: int, done: list[Instruction]) -> None:
-        while True:
-            state = self._machine.states[name]
-            self._stand_at(state, payload)
-            done.append(Entered(ROOT, name, type(state).__name__, payload))
-            match state:
-                case Task():
-                    done.append(RunTask(ROOT, state, 1, payload, state.timeout_s))
-                    return
-                case Wait():
-                    done.append(self._sleep(ROOT, now_ns + int(state.seconds * NS_PER_S)))
-                    return
-                case Succeed():
-                    done += [Exited(ROOT, name, "Succeed", payload, ""), self._finish("", "", payload)]
-                    return
-                case Fail():
-                    done.append(self._finish(state.error or STATES_TASK_FAILED, state.cause, b""))
-                    return
-                case Pass():
-                    payload = payload if state.result is None else state.result
-                    done.append(Exited(ROOT, name, "Pass", payload, state.next))
-                    if not state.next:
-                        done.append(self._finish("", "", payload))
-                        return
-                    name = state.next
+    def _finish_request(self, branch: Branch, waited: str, payload: bytes) -> None:
+        state, run = branch.state, self._run
+        if isinstance(state, Task):
+            finish_task(run, branch, state, payload)
+        elif isinstance(state, Map):
+            (items_read if waited == "reader" else results_written)(run, branch, state, payload)
+        self._walk(branch)
 
-    def _sleep(self, branch: int, until_ns: int) -> Sleep:
-        self._until_ns = until_ns
-        return Sleep(branch, self._state, until_ns)
+    def _hand_on(self, branch: Branch, payload: bytes | None) -> None:
+        state = branch.state
+        following = branch.machine.direct_successor(state.name)
+        if following is None:
+            raise ValueError(f"state {state.name!r} has no successor that its output could be handed to")
+        branch.request = None
+        branch.text, branch.document = payload, None
+        branch.history.count += 2
+        self._run.done.append(Exited(branch.number, state.name, "Task", payload, following.name))
+        branch.waits = "task"
+        self._attempt(branch, lambda one: self._take_over(one, following, payload))
 
-    def _finish(self, error: str, cause: str, payload: bytes) -> Finish:
-        self.ended = True
-        return Finish(error, cause, payload)
+    def _take_over(self, branch: Branch, following: Task, payload: bytes | None) -> None:
+        """Stand at a task that runs already."""
+        self._stand_at(branch, following)
+        branch.events += 3
+        branch.history.count += 2
+        self._run.done.append(Entered(branch.number, following.name, "Task", payload))
+
+    def _request_of(self, branch: Branch) -> RunTask | ReadItems | WriteResults | None:
+        """What was asked for; None: it is a task that was handed an input that nobody kept."""
+        task = branch.state
+        if branch.request is None and isinstance(task, Task) and branch.has_input:
+            text = branch.input().text
+            branch.request = RunTask(
+                branch.number, task, branch.attempt, text, task.timeout_s, task.heartbeat_s, task.function
+            )
+        return branch.request
+
+    def _wake(self, branch: Branch) -> None:
+        run, state = self._run, branch.state
+        waited, branch.waits = branch.waits, ""
+        if waited == "retry":
+            _START[type(state)](run, branch, state)
+        elif isinstance(state, Wait):
+            finish(run, branch, state.flow, state.next)
+        self._walk(branch)

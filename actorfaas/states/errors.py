@@ -10,12 +10,16 @@ from __future__ import annotations
 from actorfaas.errors import ActorFaasError
 
 STATES_ALL = "States.ALL"
+STATES_BRANCH_FAILED = "States.BranchFailed"
 STATES_DATA_LIMIT = "States.DataLimitExceeded"
+STATES_EXCEED_TOLERATED_FAILURES = "States.ExceedToleratedFailureThreshold"
 STATES_HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
 STATES_INTRINSIC_FAILURE = "States.IntrinsicFailure"
+STATES_ITEM_READER = "States.ItemReaderFailed"
 STATES_NO_CHOICE_MATCHED = "States.NoChoiceMatched"
 STATES_QUERY_EVALUATION = "States.QueryEvaluationError"
 STATES_RESULT_PATH = "States.ResultPathMatchFailure"
+STATES_RESULT_WRITER = "States.ResultWriterFailed"
 STATES_RUNTIME = "States.Runtime"
 STATES_TASK_FAILED = "States.TaskFailed"
 STATES_TIMEOUT = "States.Timeout"
@@ -38,6 +42,14 @@ class StatesError(ActorFaasError):
         """The same error with the place that Step Functions puts before the cause of its own errors."""
         place = f"An error occurred while executing the state '{state}' (entered at the event id #{entered_event_id})."
         return StatesError(self.error, f"{place} {self.cause}")
+
+
+class StatedFailure(StatesError):
+    """A failure whose cause stands as it is: it is not of an expression, so the place of the state is no part of it."""
+
+    def in_state(self, state: str, entered_event_id: int) -> StatesError:
+        """The error itself."""
+        return self
 
 
 class ExpressionError(ActorFaasError, ValueError):

@@ -26,7 +26,7 @@ from actorfaas.states.path_syntax import (
     Wildcard,
     parse_path,
 )
-from actorfaas.states.scope import Json, Scope
+from actorfaas.states.scope import Json, Scope, made
 
 
 class NoMatch(StatesError):
@@ -75,7 +75,7 @@ class Path:
         if self.root == "$":
             document = scope.input
         elif self.root == "$$":
-            document = scope.context
+            document = made(scope.context)
         elif self.root in scope.variables:
             document = scope.variables[self.root]
         else:

@@ -23,9 +23,14 @@ class Outside:
     """A new version 4 UUID."""
 
 
+def made(context: Json) -> Json:
+    """The context object, which may be given as a function that makes it: few expressions ask for it."""
+    return context() if callable(context) else context
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Of JSONPath expressions: `$` is the input, `$$` the context object, `$name` a variable."""
+    """Of JSONPath expressions: `$` is the input, `$$` the context object (or what makes it), `$name` a variable."""
 
     input: Json
     context: Json

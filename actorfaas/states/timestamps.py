@@ -35,4 +35,4 @@ def parse_timestamp(text: str) -> int | None:
 def format_timestamp(epoch_ms: int) -> str:
     """As the context object shows times: UTC, milliseconds, Z."""
     moment = _EPOCH + timedelta(milliseconds=epoch_ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorfaas.core.lookahead import following_tasks
-from actorfaas.states.model import parse
+from actorfaas.states.parsing import parse
 from tests.core.specs import chain
 
 

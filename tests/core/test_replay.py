@@ -8,7 +8,7 @@ from actorfaas.core.replay import JournalMismatch, Replay
 from actorfaas.messages import HistoryEvent
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine, Entered, Exited, Finish, RunTask, Sleep
-from actorfaas.states.model import parse
+from actorfaas.states.parsing import parse
 from tests.core.executions_rig import RETRY, WAITING
 from tests.core.specs import chain
 
@@ -66,7 +66,7 @@ def test_a_wait_ends_when_it_did() -> None:
 def test_attempts_count_and_the_time_between_them_goes_on() -> None:
     began = (STARTED, A_ENTERED, A_DONE, A_LEFT, ("TaskStateEntered", "b"), ("TaskFailed", "b"))
     assert replay(RETRY, *began).engine.outstanding(0) == [Sleep(0, "b", (6_000 + 2_000) * MS)]
-    assert replay(RETRY, *began, ("TaskFailed", "b")).finish == Finish("KeyError", "", b"")
+    assert replay(RETRY, *began, ("TaskFailed", "b")).finish == Finish("KeyError", "", b"", failed=True)
     assert replay(RETRY, *began, ("TaskSucceeded", "b")).finish == Finish("", "", b"1")
 
 

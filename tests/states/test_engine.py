@@ -11,7 +11,9 @@ import pytest
 from actorfaas.errors import DeployError
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep
-from actorfaas.states.model import Retrier, StateMachine, Task, parse, single_task
+from actorfaas.states.model import Retrier, StateMachine, Task, single_task
+from actorfaas.states.parsing import parse
+from actorfaas.states.resources import Resource
 from tests.core.specs import chain
 
 S = 1_000_000_000
@@ -23,6 +25,10 @@ def engine_of(machine: StateMachine, retries: Mapping[str, tuple[Retrier, ...]] 
 
 def machine(**states: Any) -> StateMachine:  # Any: JSON of any shape
     return parse(orjson.dumps({"StartAt": next(iter(states)), "States": states}))
+
+
+def plain_task(function: str, following: str = "") -> Task:
+    return Task(function, function, Resource("function", function), next=following)
 
 
 def task_of(instructions: list[Instruction]) -> RunTask:
@@ -42,13 +48,13 @@ def finish_of(instructions: list[Instruction]) -> Finish:
 
 
 def test_an_invalid_definition_is_refused_with_its_problems() -> None:
-    with pytest.raises(DeployError, match="/States/a/Type: states of type Map are not supported yet"):
+    with pytest.raises(DeployError, match="/States/a/Type: Map states are not supported yet"):
         parse(b'{"StartAt": "a", "States": {"a": {"Type": "Map"}}}')
 
 
 def test_tasks_follow_each_other_and_the_last_output_is_the_result() -> None:
     engine = engine_of(parse(chain("f", "g")))
-    assert task_of(engine.begin(b"1", 0)) == RunTask(0, Task("f", "f", 0.0, None, "g"), 1, b"1")
+    assert task_of(engine.begin(b"1", 0)) == RunTask(0, plain_task("f", "g"), 1, b"1", function="f")
     done = engine.task_succeeded(0, b"2", 0, handed_on=False)
     assert done[:2] == [Exited(0, "f", "Task", b"2", "g"), Entered(0, "g", "Task", b"2")]
     assert task_of(done).payload == b"2"
@@ -80,7 +86,7 @@ def test_only_tasks_follow_directly() -> None:
     assert mixed.direct_successor("a") is None
     assert mixed.direct_successor("p") is None
     assert mixed.direct_successor("b") is None
-    assert parse(chain("f", "g")).direct_successor("f") == Task("g", "g", 0.0, None, "")
+    assert parse(chain("f", "g")).direct_successor("f") == plain_task("g")
     engine = engine_of(mixed)
     engine.begin(b"1", 0)
     with pytest.raises(ValueError, match="no successor"):
@@ -108,7 +114,7 @@ def test_wait_hands_on_its_input_after_its_seconds() -> None:
 
 def test_fail_ends_with_its_error() -> None:
     failing = machine(f={"Type": "Fail", "Error": "Broken", "Cause": "it is"})
-    assert finish_of(engine_of(failing).begin(b"1", 0)) == Finish("Broken", "it is", b"")
+    assert finish_of(engine_of(failing).begin(b"1", 0)) == Finish("Broken", "it is", b"", failed=True)
 
 
 def test_retries_back_off_and_then_the_execution_fails() -> None:
@@ -118,8 +124,8 @@ def test_retries_back_off_and_then_the_execution_fails() -> None:
     assert engine.task_failed(0, "ValueError", "x", 0) == [Sleep(0, "a", 2 * S)]
     assert task_of(engine.timer_fired(0, 2 * S)).attempt == 2
     assert engine.task_failed(0, "ValueError", "x", 0) == [Sleep(0, "a", 6 * S)]
-    assert task_of(engine.timer_fired(0, 6 * S)) == RunTask(0, engine._task(0), 3, b"1")
-    assert engine.task_failed(0, "ValueError", "x", 0) == [Finish("ValueError", "x", b"")]
+    assert task_of(engine.timer_fired(0, 6 * S)).attempt == 3
+    assert engine.task_failed(0, "ValueError", "x", 0) == [Finish("ValueError", "x", b"", failed=True)]
 
 
 @pytest.mark.parametrize(("interval_s", "rate", "waits_s"), [(0.0, 2.0, 0.0), (1.0, 1e300, 99_999_999.0)])
@@ -140,7 +146,9 @@ def test_each_retrier_counts_for_itself() -> None:
     engine = engine_of(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}))
     engine.begin(b"1", 0)
     assert isinstance(engine.task_failed(0, "States.Timeout", "", 0)[0], Sleep)
-    assert isinstance(engine.task_failed(0, "KeyError", "", 0)[0], Sleep)
+    engine.timer_fired(0, S)
+    assert isinstance(engine.task_failed(0, "KeyError", "", S)[0], Sleep)
+    engine.timer_fired(0, 2 * S)
     assert finish_of(engine.task_failed(0, "States.Timeout", "", 0)).error == "States.Timeout"
 
 
@@ -169,7 +177,7 @@ def test_a_functions_own_retries_count_only_where_the_state_has_none() -> None:
 def test_a_lost_task_is_run_again_as_the_same_attempt() -> None:
     engine = engine_of(parse(chain("f", "g")))
     engine.begin(b"1", 0)
-    assert engine.run_again(0, 0) == [RunTask(0, engine._task(0), 1, b"1")]
+    assert engine.run_again(0, 0) == [RunTask(0, plain_task("f", "g"), 1, b"1", function="f")]
     engine.task_succeeded(0, None, 0, handed_on=True)
     assert "was not kept" in finish_of(engine.run_again(0, 0)).cause
 
@@ -178,7 +186,7 @@ def test_an_ended_execution_takes_nothing_more() -> None:
     engine = engine_of(single_task("f"))
     engine.begin(b"1", 0)
     engine.task_succeeded(0, b"2", 0, handed_on=False)
-    with pytest.raises(ValueError, match="no task is running"):
+    with pytest.raises(ValueError, match="no task is under way"):
         engine.task_succeeded(0, b"2", 0, handed_on=False)
 
 
@@ -191,9 +199,11 @@ def test_what_is_under_way_can_be_asked_for_again() -> None:
     began = engine.begin(b"1", 10 * S)
     assert engine.outstanding(12 * S) == began[-1:] == [Sleep(0, "w", 13 * S)]
     entered = engine.timer_fired(0, 13 * S)
-    assert engine.outstanding(20 * S) == entered[-1:] == [RunTask(0, engine._task(0), 1, b"1")]
+    assert engine.outstanding(20 * S) == entered[-1:]
+    assert task_of(entered).attempt == 1
     assert engine.task_failed(0, "E", "", 20 * S) == engine.outstanding(21 * S) == [Sleep(0, "a", 22 * S)]
     again = engine.timer_fired(0, 22 * S)
-    assert engine.outstanding(23 * S) == again == [RunTask(0, engine._task(0), 2, b"1")]
+    assert engine.outstanding(23 * S) == again
+    assert task_of(again).attempt == 2
     engine.task_succeeded(0, b"2", 24 * S, handed_on=False)
     assert engine.outstanding(25 * S) == []

@@ -1,0 +1,151 @@
+"""Where an execution stands: a tree of branches, each at one state.
+
+The root is the execution; a branch has children while it stands at a Parallel or Map state. Owns what is remembered of
+each, and nothing of what happens next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from actorfaas.states.document import Document
+from actorfaas.states.instructions import ReadItems, RunTask, WriteResults
+from actorfaas.states.model import State, StateMachine
+from actorfaas.states.scope import Json
+
+MAX_EVENTS = 25_000
+"""How many events one branch may have: what ends a loop that never ends by itself."""
+
+
+@dataclass(slots=True)
+class History:
+    """How many events an execution has recorded: Step Functions' errors tell at which one a state was entered."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The item of a Map state that an iteration is for; `key`: of one that is an object's member."""
+
+    index: int
+    value: Json
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class Gathering:
+    """The children of a Parallel or Map state: what they are for, and what came of them.
+
+    `results`: the output of each as JSON, b"" while it is not there. `items`, `keys` (of an object's members) and
+    `chosen` (what selectors look into): of a Map state; `taken`: how many items have been given out, `held`: one that
+    did not fit into a batch any more, `weights`: how many are in the batch of a child.
+    """
+
+    limit: int
+    results: list[bytes] = field(default_factory=list)
+    running: dict[int, Branch] = field(default_factory=dict)
+    chosen: Json = None
+    items: list[Json] = field(default_factory=list)
+    keys: list[str] | None = None
+    taken: int = 0
+    held: tuple[Json] | None = None
+    weights: dict[int, int] = field(default_factory=dict)
+    failures: int = 0
+    tolerated_count: float = 0
+    tolerated_percentage: float = float("inf")
+
+    def exceeds(self) -> bool:
+        """Whether more has failed than is tolerated."""
+        if self.failures > self.tolerated_count:
+            return True
+        return self.failures * 100 > self.tolerated_percentage * len(self.items)
+
+
+class Branch:
+    """One branch. `waits` says for what: "task", "timer", "retry", "children", "reader", "writer", or nothing ("").
+
+    Its state's input is known as text, as a document or not at all (None: it was handed on unseen). `execution`: the
+    context object of its execution, or what makes it; None: the root's.
+    """
+
+    __slots__ = (
+        "attempt",
+        "document",
+        "entered_id",
+        "entered_ns",
+        "events",
+        "execution",
+        "following",
+        "gathering",
+        "history",
+        "index",
+        "is_closed",
+        "item",
+        "machine",
+        "number",
+        "parent",
+        "random",
+        "request",
+        "state",
+        "text",
+        "token",
+        "tries",
+        "until_ns",
+        "variables",
+        "waits",
+    )
+
+    state: State
+
+    def __init__(
+        self,
+        number: int,
+        machine: StateMachine,
+        history: History,
+        *,
+        parent: Branch | None = None,
+        index: int = 0,
+        item: Item | None = None,
+        variables: Mapping[str, Json],
+    ) -> None:
+        self.number = number
+        self.machine = machine
+        self.history = history
+        self.parent = parent
+        self.index = index
+        self.item = item
+        self.variables = variables
+        self.execution: Json = None if parent is None else parent.execution
+        self.text: bytes | None = None
+        self.document: Document | None = None
+        self.following = machine.start_at
+        self.waits = ""
+        self.attempt = 1
+        self.tries: dict[int, int] = {}
+        self.events = 0
+        self.entered_ns = 0
+        self.entered_id = 0
+        self.until_ns = 0
+        self.token = ""
+        self.random: random.Random | None = None
+        self.request: RunTask | ReadItems | WriteResults | None = None
+        self.gathering: Gathering | None = None
+        self.is_closed = False
+
+    @property
+    def has_input(self) -> bool:
+        """Whether the state's input is known."""
+        return self.text is not None or self.document is not None
+
+    def take(self, document: Document) -> None:
+        """The input of the next state."""
+        self.document, self.text = document, None
+
+    def input(self) -> Document:
+        """The state's input; null where it is not known, which is so only where nothing asks for it."""
+        if self.document is None:
+            self.document = Document(b"null" if self.text is None else self.text)
+        return self.document

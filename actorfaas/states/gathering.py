@@ -1,0 +1,308 @@
+"""Parallel and Map states: beginning their children, and putting together what came of them.
+
+Owns how many children run at once, their inputs, batches of items, and which failures are tolerated. A child is a
+branch like any other; running it is the engine's business.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import orjson
+
+from actorfaas.states.branches import Branch, Gathering, Item
+from actorfaas.states.document import Document
+from actorfaas.states.errors import (
+    STATES_EXCEED_TOLERATED_FAILURES,
+    STATES_QUERY_EVALUATION,
+    STATES_RUNTIME,
+    StatedFailure,
+    StatesError,
+)
+from actorfaas.states.instructions import ReadItems, WriteResults
+from actorfaas.states.item_reader import read_items
+from actorfaas.states.model import Map, Parallel, Reader, Writer
+from actorfaas.states.paths import Path
+from actorfaas.states.queries import QueryTemplate, type_name
+from actorfaas.states.run import Run
+from actorfaas.states.scope import Json
+from actorfaas.states.settings import Number
+from actorfaas.states.steps import finish
+from actorfaas.states.templates import Template
+
+INLINE_LIMIT = 40
+"""How many iterations of an inline Map state run at once where MaxConcurrency does not say less (as on AWS)."""
+DISTRIBUTED_LIMIT = 1_000
+"""How many executions of a distributed Map state run at once where MaxConcurrency does not say otherwise."""
+
+
+def start_parallel(run: Run, branch: Branch, state: Parallel) -> None:
+    """Begin all branches."""
+    document = branch.input()
+    if state.flow.computes_input:
+        document = Document.of(state.flow.effective(run.frame(branch)))
+    run.note(branch, "ParallelStateStarted", state.name)
+    gathering = Gathering(limit=len(state.branches), results=[b""] * len(state.branches))
+    branch.gathering = gathering
+    branch.waits = "children"
+    for index, machine in enumerate(state.branches):
+        child = run.open(branch, machine, index, None, apart=False)
+        child.take(document)
+        gathering.running[child.number] = child
+        run.ready.append(child)
+
+
+def start_map(run: Run, branch: Branch, state: Map) -> None:
+    """Find the items, and begin as many iterations as may run at once."""
+    frame = run.frame(branch)
+    chosen = state.flow.chosen(frame)
+    items = None if state.reader is not None else _items(run, branch, state, chosen)
+    run.note(branch, "MapStateStarted", state.name, 0 if items is None else len(items))
+    gathering = _limits(run, branch, state, chosen)
+    if state.is_distributed:
+        run.note(branch, "MapRunStarted", state.name)
+    branch.gathering = gathering
+    if state.reader is not None:
+        _ask_for_items(run, branch, state, state.reader)
+    else:
+        _begin(run, branch, gathering, items)
+
+
+def _begin(run: Run, branch: Branch, gathering: Gathering, items: Json) -> None:
+    if isinstance(items, dict):
+        gathering.keys, items = list(items), list(items.values())
+    gathering.items = items
+    branch.waits = "children"
+    run.ready.append(branch)
+
+
+def _items(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
+    frame = run.frame(branch)
+    if isinstance(state.items, QueryTemplate):
+        found = state.items.evaluate(frame.queries(), "" if state.is_distributed else "array")
+    elif isinstance(state.items, Path):
+        found = state.items.find(frame.paths(chosen))
+    else:
+        found = chosen
+    if isinstance(found, list) or (state.is_distributed and isinstance(found, dict)):
+        return found
+    if isinstance(state.items, Path):
+        raise StatesError(STATES_RUNTIME, f'Reference path "{state.items.text}" must point to array.')
+    error = STATES_QUERY_EVALUATION if isinstance(state.items, QueryTemplate) else STATES_RUNTIME
+    raise StatesError(error, f"Map state input must be an array but was: {type_name(found)}")
+
+
+def _limits(run: Run, branch: Branch, state: Map, chosen: Json) -> Gathering:
+    frame = run.frame(branch)
+
+    def number(setting: Number | None) -> float | None:
+        return None if setting is None else setting.value(frame, chosen)
+
+    most = INLINE_LIMIT if not state.is_distributed else DISTRIBUTED_LIMIT
+    wanted = int(number(state.max_concurrency) or 0)
+    limit = (wanted if state.is_distributed else min(wanted, most)) or most
+    percentage, count = number(state.tolerated_percentage), number(state.tolerated_count)
+    if count is None:
+        count = 0.0 if percentage is None else float("inf")
+    return Gathering(
+        limit=limit,
+        chosen=chosen,
+        tolerated_count=count,
+        tolerated_percentage=float("inf") if percentage is None else percentage,
+    )
+
+
+# --- iterations ----------------------------------------------------------------------------------------------------
+
+
+def collect(run: Run, branch: Branch) -> None:
+    """Begin further iterations where there is room, and end the state where nothing is left to do."""
+    gathering, state = branch.gathering, branch.state
+    if gathering is None:
+        return
+    if isinstance(state, Map):
+        while len(gathering.running) < gathering.limit and _begin_next(run, branch, state, gathering):
+            pass
+    if gathering.running:
+        return
+    results = b"[" + b",".join(gathering.results) + b"]"
+    if isinstance(state, Map):
+        _end_map(run, branch, state, results)
+    elif isinstance(state, Parallel):
+        branch.gathering, branch.waits = None, ""
+        finish(run, branch, state.flow, state.next, Document(results))
+
+
+def _begin_next(run: Run, branch: Branch, state: Map, gathering: Gathering) -> bool:
+    """Begin one iteration; False: there is none left."""
+    index = len(gathering.results)
+    if state.batcher is not None:
+        batch = _batch(run, branch, state, gathering)
+        if not batch:
+            return False
+        item, document, weight = None, _batch_input(run, branch, state, gathering, batch), len(batch)
+    else:
+        if gathering.taken == len(gathering.items):
+            return False
+        item = _next_item(gathering)
+        document, weight = Document.of(_selected(run, branch, state, gathering, item)), 1
+    if not state.is_distributed:
+        run.note(branch, "MapIterationStarted", state.name, index)
+    child = run.open(branch, state.processor, index, item, apart=state.is_distributed)
+    child.take(document)
+    if state.is_distributed:
+        child.execution = partial(run.execution_for, branch, document)
+    gathering.results.append(b"")
+    gathering.running[child.number] = child
+    gathering.weights[child.number] = weight
+    run.ready.append(child)
+    return True
+
+
+def _next_item(gathering: Gathering) -> Item:
+    index = gathering.taken
+    gathering.taken += 1
+    return Item(index, gathering.items[index], None if gathering.keys is None else gathering.keys[index])
+
+
+def _selected(run: Run, branch: Branch, state: Map, gathering: Gathering, item: Item) -> Json:
+    """What an iteration gets for an item."""
+    if state.selector is not None:
+        return _filled(run, branch, state.selector, gathering.chosen, item)
+    return item.value if item.key is None else {"Key": item.key, "Value": item.value}
+
+
+def _filled(
+    run: Run, branch: Branch, template: Template | QueryTemplate, chosen: Json, item: Item | None = None
+) -> Json:
+    frame = run.frame(branch, item)
+    if isinstance(template, QueryTemplate):
+        return template.evaluate(frame.queries())
+    return template.fill(frame.paths(chosen))
+
+
+def _batch(run: Run, branch: Branch, state: Map, gathering: Gathering) -> list[Json]:
+    """The items of the next batch; [] where there are none left. One that is too large alone is a batch alone."""
+    frame = run.frame(branch)
+    batcher = state.batcher
+    bounds = (None, None) if batcher is None else (batcher.max_items, batcher.max_bytes)
+    most, most_bytes = (0 if one is None else one.value(frame, gathering.chosen) for one in bounds)
+    batch: list[Json] = []
+    size = 0
+    while gathering.held is not None or gathering.taken < len(gathering.items):
+        if gathering.held is not None:
+            (value,), gathering.held = gathering.held, None
+        else:
+            value = _selected(run, branch, state, gathering, _next_item(gathering))
+        size += len(Document.of(value).text) if most_bytes else 0
+        if batch and most_bytes and size > most_bytes:
+            gathering.held = (value,)
+            break
+        batch.append(value)
+        if len(batch) == most:
+            break
+    return batch
+
+
+def _batch_input(run: Run, branch: Branch, state: Map, gathering: Gathering, batch: list[Json]) -> Document:
+    if state.batcher is None or state.batcher.batch_input is None:
+        return Document.of({"Items": batch})
+    given = _filled(run, branch, state.batcher.batch_input, gathering.chosen)
+    return Document.of({"BatchInput": given, "Items": batch})
+
+
+def child_succeeded(run: Run, child: Branch, parent: Branch, gathering: Gathering) -> None:
+    """A child came to its end."""
+    gathering.results[child.index] = child.input().text
+    state = parent.state
+    if isinstance(state, Map) and not state.is_distributed:
+        run.note(parent, "MapIterationSucceeded", state.name, child.index)
+    _drop(run, child, parent, gathering)
+
+
+def child_failed(
+    run: Run, child: Branch, parent: Branch, gathering: Gathering, error: StatesError
+) -> StatesError | None:
+    """A child failed: the error of its parent's state, or None where that is tolerated."""
+    state = parent.state
+    weight = gathering.weights.get(child.number, 1)
+    gathering.results[child.index] = orjson.dumps({"Error": error.error, "Cause": error.cause})
+    if isinstance(state, Map) and not state.is_distributed:
+        run.note(parent, "MapIterationFailed", state.name, child.index)
+    _drop(run, child, parent, gathering)
+    if not isinstance(state, Map) or not state.is_distributed:
+        return error
+    gathering.failures += weight
+    if not gathering.exceeds():
+        return None
+    return StatedFailure(STATES_EXCEED_TOLERATED_FAILURES, "The specified tolerated failure threshold was exceeded")
+
+
+def _drop(run: Run, child: Branch, parent: Branch, gathering: Gathering) -> None:
+    del gathering.running[child.number]
+    gathering.weights.pop(child.number, None)
+    run.close(child)
+    run.ready.append(parent)
+
+
+# --- stores --------------------------------------------------------------------------------------------------------
+
+
+def _ask_for_items(run: Run, branch: Branch, state: Map, reader: Reader) -> None:
+    parameters = _parameters(run, branch, reader.parameters)
+    branch.request = ReadItems(branch.number, state.name, reader.resource, parameters)
+    branch.waits = "reader"
+    run.done.append(branch.request)
+
+
+def items_read(run: Run, branch: Branch, state: Map, body: bytes) -> None:
+    """The object with a Map state's items is there."""
+    gathering, reader = branch.gathering, state.reader
+    if gathering is None or reader is None:
+        raise ValueError(f"state {state.name!r} reads no items")
+    most = 0.0 if reader.max_items is None else reader.max_items.value(run.frame(branch), gathering.chosen)
+    _begin(run, branch, gathering, read_items(body, reader.config, most))
+
+
+def _end_map(run: Run, branch: Branch, state: Map, results: bytes) -> None:
+    writer = state.writer
+    if writer is None:
+        _succeed(run, branch, state, results)
+        return
+    results = _transformed(results, writer)
+    if not writer.resource:
+        _succeed(run, branch, state, results)
+        return
+    parameters = _parameters(run, branch, writer.parameters)
+    branch.request = WriteResults(branch.number, state.name, writer.resource, parameters, results)
+    branch.waits = "writer"
+    run.done.append(branch.request)
+
+
+def results_written(run: Run, branch: Branch, state: Map, result: bytes) -> None:
+    """The results of a Map state are where they should be."""
+    _succeed(run, branch, state, result)
+
+
+def _succeed(run: Run, branch: Branch, state: Map, results: bytes) -> None:
+    branch.gathering, branch.waits = None, ""
+    if state.is_distributed:
+        run.note(branch, "MapRunSucceeded", state.name)
+    run.note(branch, "MapStateSucceeded", state.name)
+    finish(run, branch, state.flow, state.next, Document(results))
+
+
+def _parameters(run: Run, branch: Branch, parameters: Template | QueryTemplate | None) -> Json:
+    if parameters is None:
+        return {}
+    gathering = branch.gathering
+    return _filled(run, branch, parameters, None if gathering is None else gathering.chosen)
+
+
+def _transformed(results: bytes, writer: Writer) -> bytes:
+    outputs: list[Json] = Document(results).value
+    if writer.transformation == "FLATTEN":
+        outputs = [one for output in outputs for one in (output if isinstance(output, list) else [output])]
+    if writer.output_type == "JSONL" and writer.resource:
+        return b"".join(Document.of(output).text + b"\n" for output in outputs)
+    return Document.of(outputs).text

@@ -1,0 +1,191 @@
+"""One execution under way: its branches, what is due now, and what expressions see.
+
+Owns the tree and the primitives that all steps use: opening and closing branches, frames, events, time and chance.
+Everything is the same again when the same events are replayed: time comes only from the events, chance from a
+generator that the execution's id seeds.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from functools import partial
+
+from actorfaas.states import context as contexts
+from actorfaas.states.branches import Branch, History, Item
+from actorfaas.states.context import ExecutionContext
+from actorfaas.states.data_flow import Frame
+from actorfaas.states.document import Document
+from actorfaas.states.errors import STATES_DATA_LIMIT, StatedFailure, StatesError
+from actorfaas.states.instructions import Closed, Exited, Finish, Instruction, Noted, Opened
+from actorfaas.states.model import Map, Parallel, Retrier, StateMachine, Task
+from actorfaas.states.scope import Json, Outside, made
+
+NS_PER_MS = 1_000_000
+
+
+class Run:
+    """The state of one execution. `done`: the instructions of the event being handled; `ready`: what to do next."""
+
+    __slots__ = (
+        "_context",
+        "_execution",
+        "_numbers",
+        "branches",
+        "done",
+        "ended",
+        "input",
+        "max_data_bytes",
+        "now_ns",
+        "ready",
+        "retries",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        machine: StateMachine,
+        retries: Mapping[str, tuple[Retrier, ...]],
+        context: ExecutionContext,
+        max_data_bytes: int,
+    ) -> None:
+        self.retries = retries
+        self.max_data_bytes = max_data_bytes
+        self.branches: dict[int, Branch] = {0: Branch(0, machine, History(), variables={})}
+        self.done: list[Instruction] = []
+        self.ready: deque[Branch] = deque()
+        self.input = Document(b"null")
+        self.now_ns = 0
+        self.ended = False
+        self.tokens = 0
+        self._context = context
+        self._execution: dict[str, Json] | None = None
+        self._numbers = 0
+
+    # --- branches --------------------------------------------------------------------------------------------------
+
+    def open(self, parent: Branch, machine: StateMachine, index: int, item: Item | None, *, apart: bool) -> Branch:
+        """A child of a branch. `apart`: it is an execution of its own, which sees none of the variables."""
+        self._numbers += 1
+        child = Branch(
+            self._numbers,
+            machine,
+            History() if apart else parent.history,
+            parent=parent,
+            index=index,
+            item=item or parent.item,
+            variables={} if apart else parent.variables,
+        )
+        self.branches[child.number] = child
+        self.done.append(Opened(child.number, parent.number, index, apart))
+        return child
+
+    def close(self, branch: Branch) -> None:
+        """A branch is over."""
+        branch.is_closed = True
+        del self.branches[branch.number]
+        self.done.append(Closed(branch.number))
+
+    def abort_children(self, branch: Branch) -> None:
+        """Give up everything below a branch, the innermost first."""
+        gathering, branch.gathering = branch.gathering, None
+        if gathering is None:
+            return
+        below: list[Branch] = []
+        waiting = list(gathering.running.values())
+        while waiting:
+            child = waiting.pop()
+            below.append(child)
+            if child.gathering is not None:
+                waiting += child.gathering.running.values()
+        for child in reversed(below):
+            self._note_aborted(child)
+            self.close(child)
+
+    def _note_aborted(self, child: Branch) -> None:
+        if child.waits:
+            state = child.state
+            self.note(child, f"{type(state).__name__}StateAborted", state.name)
+        parent = child.parent
+        if parent is not None and isinstance(parent.state, Map) and not parent.state.is_distributed:
+            self.note(parent, "MapIterationAborted", parent.state.name, child.index)
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def note(self, branch: Branch, type_: str, state: str, index: int = -1, error: StatesError | None = None) -> None:
+        """Record an event."""
+        branch.history.count += 1
+        if error is None:
+            self.done.append(Noted(branch.number, type_, state, index))
+        else:
+            self.done.append(Noted(branch.number, type_, state, index, error.error, error.cause))
+
+    def leave(self, branch: Branch, output: Document, following: str) -> None:
+        """A state ends with an output. Raises StatesError where that is too large."""
+        state = branch.state
+        text = output.text
+        self.check_size(text, state.name)
+        branch.history.count += 1
+        self.done.append(Exited(branch.number, state.name, type(state).__name__, text, following))
+        branch.take(output)
+        branch.following = following
+
+    def check_size(self, text: bytes, what: str) -> None:
+        """Raises StatesError (States.DataLimitExceeded) where data is larger than the execution's limit."""
+        if 0 < self.max_data_bytes < len(text):
+            cause = f"The state/task '{what}' returned a result with a size exceeding the maximum number of bytes"
+            raise StatedFailure(STATES_DATA_LIMIT, f"{cause} service limit.")
+
+    def finish(self, last: Finish) -> None:
+        """The execution ends."""
+        self.ended = True
+        self.ready.clear()
+        self.done.append(last)
+
+    # --- what expressions see --------------------------------------------------------------------------------------
+
+    def frame(self, branch: Branch, item: Item | None = None) -> Frame:
+        """What the expressions of the branch's state may refer to; `item`: of a Map state's selector."""
+        context = partial(self._context_of, branch, item or branch.item)
+        return Frame(branch.input().value, context, branch.variables, self._outside(branch))
+
+    def _context_of(self, branch: Branch, item: Item | None) -> dict[str, Json]:
+        execution = made(branch.execution)
+        if execution is None:
+            if self._execution is None:
+                self._execution = self._context.object(self.input.value)
+            execution = self._execution
+        state = branch.state
+        context = contexts.state_context(
+            execution,
+            state=state.name,
+            entered_ms=branch.entered_ns // NS_PER_MS,
+            retries=branch.attempt - 1 if isinstance(state, Task | Parallel | Map) else None,
+            task_token=branch.token or None,
+        )
+        return context if item is None else contexts.item_context(context, item.index, item.value, key=item.key)
+
+    def execution_for(self, parent: Branch, document: Document) -> dict[str, Json]:
+        """The context object of an execution that a distributed Map state starts, without a state."""
+        context = self._context_of(parent, None)
+        execution = {**context["Execution"], "Input": document.value}
+        return {"Execution": execution, "StateMachine": context["StateMachine"]}
+
+    def chance_of(self, branch: Branch) -> random.Random:
+        """Where a branch's random numbers come from: its own, so that those of others are none the less the same."""
+        if branch.random is None:
+            branch.random = random.Random(f"{self._context.execution_id}/{branch.number}")
+        return branch.random
+
+    def _outside(self, branch: Branch) -> Outside:
+        def uuid4() -> str:
+            return str(uuid.UUID(int=self.chance_of(branch).getrandbits(128), version=4))
+
+        return Outside(self.now_ns // NS_PER_MS, lambda: self.chance_of(branch).random(), uuid4)
+
+    def new_token(self, branch: Branch) -> str:
+        """The token by which a task that waits for one is answered."""
+        self.tokens += 1
+        return f"{self._context.execution_id}/{branch.number}/{self.tokens}"
