@@ -7,7 +7,6 @@ execution. (https://docs.aws.amazon.com/step-functions/latest/dg/input-output-it
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
 
 import orjson
@@ -75,7 +74,8 @@ def _csv(body: bytes, config: ReaderConfig, limit: int) -> list[Json]:
     """Every row an object; fields that are missing are empty, those without a header are left out."""
     items: list[Json] = []
     try:
-        rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), delimiter=config.delimiter)
+        lines = body.decode("utf-8-sig").removesuffix("\n").split("\n")
+        rows = csv.reader((f"{line}\n" for line in lines), delimiter=config.delimiter)
         headers = list(config.headers) or next(rows, [])
         for row in rows:
             if len(items) == limit:
