@@ -39,7 +39,7 @@ from actorfaas.states.engine import (
     STATES_TIMEOUT,
     Engine,
 )
-from actorfaas.states.model import Task, single_task
+from actorfaas.states.model import Task, Wait, single_task
 from actorfaas.states.validate import MAX_SECONDS
 
 
@@ -300,13 +300,22 @@ class Executions(Progress):
         if execution.deadline_ns and execution.deadline_ns <= now_ns:
             self._overrun(execution, now_ns)
         elif lane.wake_ns and lane.wake_ns <= now_ns:
-            lane.wake_ns = 0
-            self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
+            self._end_sleep(execution, lane, now_ns)
         elif step is not None and step.sent and step.deadline_ns <= now_ns:
             self._abandon(lane, "timeout")
             cause = f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
             self._fail_task(execution, lane, step, STATES_TIMEOUT, cause, now_ns)
         self._set_alarm(execution, lane)
+
+    def _end_sleep(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        """A Wait state is over, or the time before a further attempt: of that, the journal has to be told."""
+        lane.wake_ns = 0
+        name = execution.engine.state_of(lane.branch)
+        state = lane.machine.states[name]
+        if not isinstance(state, Wait):
+            type_ = f"{type(state).__name__}StateRetried"
+            execution.history.add(self._at_ms(now_ns), type_, name, branch=lane.branch)
+        self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
 
     def running(self) -> int:
         """Executions that have not ended."""

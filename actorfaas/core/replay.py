@@ -1,7 +1,7 @@
 """Brings a new engine to where a journal ends: gives it, in order, the events that came from outside.
 
-Those are the results and failures of tasks and the ends of waits, each with its branch and time; what else a journal
-holds, the engine decided, and it decides the same again. What it decides beyond the end of the journal was not written
+Those are the results and failures of tasks and the ends of waits, also of those between attempts, each with its branch
+and time; what else a journal holds, the engine decided, and it decides the same again. What it decides beyond the end of the journal was not written
 down before the node stopped, and is left to `core.executions` to write.
 """
 
@@ -93,9 +93,14 @@ class Replay:
                 self._check(event)
                 self._note(self.engine.timer_fired(branch, at_ns))
                 self._is_next(event)
+            case "TaskStateRetried" | "ParallelStateRetried" | "MapStateRetried" if branch in self._asleep:
+                self._check(event)
+                del self._asleep[branch]
+                self._note(self.engine.timer_fired(branch, at_ns))
 
     def _wake(self, event: HistoryEvent) -> None:
-        """The attempt that an event tells of had begun, so the time before it was over."""
+        """The attempt that an event tells of had begun, so the wait before it was over. (A version before wrote no event
+        at the end of such a wait.)"""
         self._check(event)
         if event.branch in self._asleep:
             self._note(self.engine.timer_fired(event.branch, self._asleep[event.branch]))
