@@ -107,7 +107,8 @@ class Catalogue:
         machine: StateMachine,
         specs: dict[str, FunctionSpec],
     ) -> Plan:
-        called = {task.function: specs[task.function] for task in machine.tasks()}
+        names = {task.function for task in machine.tasks()}
+        called = specs if "" in names else {name: specs[name] for name in names}  # "": which one is computed
         functions = {
             function: FunctionPlan(
                 topic=function_topic(function, version),

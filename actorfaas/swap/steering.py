@@ -146,6 +146,10 @@ class Steering:
             return False
         return self._learning.prefers_fork(topic, reads_ahead=self._learning.is_recorded(topic))
 
+    def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
+        """See Pager."""
+        return self._learning.guess_gains(topic, share, can_fork=can_start and not self._policy.is_template_out(topic))
+
     def template_changed(self, topic: str) -> None:
         """See Pager."""
         if self.is_active:
