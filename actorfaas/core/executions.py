@@ -367,6 +367,8 @@ class Executions(Progress):
         waits = (lane.current, lane.wake_ns, lane.parked, has_branches)
         if sum(map(bool, waits)) != 1:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
+        if lane.prospects and lane.current is None:
+            raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} foresees what follows no task")
         for one in lane.ahead[:-1]:
             if not one.armed:
                 raise InvariantViolation(f"{execution.execution_id}: {one.task.name} is reserved but not armed")
