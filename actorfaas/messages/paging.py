@@ -60,13 +60,15 @@ class PageOutWorker(Message):
 
 @message(205)
 class WorkerPagedOut(Message):
-    """Swapper → ExecutionManager. `error` says why it is not out, else "". `usage_bytes`: what is still charged."""
+    """Swapper → ExecutionManager. `error` says why it is not out, else "". `usage_bytes`: what is still charged.
+    `shared_bytes`: what its template has in memory; 0: not known."""
 
     worker_topic: str
     error: str
     freed_bytes: int
     usage_bytes: int
     took_ns: int
+    shared_bytes: int
 
 
 @message(206)

@@ -58,10 +58,12 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class PagedOut:
-    """A worker waits out of memory, by an instruction or not; `freed_bytes` by its control group."""
+    """A worker waits out of memory, by an instruction or not; `freed_bytes` by its control group. `shared_bytes`: what
+    its function's template has in memory now; 0: not known."""
 
     worker: str
     freed_bytes: int
+    shared_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Ledger:
         self._functions: dict[str, Function] = {}
         self._workers: dict[str, Instance] = {}
         self._victims = GreedyDual()
-        self._wholly_idle: dict[str, None] = {}
+        self._wholly_idle: dict[str, Function] = {}  # by the name their templates have among the victims
         self._instructions: list[Instruction] = []
 
     def _page_out(self, worker: Instance, cause: Cause, now_ns: int) -> None:
@@ -115,10 +115,29 @@ class Ledger:
         )
 
     def _note_wholly_idle(self, function: Function) -> None:
+        """The template of a function that is out is a victim beside other functions' workers, worth what these were."""
+        victim = _template_of(function)
         if not function.is_wholly_idle:
-            self._wholly_idle.pop(function.name, None)
-        elif function.name in self._functions:
-            self._wholly_idle.setdefault(function.name)
+            self._wholly_idle.pop(victim, None)
+            self._victims.withdraw(victim)
+        elif function.name in self._functions and victim not in self._wholly_idle:
+            self._wholly_idle[victim] = function
+            workers = function.workers.values()
+            self._victims.offer(
+                victim,
+                frequency=sum(worker.frequency for worker in workers),
+                cost_ns=max((worker.cost_ns for worker in workers), default=0.0),
+                size_bytes=function.template_bytes,
+                idle_since_ns=max((worker.idle_since_ns for worker in workers), default=0),
+            )
+
+    def _measured_template(self, function: Function, size_bytes: int) -> None:
+        """Before it is a victim; while it is on its way out, its size is in the books."""
+        if size_bytes and function.template in (TemplatePlace.IDLE, TemplatePlace.BUSY):
+            function.template_bytes = size_bytes
+
+    def _is_wholly_idle(self, function: Function) -> bool:
+        return _template_of(function) in self._wholly_idle
 
     def place_of(self, worker: str) -> Place | None:
         """Where a worker is believed to be; None: it is not known."""
@@ -137,9 +156,14 @@ class Ledger:
         for name, worker in self._workers.items():
             if (name in self._victims) != (name in worker.function.evictable):
                 raise InvariantViolation(f"{name} is {worker.place} and wrongly (not) a victim")
-        wholly_idle = {name for name, function in self._functions.items() if function.is_wholly_idle}
-        if wholly_idle != self._wholly_idle.keys():
+        wholly_idle = {_template_of(one) for one in self._functions.values() if one.is_wholly_idle}
+        if wholly_idle != self._wholly_idle.keys() or not all(one in self._victims for one in wholly_idle):
             raise InvariantViolation(f"wholly idle functions: {wholly_idle} and {set(self._wholly_idle)}")
+
+
+def _template_of(function: Function) -> str:
+    """Its name among the victims, which no worker has."""
+    return f"{function.name}/template"
 
 
 def _check(functions: dict[str, Function], workers: dict[str, Instance], budget: MemoryBudget) -> None:

@@ -4,8 +4,8 @@ instructions come out; the caller carries them out and tells what came of them.
 - `immediate`: out as soon as idle. `pressure`: out only when memory is short. `predictive`: a function keeps what its
   window (`arrivals`) expects, the rest goes after `linger_ns`; what is missing is brought in when the window begins;
   a function of which nothing is predicted is left to pressure.
-- In every mode: above the budget's high mark the cheapest victims (`greedy_dual`) go until the low mark is reached,
-  then templates of functions that are wholly out, the longest so first.
+- In every mode: above the budget's high mark the cheapest victims (`greedy_dual`) go until the low mark is reached:
+  idle workers, and the templates of functions of which nothing else is in memory.
 - Never moved out: what is busy, reserved, being moved, or resting. A worker rests after a page-in until it has served a
   call or `rest_ns` have passed, and after a failed page-out for `retry_ns`. Guesses are brought in only below the low
   mark. So the same memory cannot go out and in without either a call or a rest between.
@@ -89,7 +89,7 @@ class Policy(Ledger):
     def next_due_ns(self, now_ns: int) -> int | None:
         """When to send a `Tick` at the latest; None when only events matter."""
         due = [self._timers[0][0]] if self._timers else []
-        if self._deferred or (self._is_reclaiming and (self._victims.first() or self._wholly_idle)):
+        if self._deferred or (self._is_reclaiming and self._victims.first()):
             due.append(self.traffic.room_at_ns(now_ns))
         return min(due, default=None)
 
@@ -150,6 +150,8 @@ class Policy(Ledger):
 
     def _moved(self, event: PagedOut | PageOutFailed | PagedIn | PageInFailed, now_ns: int) -> None:
         worker = self._workers.get(event.worker)
+        if isinstance(event, PagedOut) and worker is not None:
+            self._measured_template(worker.function, event.shared_bytes)
         if isinstance(event, PagedOut) and worker is not None and worker.place in (Place.BUSY, Place.IDLE):
             self.budget.moved(-event.freed_bytes)
             self._put(worker, Place.SWAPPED)  # its strategy wanted it out, or a reservation of it was given up
@@ -236,7 +238,7 @@ class Policy(Ledger):
             self._begin_window(function, now_ns)
         expected = mode == "predictive" and function.is_expected(now_ns)
         self._let_go(function, function.instances if expected else 0, now_ns)
-        if not expected and function.name in self._wholly_idle and self._may_move(function, now_ns):
+        if not expected and self._is_wholly_idle(function) and self._may_move(function, now_ns):
             self._page_out_template(function, Cause.IDLE, now_ns)
 
     def _begin_window(self, function: Function, now_ns: int) -> None:
@@ -279,18 +281,16 @@ class Policy(Ledger):
         self._is_reclaiming = self.budget.is_above_high or (self._is_reclaiming and self.budget.is_above_low)
         while self._is_reclaiming and (self.budget.is_above_limit or self.traffic.has_room(now_ns)):
             victim = self._victims.first()
-            if victim is not None:
-                worker = self._workers[victim]
-                self._victims.evict(victim)
-                self._page_out(worker, Cause.BUDGET, now_ns)
-            elif self._wholly_idle:
-                self._page_out_template(self._functions[next(iter(self._wholly_idle))], Cause.BUDGET, now_ns)
-            else:
+            if victim is None:
                 return
+            self._victims.evict(victim)
+            if victim in self._wholly_idle:
+                self._page_out_template(self._wholly_idle[victim], Cause.BUDGET, now_ns)
+            else:
+                self._page_out(self._workers[victim], Cause.BUDGET, now_ns)
             self._is_reclaiming = self.budget.is_above_low
 
     def _drop(self, function: Function) -> None:
-        self._wholly_idle.pop(function.name, None)
         self._deferred.pop(function.name, None)
         del self._functions[function.name]
 

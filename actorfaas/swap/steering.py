@@ -146,10 +146,6 @@ class Steering:
             return False
         return self._learning.prefers_fork(topic, reads_ahead=self._learning.is_recorded(topic))
 
-    def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
-        """See Pager."""
-        return self._learning.guess_gains(topic, share, can_fork=can_start and not self._policy.is_template_out(topic))
-
     def template_changed(self, topic: str) -> None:
         """See Pager."""
         if self.is_active:
@@ -280,8 +276,8 @@ class Steering:
         match fact:
             case WorkerTended():
                 self._tended(fact, now_ns)
-            case WorkerPagedOut(worker_topic=worker, error=error, freed_bytes=freed_bytes):
-                self._paged_out(worker, freed_bytes, now_ns, is_out=not error)
+            case WorkerPagedOut(error=error):
+                self._paged_out(fact.worker_topic, fact.freed_bytes, now_ns, is_out=not error, shared=fact.shared_bytes)
             case WorkerPagedIn():
                 kind = SWAPPED if fact.error else _KIND_OF[fact.did]
                 self._paged_in(fact.worker_topic, kind, fact.read_bytes, fact.took_ns, now_ns)
@@ -320,7 +316,7 @@ class Steering:
             is_out = done.done and done.action == "page_out"
             self._paged_out(worker.topic, done.size_bytes, now_ns, is_out=is_out)
 
-    def _paged_out(self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool) -> None:
+    def _paged_out(self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool, shared: int = 0) -> None:
         self._ordered.discard(worker_topic)
         worker = self._dispatch.worker(worker_topic)
         if worker is None or worker.phase != lifecycle.PAGING_OUT:
@@ -328,8 +324,10 @@ class Steering:
         by_policy = self._leaving.pop(worker_topic, False)
         if is_out and freed_bytes > 0:
             self._learning.of(worker.function_topic).size_bytes.observe(freed_bytes)
+        if shared > 0:
+            self._learning.of(worker.function_topic).template_bytes.observe(shared)
         if is_out:
-            self._tell_policy(policy_events.PagedOut(worker_topic, freed_bytes), now_ns)
+            self._tell_policy(policy_events.PagedOut(worker_topic, freed_bytes, shared), now_ns)
         elif by_policy:
             self._tell_policy(policy_events.PageOutFailed(worker_topic), now_ns)
         self._dispatch.paged_out(worker_topic, is_out=is_out, now_ns=now_ns)

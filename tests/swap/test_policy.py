@@ -82,16 +82,36 @@ def test_pressure_frees_from_the_high_mark_to_the_low_one_the_cheapest_first() -
     assert rig.send(PagedOut("f7", 10 * MB), PagedOut("f6", 0), UsageMeasured(81 * MB)) == []
 
 
-def test_templates_go_when_no_worker_can_the_longest_idle_first() -> None:
+def test_templates_of_functions_that_are_out_go_before_workers_that_are_worth_more() -> None:
     rig = Rig("pressure")
     rig.send(TemplateIdle("g", 20 * MB), TemplateIdle("f", 20 * MB), TemplateIdle("h", 20 * MB), idle("h1"))
     out = rig.send(UsageMeasured(131 * MB))
     assert out == [
-        PageOut("h1", Cause.BUDGET),
         PageOutTemplate("g", Cause.BUDGET),
         PageOutTemplate("f", Cause.BUDGET),
+        PageOut("h1", Cause.BUDGET),
     ]
+    rig.send(TemplatePagedOut("g", 20 * MB), TemplatePagedOut("f", 20 * MB))
     assert rig.send(PagedOut("h1", 0)) == [PageOutTemplate("h", Cause.BUDGET)]
+
+
+def test_a_template_is_worth_what_its_workers_were() -> None:
+    rig = Rig("pressure")
+    rig.send(TemplateIdle("f", 10 * MB), TemplateIdle("g", 10 * MB), idle("f1", uses=1), idle("g1", uses=9))
+    rig.send(WorkerBusy("f1", "f"), WorkerBusy("g1", "g"), WorkerBusy("h1", "h"))
+    rig.send(idle("f1", uses=0), PagedOut("f1", 0), idle("g1", uses=0), PagedOut("g1", 0), idle("h1", uses=4))
+    assert rig.send(UsageMeasured(119 * MB)) == [
+        PageOutTemplate("f", Cause.BUDGET),
+        PageOut("h1", Cause.BUDGET),
+        PageOutTemplate("g", Cause.BUDGET),
+    ]
+
+
+def test_what_a_template_has_is_learned_when_a_worker_goes() -> None:
+    rig = Rig("pressure")
+    rig.send(TemplateIdle("f", 90 * MB), idle("f1"), UsageMeasured(95 * MB))
+    rig.send(PagedOut("f1", 10 * MB, shared_bytes=3 * MB), UsageMeasured(95 * MB))
+    assert rig.policy.budget.leaving_bytes == 3 * MB
 
 
 def test_stalls_for_memory_tighten_the_budget() -> None:

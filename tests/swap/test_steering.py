@@ -170,12 +170,12 @@ def test_an_answer_to_an_order_let_go_of_changes_nothing() -> None:
     world = make()
     (first, _) = world.instances
     for fact in (
-        WorkerPagedOut(first, "", MB, 0, 1),
-        WorkerPagedOut(first, "too late", 0, 0, 1),
+        WorkerPagedOut(first, "", MB, 0, 1, 0),
+        WorkerPagedOut(first, "too late", 0, 0, 1, 0),
         WorkerTended(first, "trim", True, 0, 1),
         WorkerTended(first, "page_out", True, 0, 1),
         WorkerTended(first, "page_in", False, 0, 1),
-        WorkerPagedOut("a@1_1", "", MB, 0, 1),
+        WorkerPagedOut("a@1_1", "", MB, 0, 1, 0),
     ):
         world.steering.take_in(fact, world.now)
         world.flush()
