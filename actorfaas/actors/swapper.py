@@ -132,7 +132,7 @@ class Swapper(Actor):
     def _order_page_out(self, order: PageOutWorker, asker: Connection) -> None:
         worker = self._worker_of(order)
         if worker.is_full:
-            asker.tell(WorkerPagedOut(order.worker_topic, "too many orders wait for this worker", 0, 0, 0))
+            asker.tell(WorkerPagedOut(order.worker_topic, "too many orders wait for this worker", 0, 0, 0, 0))
             return
         worker.then(lambda: self._page_out(worker, asker), "page out")
 
@@ -212,7 +212,9 @@ class Swapper(Actor):
         took_ns = time.monotonic_ns() - started_ns
         self._page_outs += 1
         self._paged_out_bytes += done.freed_bytes
-        asker.tell(WorkerPagedOut(worker.topic, done.error, done.freed_bytes, done.usage_bytes, took_ns))
+        asker.tell(
+            WorkerPagedOut(worker.topic, done.error, done.freed_bytes, done.usage_bytes, took_ns, done.shared_bytes)
+        )
 
     def _order_rest(self, worker: Worker, page_out: asyncio.Task[None] | None) -> None:
         """Unless it was needed since, free what could not be freed at once because it was still being written."""
@@ -283,6 +285,8 @@ class Swapper(Actor):
             read_bytes = 0
             if record is not None and not record.memory:  # of another address space: files, which are the same
                 read_bytes = await self._in_thread(self._in_threads, self._pager.page_in, process, record, "reap")
+            if how != "demand":
+                read_bytes += await self._in_thread(self._in_threads, self._pager.read_all, process)
             recorder = await self._in_thread(self._in_threads, self._pager.start_recording, process)
             self._recordings.begin(worker, recorder, self._pager.faults(process))
             return "record", read_bytes

@@ -109,6 +109,10 @@ class FakePager(Pager):
         self._step("rest", process.target.pid)
         return 4096
 
+    def read_all(self, process: Process) -> int:
+        self._step("all", process.target.pid)
+        return 6 << 20
+
     def start_recording(self, process: Process) -> Recorder:
         self._step("record", process.target.pid)
         found: Any = SimpleNamespace(  # a Recorder by its methods

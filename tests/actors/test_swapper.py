@@ -299,6 +299,16 @@ async def test_a_call_without_a_record_is_recorded_and_the_next_is_read_ahead(ma
     assert manager.pager.read_with == [RECORD]
 
 
+async def test_without_a_record_all_is_read_unless_every_page_is_to_fault(manager: Manager, pager: FakePager) -> None:
+    for pid, how, read_bytes in ((1, "reap", 6 << 20), (2, "demand", 0)):
+        manager.page_out(pid)
+        await manager.paged_out(pid)
+        manager.page_in(pid, how)
+        done = await manager.paged_in(pid)
+        assert (done.did, done.read_bytes) == ("record", read_bytes)
+        assert (("all", pid) in pager.done) is (how == "reap")
+
+
 async def test_a_record_of_a_call_that_died_is_not_kept(manager: Manager) -> None:
     manager.page_in(1)
     assert (await manager.paged_in(1)).did == "record"

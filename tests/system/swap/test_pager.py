@@ -91,6 +91,23 @@ def test_what_was_recorded_comes_back_before_the_call(
     assert pager.page_in(process, record, "reap") <= 0.1 * total_bytes(touched)
 
 
+def test_a_call_to_be_recorded_finds_all_it_touches_read_and_is_recorded_alone(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = from_pages(worker.range_of(page)[0] for page in worker.choose(TOUCHED, seed=3))
+    assert not pager.page_out(process, None, remember=True).error
+    assert pager.read_all(process) == 0, "it is more than is read as a whole"
+    monkeypatch.setattr("actorfaas.swap.pager.READ_ALL_BYTES", 2 * HEAP)
+    assert pager.read_all(process) >= 0.9 * HEAP
+    recorder = pager.start_recording(process)
+    before = pager.faults(process)
+    worker.touch()
+    after = pager.faults(process)
+    assert after.major - before.major <= TOUCHED // 8
+    in_heap = intersect(normalise(recorder.finish().memory), [worker.heap])
+    assert total_bytes(in_heap) <= 1.02 * total_bytes(touched), "what was read and not touched is no part of it"
+
+
 def test_what_a_record_missed_is_found_after_the_call(
     swap: SwapArea, pager: Pager, process: Process, worker: Child
 ) -> None:
