@@ -2,8 +2,8 @@
 
 `python -m bench.many_functions [--quick] [--minutes 10] [--rate 20] [--json FILE]` needs root, control groups and 4 GiB
 of disk. Calls come at random (Poisson), each for a function by Zipf's law, and do not wait for each other's answers;
-latencies count from when a call was to be sent. The budget is the platform's, not the kernel's: nothing but the policy
-keeps memory below it.
+latencies count from when a call was to be sent. They begin when every function has its first instance, and no page-out
+is under way. The budget is the platform's, not the kernel's: nothing but the policy keeps memory below it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from bench import load
 from bench.measure import Summary
-from bench.node import running
+from bench.node import Node, running
 from bench.open_loop import Answer, OpenLoop
 from bench.paging import kind_of, read_back_bytes, tree_of, workers, written_bytes
 from bench.report import Report, options
@@ -29,6 +29,8 @@ BUDGET_MB = 1024
 SAMPLE_S = 0.1
 LONG_S = 5.0
 """An excursion above the budget longer than this is one for long."""
+
+SETTLE_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -59,6 +61,19 @@ def arrivals(url: str, rate: float, duration_s: float, seed: int) -> list[tuple[
     while (at_s := at_s + chance.expovariate(rate)) < duration_s:
         found.append((at_s, chance.choices(requests, cum_weights=weights)[0]))
     return found
+
+
+def wait_until_settled(node: Node) -> None:
+    """Until every function has an instance and nothing moves. Raises RuntimeError if that takes too long."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while True:
+        found = workers(node)
+        at_rest = all(worker["state"] in ("resident", "swapped") for worker in found)
+        if at_rest and len({worker["function"] for worker in found}) == FUNCTIONS:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not settled after {SETTLE_TIMEOUT_S:g} s: {Counter(one['state'] for one in found)}")
+        time.sleep(0.5)
 
 
 def tabulate(answers: list[Answer], report: Report) -> None:
@@ -110,6 +125,7 @@ def main() -> None:
     memory = Memory()
     with running(memory_budget_mb=BUDGET_MB, swap_mb=4096, max_workers=1024) as node:
         node.deploy("bench/many")
+        wait_until_settled(node)
         top = tree_of(node).top()
         at_rest_mib = top.usage_bytes() / (1 << 20)
         read_bytes, out_bytes = read_back_bytes(), written_bytes()

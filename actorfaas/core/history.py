@@ -29,12 +29,6 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 BATCH_EVENTS = 500
 
-Place = tuple[int, int]
-"""The branch that an event is about, and its index (see `HistoryEvent`)."""
-
-WHOLE: Place = (0, -1)
-"""The execution itself."""
-
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
 
@@ -101,18 +95,18 @@ class History:
         self.pending_bytes = 0
 
     def add(
-        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", place: Place = WHOLE
+        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", branch: int = 0
     ) -> None:
         """An event without a worker."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, place)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, branch)
 
     def add_error(
-        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, place: Place = WHOLE
+        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, branch: int = 0
     ) -> None:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", place)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", branch)
 
-    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place) -> None:
+    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, branch: int) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left."""
         self._append(
             at_ms,
@@ -128,11 +122,11 @@ class History:
             "",
             "",
             done.payload if self.is_standard else b"",
-            place,
+            branch,
         )
 
     def add_failure(
-        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, place: Place
+        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, branch: int
     ) -> None:
         """A task failed; `error` is its name in the States Language."""
         ran = failed.started_ns > 0
@@ -150,7 +144,7 @@ class History:
             error,
             cause,
             b"",
-            place,
+            branch,
         )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
@@ -275,7 +269,7 @@ class History:
         error: str,
         cause: str,
         payload: bytes,
-        place: Place,
+        branch: int,
     ) -> None:
         self._seq += 1
         self.pending_bytes += len(payload)
@@ -295,6 +289,6 @@ class History:
                 error,
                 cause,
                 payload,
-                *place,
+                branch,
             )
         )
