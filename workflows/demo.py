@@ -104,7 +104,8 @@ def show_states(name: str, execution: dict[str, Any]) -> None:
         table.add_column(column, justify="right")
     for number, state in enumerate(execution["states"]):
         gap = f"{state['gap_ms']:.3f}" if number else ""
-        table.add_row(state["name"], state["worker"], state["start_kind"], gap, f"{state['run_ms']:.3f}")
+        place = state["name"] if state["index"] is None else f"{state['name']} [{state['index']}]"
+        table.add_row(place, state["worker"], state["start_kind"], gap, f"{state['run_ms']:.3f}")
     console.print(table)
 
 
@@ -165,7 +166,7 @@ def show_logs(http: httpx.Client) -> None:
 def tour(url: str) -> None:
     """Everything the demonstration shows, against a node that runs."""
     console.rule("deploy")
-    for name in ("random_average", "order_pipeline", "convolution", "functionbench"):
+    for name in ("random_average", "order_pipeline", "convolution", "text_report", "functionbench"):
         deploy(url, name)
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         console.rule("workflows")
@@ -175,6 +176,8 @@ def tour(url: str) -> None:
         expect(order["total"] == "89.28" and order["status"] == "confirmed", f"order_pipeline: {order}")
         picture = run_workflow(http, "convolution", example_input("convolution/inputs/medium.json"))
         expect(sum(picture["histogram"]["counts"]) == 384 * 384, f"convolution: {picture}")
+        report = run_workflow(http, "text_report", example_input("text_report/inputs/story.json"))
+        expect(report["kind"] == "report" and "4 pages" in report["report"], f"text_report: {report}")
         console.rule("functions")
         call_functions(http)
         compare_strategies(http)

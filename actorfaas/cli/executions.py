@@ -78,7 +78,7 @@ def states_table(execution: Json, *, title: str, err: bool) -> None:
     """The states of an execution as a table."""
     rows = [
         (
-            str(state.get("name", "")),
+            _place(state),
             str(state.get("status", "")),
             str(state.get("worker", "")),
             str(state.get("start_kind", "")),
@@ -91,6 +91,12 @@ def states_table(execution: Json, *, title: str, err: bool) -> None:
     ]
     columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "start ms", "run ms")
     write_table(columns, rows, title=title, err=err)
+
+
+def _place(state: Json) -> str:
+    """A state's name, and in brackets which branch or item it belongs to."""
+    index = state.get("index")
+    return str(state.get("name", "")) if index is None else f"{state.get('name', '')} [{index}]"
 
 
 def _ms(state: Json, name: str) -> str:

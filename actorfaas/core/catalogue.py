@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from actorfaas.core.acceptance import declared_names, problems
 from actorfaas.core.execution import NS_PER_S, FunctionPlan, Plan, own_retriers
+from actorfaas.core.time_limits import longest_s
 from actorfaas.errors import RequestRefused
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import BundleRef, FunctionSpec, Route, WorkflowSpec
-from actorfaas.states.model import StateMachine, Task, Wait, single_task
+from actorfaas.states.model import StateMachine, single_task
 from actorfaas.states.parsing import parse
 
 _GENERATORS = ("generator", "async_generator")
@@ -107,7 +108,8 @@ class Catalogue:
         machine: StateMachine,
         specs: dict[str, FunctionSpec],
     ) -> Plan:
-        called = {task.function: specs[task.function] for task in machine.tasks()}
+        names = {task.function for task in machine.tasks()}
+        called = specs if "" in names else {name: specs[name] for name in names}  # "": which one is computed
         functions = {
             function: FunctionPlan(
                 topic=function_topic(function, version),
@@ -160,17 +162,12 @@ class Catalogue:
         return spec.timeout_s or self.default_timeout_s
 
     def workflow_timeout_s(self, made: Version, name: str) -> float:
-        """A workflow's time limit: declared, else what its states may take together (without retries)."""
+        """A workflow's time limit: declared, else what its states may take together."""
         spec, machine = made.workflows[name], made.plans[name].machine
         declared = spec.timeout_s or machine.timeout_s
         if declared:
             return declared
-        total = 0.0
-        for state in machine.states.values():
-            if isinstance(state, Task):
-                total += state.timeout_s or self.timeout_s(made.functions[state.function])
-            elif isinstance(state, Wait):
-                total += state.seconds
+        total = longest_s(machine, lambda function: self.timeout_s(made.functions[function]))
         return max(total, self.default_timeout_s)
 
     def routes(self) -> tuple[Route, ...]:

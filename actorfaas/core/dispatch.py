@@ -186,6 +186,33 @@ class Dispatch(Lending):
             return True
         return False
 
+    def reserve_out(self, claim: Claim, now_ns: int) -> bool:
+        """Wish for a worker that is out, to have it in by the time its state comes. False: none can be had."""
+        pool = self.pools.get(claim.function_topic)
+        worker = None if pool is None or pool.is_wanted() or not self.pager.is_active else pool.swapped()
+        if pool is None or worker is None:
+            return False
+        self._grant(pool, worker, claim, now_ns)
+        return True
+
+    def gains(self, topic: str, share: float, now_ns: int) -> bool:
+        """Whether it is worth its price to bring a worker in for a state that comes with this likelihood."""
+        pool = self.pools.get(topic)
+        if pool is None or not self.pager.is_active or pool.stays_in:
+            return False
+        can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
+        return share >= 1.0 or self.pager.gains(topic, share, can_start=can_start)
+
+    def at_hand(self, topic: str) -> int:
+        """Workers of a function that are in memory and free, as far as is known: held idle, or lent."""
+        pool = self.pools[topic]
+        return len(pool.idle) + len(pool.lent)
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether a claim still has its worker."""
+        worker = self._worker(claim.worker)
+        return worker is not None and worker.claim is claim
+
     def is_waiting(self, claim: Claim) -> bool:
         """Whether a claim is queued."""
         pool = self.pools.get(claim.function_topic)

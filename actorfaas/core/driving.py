@@ -1,4 +1,4 @@
-"""Carries out the engine's instructions: tasks to workers, reservations ahead, the end; history on its way.
+"""Carries out the engine's instructions: tasks to workers, timers, branches, the end; history on its way.
 
 Base of `core.executions`. Each branch of a running execution waits for something (a worker, a task, a timer, the
 journal, the branches below it).
@@ -9,25 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from actorfaas.core import lifecycle
-from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Answer, Ended, Store, Tell
-from actorfaas.core.execution import (
-    NS_PER_S,
-    Execution,
-    Lane,
-    Step,
-)
-from actorfaas.core.history import NS_PER_MS, event_type
-from actorfaas.core.lookahead import GuessCount, following_tasks
-from actorfaas.core.pool import Claim
+from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
+from actorfaas.core.history import NS_PER_MS, Place, event_type
+from actorfaas.core.lookahead import Habits
+from actorfaas.core.reserving import Reserving
 from actorfaas.errors import InvariantViolation
-from actorfaas.messages import (
-    AssignTask,
-    Message,
-    ReleaseAssignment,
-    SetNextTopic,
-)
+from actorfaas.messages import Message
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
     Closed,
@@ -44,12 +32,10 @@ from actorfaas.states.engine import (
     Sleep,
     WriteResults,
 )
-from actorfaas.states.model import Task
 
 MAX_RUNNING = 10_000
 """Executions running at once; more are refused as overloaded."""
 
-BACKLOG_BYTES = 256 * 1024 * 1024
 MAX_PLATFORM_LOSSES = 10
 """How often one execution's states are run again because an actor went away, before that counts as its failure."""
 
@@ -63,25 +49,29 @@ GRACE_NS = 2 * NS_PER_S
 """How much later than the LocalQueue this actor notices that a task it delivered overran its deadline."""
 
 
-class Driver:
-    """What all executions share, and one execution's next steps."""
+class Driver(Reserving):
+    """One execution's next steps."""
 
-    def __init__(self, dispatch: Dispatch, *, look_ahead: int, boot: str, journal_delay_ns: int = 0) -> None:
-        """`boot` tells the tasks of this start from those of the one before. `journal_delay_ns`: see `history`."""
-        self.dispatch = dispatch
-        self.guesses = GuessCount()
-        self.offset_ms = 0
-        self._effects = dispatch.effects
-        self._look_ahead_depth = look_ahead
-        self._journal_delay_ns = journal_delay_ns
-        self._boot = boot
-        self._all: dict[str, Execution] = {}
-        self._alarms: list[tuple[int, str, int]] = []
-        self._lane_count = 0
-        self._parked: dict[tuple[str, int], None] = {}
-        self._backlog_bytes = 0
-        self._is_pausing = False
-        self._given_up: dict[str, Lane] = {}
+    def _go_on(self, execution: Execution, lane: Lane, instructions: Iterable[Instruction], now_ns: int) -> None:
+        """A branch's task has ended, well or not: what was brought in for what follows is used now, or not at all."""
+        execution.due, lane.prospects = lane.prospects, []
+        lane.is_foreseen = False
+        self._perform(execution, instructions, now_ns)
+        due, execution.due = execution.due, []
+        self._drop_prospects(due, now_ns)
+        if lane.branch not in execution.lanes:
+            self._foresee_join(execution, lane.parent, now_ns)
+
+    def _foresee_join(self, execution: Execution, parent: int, now_ns: int) -> None:
+        """A branch is over. Where only one is left, what follows all of them is near."""
+        above = execution.lanes.get(parent)
+        if above is None or above.children != 1 or above.unopened > 0:
+            return
+        for lane in execution.lanes.values():
+            if lane.parent == parent:
+                lane.is_foreseen = False
+                self._look_ahead(execution, lane, now_ns)
+                return
 
     def _perform(self, execution: Execution, instructions: Iterable[Instruction], now_ns: int) -> None:
         for instruction in instructions:
@@ -90,8 +80,8 @@ class Driver:
                     self._run(execution, execution.lanes[instruction.branch], instruction, now_ns)
                 case Sleep(branch, _, until_ns):
                     self._sleep(execution, execution.lanes[branch], until_ns, now_ns)
-                case Opened(branch, parent):
-                    execution.open(branch, parent)
+                case Opened(branch, parent, index):
+                    execution.open(branch, parent, index)
                     self._lane_count += 1
                 case Closed(branch):
                     self._close_lane(execution, branch, "cancelled", now_ns)
@@ -100,21 +90,36 @@ class Driver:
                 case ReadItems(_, state) | WriteResults(_, state):
                     raise InvariantViolation(f"state {state!r} needs a store, which `states.parsing` refuses")
                 case _:
-                    self._record(execution, instruction, now_ns)
+                    lane = execution.lanes[instruction.branch]
+                    self._learn(execution.plan.habits, lane, instruction)
+                    self._record(execution, instruction, lane.place, now_ns)
 
-    def _record(self, execution: Execution, instruction: Recorded, now_ns: int) -> None:
+    @staticmethod
+    def _learn(habits: Habits, lane: Lane, instruction: Recorded) -> None:
+        """Note where an execution went, for those that come after it."""
+        match instruction:
+            case Exited(_, state, "Choice", _, following):
+                habits.chose(state, following)
+            case Noted(_, "MapStateStarted", state, items):
+                habits.mapped(state, items)
+                lane.unopened = items
+
+    def _record(self, execution: Execution, instruction: Recorded, place: Place, now_ns: int) -> None:
         """Note in the history what became of a state. A task's output is there already, as its result."""
         history = execution.history
         at_ms, type_ = self._at_ms(now_ns), event_type(instruction)
         match instruction:
-            case Entered(branch, state, kind):
-                history.add(at_ms, type_, state, int(kind == "Task"), branch=branch)
-            case Exited(branch, state, kind, payload):
+            case Entered(_, state, kind):
+                history.add(at_ms, type_, state, int(kind == "Task"), place=place)
+            case Exited(_, state, kind, payload):
                 journalled = (payload if kind != "Task" and history.is_standard else None) or b""
                 self._backlog_bytes += len(journalled)
-                history.add(at_ms, type_, state, payload=journalled, branch=branch)
-            case Failed(branch, state, _, error, cause) | Noted(branch, _, state, _, error, cause):
-                history.add_error(at_ms, type_, state, error, cause, branch=branch)
+                history.add(at_ms, type_, state, payload=journalled, place=place)
+            case Failed(_, state, _, error, cause):
+                history.add_error(at_ms, type_, state, error, cause, place=place)
+            case Noted(branch, _, state, index, error, cause):
+                where = place if index < 0 else (branch, index)
+                history.add_error(at_ms, type_, state, error, cause, place=where)
 
     def _sleep(self, execution: Execution, lane: Lane, until_ns: int, now_ns: int) -> None:
         self._drop_ahead(execution, lane, 0, now_ns)  # who waits needs nobody yet
@@ -126,14 +131,12 @@ class Driver:
             lane.parked = run
             self._parked[execution.execution_id, lane.branch] = None
             return
-        ahead = lane.ahead
-        if ahead and ahead[0].task is run.task and run.attempt == 1:
-            step = ahead.pop(0)
-        else:
-            step = self._step(execution, lane, run.task, run.attempt, distance=0)
-        lane.current = step
+        step = lane.current = self._reserved(execution, lane, run) or self._step(
+            execution, lane, run.task, 0, run.function, run.attempt
+        )
         step.payload = run.payload
-        step.timeout_ns = execution.timeout_ns(run.task, run.timeout_s)
+        if run.timeout_s:
+            step.timeout_ns = int(run.timeout_s * NS_PER_S)
         step.scheduled_ns = now_ns
         if step.claim.worker:
             step.claim.distance = 0
@@ -146,13 +149,11 @@ class Driver:
         if self.dispatch.claim(step.claim, now_ns):
             self._assign(execution, lane, step, now_ns)
 
-    def _step(self, execution: Execution, lane: Lane, task: Task, attempt: int, distance: int) -> Step:
-        function = execution.plan.functions[task.function]
-        execution.task_count += 1
-        kind = function.fresh_by(execution.strategy)
-        claim = Claim(execution.execution_id, function.topic, distance, kind, branch=lane.branch)
-        task_id = f"{execution.execution_id}.{self._boot}.{lane.branch}.{execution.task_count}"
-        return Step(task, attempt, task_id, claim, execution.timeout_ns(task, task.timeout_s))
+    def _reserved(self, execution: Execution, lane: Lane, run: RunTask) -> Step | None:
+        """The reservation that was made for a task which has come."""
+        if lane.ahead and lane.ahead[0].task is run.task and run.attempt == 1:
+            return lane.ahead.pop(0)
+        return self._take_due(execution, lane, run.task) if execution.due else None
 
     def _assign(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:
         """Give the current task to its worker; what follows is reserved first, so that the worker can be told."""
@@ -164,111 +165,6 @@ class Driver:
         step.deadline_ns += GRACE_NS
         self.dispatch.started(step.claim, now_ns)
         self._set_alarm(execution, lane)
-
-    def _assignment(self, execution: Execution, lane: Lane, step: Step, *, armed: bool) -> AssignTask:
-        position = 0 if step is lane.current else lane.ahead.index(step) + 1
-        following = lane.ahead[position] if position < len(lane.ahead) else None
-        return AssignTask(
-            step.claim.worker,
-            step.task_id,
-            execution.execution_id,
-            step.task.name,
-            step.attempt,
-            step.deadline_ns,
-            following.claim.worker if following is not None and following.armed else "",
-            armed,
-            self._reports_payload(execution, lane, step),
-            execution.traceparent,
-            b"" if armed else step.payload,
-        )
-
-    def _reports_payload(self, execution: Execution, lane: Lane, step: Step) -> bool:
-        """Whether a handed-on output is needed here: to journal it, or to try the next state again with it."""
-        following = lane.machine.direct_successor(step.task.name)
-        if execution.history.is_standard or following is None:
-            return True
-        retry = following.retry
-        return bool(execution.plan.retriers[following.function] if retry is None else retry)
-
-    def _look_ahead(self, execution: Execution, lane: Lane, now_ns: int) -> None:
-        """Reserve the next workers while idle ones are to be had, and arm them with their tasks."""
-        current = lane.current
-        ahead = lane.ahead
-        if current is None or not current.deadline_ns or self._is_behind(execution):
-            return  # no task is under way whose end could be waited for
-        self._expect(lane, current, now_ns)
-        armed = sum(step.armed for step in ahead)
-        if armed < len(ahead) and not ahead[-1].claim.worker:
-            return
-        known = len(ahead)
-        wanted = following_tasks(lane.machine, current.task.name, known, self._look_ahead_depth)
-        for distance, task in enumerate(wanted, known + 1):
-            step = self._step(execution, lane, task, 1, distance)
-            if step.claim.kind:
-                break
-            if not self.dispatch.reserve(step.claim, now_ns):
-                if self.dispatch.is_waiting(step.claim):
-                    ahead.append(step)
-                break
-            ahead.append(step)
-        self._arm(execution, lane, current, armed)
-        if len(ahead) > known:
-            self._expect(lane, current, now_ns)
-
-    def _expect(self, lane: Lane, current: Step, now_ns: int) -> None:
-        """Have reserved workers that are out brought in by the time their states come."""
-        pager = self.dispatch.pager
-        before = [current.claim.function_topic]
-        for step in lane.ahead if pager.is_active else ():
-            worker = self.dispatch.worker(step.claim.worker)
-            if worker is not None and worker.phase == lifecycle.SWAPPED:
-                pager.expect(worker, before, current.scheduled_ns, now_ns)
-            before = [*before, step.claim.function_topic]
-
-    def _is_behind(self, execution: Execution) -> bool:
-        """Whether no further state may begin now: the journal is too long, or the node stops."""
-        return execution.history.is_standard and (self._is_pausing or self._backlog_bytes > BACKLOG_BYTES)
-
-    def _arm(self, execution: Execution, lane: Lane, current: Step, known: int) -> None:
-        """Arm the granted reservations from position `known` on, the last first, and tell the one before them."""
-        ahead = lane.ahead
-        before = ahead[known - 1] if known else current
-        deadline_ns = before.deadline_ns
-        granted = [step for step in ahead[known:] if step.claim.worker]
-        for step in granted:
-            deadline_ns = step.deadline_ns = execution.limited(deadline_ns + step.timeout_ns)
-            self.guesses.reservations += 1
-        for step in reversed(granted):
-            self._effects.append(Tell("local_queue", self._assignment(execution, lane, step, armed=True)))
-            step.armed = True
-        if granted and (before.armed or before.sent):
-            self._tell_next(before, granted[0].claim.worker)
-
-    def _tell_next(self, step: Step, worker: str) -> None:
-        self._effects.append(Tell("local_queue", SetNextTopic(step.claim.worker, step.task_id, worker)))
-
-    def _drop_ahead(self, execution: Execution, lane: Lane, first: int, now_ns: int, revoked: str = "") -> None:
-        """Give up the reservations from position `first` on. `revoked`: the worker that dispatch took already."""
-        dropped = lane.ahead[first:]
-        if not dropped:
-            return
-        del lane.ahead[first:]
-        before = lane.ahead[-1] if first else lane.current
-        if before is not None and (before.armed or before.sent):
-            self._tell_next(before, "")
-        for step in dropped:
-            worker = step.claim.worker
-            if not worker:
-                self.dispatch.withdraw(step.claim)
-                continue
-            self.guesses.wrong += 1
-            if step.armed:
-                lane.given_up[worker] = step
-                self._given_up[worker] = lane
-                self._effects.append(Tell("local_queue", ReleaseAssignment(worker, step.task_id)))
-            if worker == revoked and step.armed:
-                continue
-            self.dispatch.release(worker, now_ns, armed=step.armed)
 
     def _abandon(self, lane: Lane, reason: str) -> None:
         """End the branch's task under way, whatever it is doing."""
@@ -282,10 +178,11 @@ class Driver:
 
     def _close_lane(self, execution: Execution, branch: int, reason: str, now_ns: int) -> None:
         """A branch is over: nothing of it goes on."""
-        lane = execution.lanes.pop(branch)
+        lane = execution.close(branch)
         self._lane_count -= 1
         self._abandon(lane, reason)
         self._drop_ahead(execution, lane, 0, now_ns)
+        self._drop_prospects(lane.prospects, now_ns)
         self._parked.pop((execution.execution_id, branch), None)
         for worker in lane.given_up:
             self._given_up.pop(worker, None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actorfaas.core.history import History
+from actorfaas.core.history import History, Place
+from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
-from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES
+from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import FunctionSpec, TaskFailed
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine, RunTask
 from actorfaas.states.model import Retrier, StateMachine, Task
@@ -45,6 +46,12 @@ class Plan:
     machine: StateMachine
     functions: Mapping[str, FunctionPlan]
     retriers: Mapping[str, tuple[Retrier, ...]]
+    habits: Habits = field(default_factory=Habits)
+
+    def function(self, name: str) -> FunctionPlan:
+        """How a function is called; one that the application has not is not served."""
+        known = self.functions.get(name)
+        return known or FunctionPlan(function_topic(name, self.version), NS_PER_S, (), "")
 
 
 def own_retriers(spec: FunctionSpec) -> tuple[Retrier, ...]:
@@ -78,15 +85,22 @@ class Lane:
     """One branch of an execution, below the branch `parent` (-1: the root). `current` is the task under way, `ahead`
     the reservations for those that follow it, in order; `machine` says what can follow.
 
-    `given_up`: reservations whose worker may still have got the payload before it heard. `parked`: a task that waits
-    for the journal. `wake_ns` and `alarm_ns` are 0 where there is none.
+    `prospects`: workers for what may follow those, after a computation; whether they were looked for (`is_foreseen`).
+    `children`: branches open below it; `unopened`: iterations of its Map state that have yet to begin. `index`: which
+    branch or item it is, -1 for the root. `given_up`: reservations whose worker may still have got the payload before
+    it heard. `parked`: a task that waits for the journal. `wake_ns` and `alarm_ns` are 0 where there is none.
     """
 
     branch: int
     parent: int
+    index: int
     machine: StateMachine
     current: Step | None = None
     ahead: list[Step] = field(default_factory=list)
+    prospects: list[Step] = field(default_factory=list)
+    is_foreseen: bool = False
+    children: int = 0
+    unopened: int = 0
     given_up: dict[str, Step] = field(default_factory=dict)
     parked: RunTask | None = None
     platform_losses: int = 0
@@ -102,6 +116,15 @@ class Lane:
         """The position among `ahead` of a claim, or -1."""
         return next((i for i, step in enumerate(self.ahead) if step.claim is claim), -1)
 
+    @property
+    def place(self) -> Place:
+        """Where its events are, for the history."""
+        return self.branch, self.index
+
+    def forget_prospect(self, claim: Claim) -> None:
+        """A worker that was brought in for what may follow is not to be had any more."""
+        self.prospects = [step for step in self.prospects if step.claim is not claim]
+
     def due_ns(self) -> int:
         """When something must be looked at next; 0: nothing is timed."""
         step = self.current
@@ -114,7 +137,8 @@ class Lane:
 class Execution:
     """One execution: its branches that are under way (`lanes`, by number) and what they share.
 
-    `held`: accepted, but not begun before it is on disk. Deadlines and alarms are 0 where there is none.
+    `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
+    begun before it is on disk. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -127,6 +151,7 @@ class Execution:
     held: bool
     input: bytes = b""
     lanes: dict[int, Lane] = field(default_factory=dict)
+    due: list[Step] = field(default_factory=list)
     task_count: int = 0
     alarm_ns: int = 0
     ended: bool = False
@@ -135,13 +160,23 @@ class Execution:
         """The branch that a task belongs to, if it is under way."""
         return self.lanes.get(int(task_id.rsplit(".", 2)[1]))
 
-    def timeout_ns(self, task: Task, timeout_s: float) -> int:
-        """The time limit of one attempt as a number of ns; `timeout_s` 0: the function's own."""
-        return int(timeout_s * NS_PER_S) if timeout_s else self.plan.functions[task.function].timeout_ns
-
-    def open(self, branch: int, parent: int) -> Lane:
+    def open(self, branch: int, parent: int, index: int) -> Lane:
         """A branch begins."""
-        lane = self.lanes[branch] = Lane(branch, parent, self.engine.machine_of(branch))
+        lane = self.lanes[branch] = Lane(branch, parent, index, self.engine.machine_of(branch))
+        above = self.lanes.get(parent)
+        if above is not None:
+            above.children += 1
+            above.unopened -= 1
+            lane.last_ended_ns = above.last_ended_ns
+        return lane
+
+    def close(self, branch: int) -> Lane:
+        """A branch is over. What follows it began when the last of its tasks had ended."""
+        lane = self.lanes.pop(branch)
+        above = self.lanes.get(lane.parent)
+        if above is not None:
+            above.children -= 1
+            above.last_ended_ns = max(above.last_ended_ns, lane.last_ended_ns)
         return lane
 
     def limited(self, deadline_ns: int) -> int:

@@ -4,9 +4,9 @@ Owns every execution from `StartExecution` until its result is confirmed by the 
 each, time limits and retries' timers. Which worker a state gets is decided in `core.dispatch`; what follows a state,
 in `states.engine`.
 
-Journal: at most `BACKLOG_BYTES` of results wait for the DataLayer over all standard executions; beyond that no
-further state is begun (and nothing reserved) until it has caught up, so memory stays bounded while it is away by that
-and by one result for each state already under way.
+Journal: at most `reserving.BACKLOG_BYTES` of results wait for the DataLayer over all standard executions; beyond that
+no further state is begun (and nothing reserved) until it has caught up, so memory stays bounded while it is away by
+that and by one result for each state already under way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from actorfaas.core.driving import BACKLOG_BYTES, MAX_RUNNING, WHOLE
+from actorfaas.core.driving import MAX_RUNNING, WHOLE
 from actorfaas.core.execution import (
     NS_PER_S,
     Execution,
@@ -39,7 +39,7 @@ from actorfaas.states.engine import (
     STATES_TIMEOUT,
     Engine,
 )
-from actorfaas.states.model import Task, single_task
+from actorfaas.states.model import Task, Wait, single_task
 from actorfaas.states.validate import MAX_SECONDS
 
 
@@ -55,7 +55,7 @@ class Executions(Progress):
         if not 0 <= start.timeout_s <= MAX_SECONDS:
             return Refused("invalid", f"timeout_s must be from 0 to {MAX_SECONDS}, not {start.timeout_s}")
         first = plan.machine.states[plan.machine.start_at]
-        if isinstance(first, Task):
+        if isinstance(first, Task) and first.function:
             function = plan.functions[first.function]
             pool = self.dispatch.pools.get(function.topic)
             fresh = function.fresh_by(start.strategy)
@@ -101,7 +101,7 @@ class Executions(Progress):
 
     def _add(self, execution: Execution) -> None:
         self._all[execution.execution_id] = execution
-        execution.open(ROOT, -1)
+        execution.open(ROOT, -1, -1)
         self._lane_count += 1
 
     @staticmethod
@@ -121,24 +121,26 @@ class Executions(Progress):
             self.abort_unknown(found, f"its journal does not fit its definition: {error}", now_ns)
             return
         execution = self._resumed(found, plan, replay.engine, replay.last_seq)
-        for branch, parent in replay.branches.items():
+        for branch in sorted(replay.branches):
             if branch != ROOT:
-                execution.open(branch, parent)
+                execution.open(branch, *replay.origins[branch])
                 self._lane_count += 1
         if not replay.last_seq:  # it was stored, and then the node stopped before the first event was
             execution.history.add(now_ms, "ExecutionStarted")
-        self._go_on(execution, replay, now_ns)
+        self._continue(execution, replay, now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
         self.settle(now_ns)
 
-    def _go_on(self, execution: Execution, replay: Replay, now_ns: int) -> None:
+    def _continue(self, execution: Execution, replay: Replay, now_ns: int) -> None:
         """End an execution whose end is journalled without its result, or do what is under way in each branch."""
         finish = replay.finish
         if replay.outcome is not None:
             self._close(execution, (*replay.outcome, b"" if finish is None else finish.payload), now_ns)
             return
-        self._perform(execution, replay.unwritten, now_ns)
+        for recorded in replay.unwritten:
+            place = recorded.branch, replay.origins[recorded.branch][1]
+            self._record(execution, recorded, place, now_ns)
         ahead = replay.engine.outstanding(self._wall_ns(now_ns)) if finish is None else (finish,)
         self._perform(execution, ahead, now_ns)
 
@@ -211,7 +213,7 @@ class Executions(Progress):
                 if not execution.ended:
                     self._begin(execution, now_ns)
             self._store(execution, now_ns)
-        if freed and self._backlog_bytes <= BACKLOG_BYTES:
+        if freed and not self._is_full():
             self._unpark(now_ns)
         self.settle(now_ns)
 
@@ -264,7 +266,7 @@ class Executions(Progress):
             run, lane.parked = lane.parked, None
             assert run is not None  # it is listed for being parked
             self._run(execution, lane, run, now_ns)
-            if self._backlog_bytes > BACKLOG_BYTES:
+            if self._is_full():
                 return
 
     def next_due_ns(self) -> int | None:
@@ -300,13 +302,22 @@ class Executions(Progress):
         if execution.deadline_ns and execution.deadline_ns <= now_ns:
             self._overrun(execution, now_ns)
         elif lane.wake_ns and lane.wake_ns <= now_ns:
-            lane.wake_ns = 0
-            self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
+            self._end_sleep(execution, lane, now_ns)
         elif step is not None and step.sent and step.deadline_ns <= now_ns:
             self._abandon(lane, "timeout")
             cause = f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
             self._fail_task(execution, lane, step, STATES_TIMEOUT, cause, now_ns)
         self._set_alarm(execution, lane)
+
+    def _end_sleep(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        """A Wait state is over, or the time before a further attempt: of that, the journal has to be told."""
+        lane.wake_ns = 0
+        name = execution.engine.state_of(lane.branch)
+        state = lane.machine.states[name]
+        if not isinstance(state, Wait):
+            type_ = f"{type(state).__name__}StateRetried"
+            execution.history.add(self._at_ms(now_ns), type_, name, place=lane.place)
+        self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
 
     def running(self) -> int:
         """Executions that have not ended."""
@@ -319,6 +330,8 @@ class Executions(Progress):
             if execution.history.is_standard:
                 for lane in list(execution.lanes.values()):
                     self._drop_ahead(execution, lane, 0, now_ns)
+                    self._drop_prospects(lane.prospects, now_ns)
+                    lane.prospects = []
         self.settle(now_ns)
 
     def is_settled(self) -> bool:
@@ -354,6 +367,8 @@ class Executions(Progress):
         waits = (lane.current, lane.wake_ns, lane.parked, has_branches)
         if sum(map(bool, waits)) != 1:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
+        if lane.prospects and lane.current is None:
+            raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} foresees what follows no task")
         for one in lane.ahead[:-1]:
             if not one.armed:
                 raise InvariantViolation(f"{execution.execution_id}: {one.task.name} is reserved but not armed")

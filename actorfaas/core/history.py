@@ -29,6 +29,12 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 BATCH_EVENTS = 500
 
+Place = tuple[int, int]
+"""The branch that an event is about, and its index (see `HistoryEvent`)."""
+
+WHOLE: Place = (0, -1)
+"""The execution itself."""
+
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
 
@@ -95,18 +101,18 @@ class History:
         self.pending_bytes = 0
 
     def add(
-        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", branch: int = 0
+        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", place: Place = WHOLE
     ) -> None:
         """An event without a worker."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, branch)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, place)
 
     def add_error(
-        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, branch: int = 0
+        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, place: Place = WHOLE
     ) -> None:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", branch)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", place)
 
-    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, branch: int) -> None:
+    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left."""
         self._append(
             at_ms,
@@ -122,11 +128,11 @@ class History:
             "",
             "",
             done.payload if self.is_standard else b"",
-            branch,
+            place,
         )
 
     def add_failure(
-        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, branch: int
+        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, place: Place
     ) -> None:
         """A task failed; `error` is its name in the States Language."""
         ran = failed.started_ns > 0
@@ -144,7 +150,7 @@ class History:
             error,
             cause,
             b"",
-            branch,
+            place,
         )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
@@ -269,7 +275,7 @@ class History:
         error: str,
         cause: str,
         payload: bytes,
-        branch: int,
+        place: Place,
     ) -> None:
         self._seq += 1
         self.pending_bytes += len(payload)
@@ -289,6 +295,6 @@ class History:
                 error,
                 cause,
                 payload,
-                branch,
+                *place,
             )
         )

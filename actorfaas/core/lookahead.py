@@ -1,7 +1,9 @@
-"""Look-ahead: which states to reserve workers for while the current one runs, and what the guesses were worth.
+"""Look-ahead: which states to have workers for while the current one runs, and what the guesses were worth.
 
-Only states that follow without computation are reserved, because only then can a result go directly to the next
-worker. Whether a worker can be had is left to `core.dispatch`.
+What follows a Task directly (`following_tasks`) can be given its output by the worker itself. What follows after a
+computation (`prospects`) cannot, but its workers can be brought in: behind a Choice by how often it went where
+(`Habits`), for a Parallel state those of all its branches, for a Map state as many as it has had items. Whether a
+worker can be had is left to `core.dispatch`, whether a guess is worth its price to whoever prices paging.
 """
 
 from __future__ import annotations
@@ -9,7 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from actorfaas.states.model import StateMachine, Task
+from actorfaas.states.gathering import INLINE_LIMIT
+from actorfaas.states.model import Choice, Map, Parallel, Pass, StateMachine, Task
+
+MOST_LOOKED_AT = 100
+"""States that one look ahead goes through."""
+
+LEAST_SHARE = 0.05
+"""What is less likely than this is not looked at."""
+
+HALVE_AT = 256
+"""Counts of a Choice are halved when they reach this: the last few hundred executions decide."""
 
 
 def following_tasks(machine: StateMachine, state: str, reserved: int, depth: int) -> Iterator[Task]:
@@ -21,6 +33,91 @@ def following_tasks(machine: StateMachine, state: str, reserved: int, depth: int
         if distance >= reserved:
             yield task
         state = task.name
+
+
+class Habits:
+    """What the executions of one workflow version did where its definition leaves that open."""
+
+    __slots__ = ("_chosen", "_items")
+
+    def __init__(self) -> None:
+        self._chosen: dict[str, dict[str, int]] = {}
+        self._items: dict[str, float] = {}
+
+    def chose(self, state: str, following: str) -> None:
+        """A Choice state went there."""
+        counts = self._chosen.setdefault(state, {})
+        counts[following] = counts.get(following, 0) + 1
+        if sum(counts.values()) >= HALVE_AT:
+            self._chosen[state] = {name: count // 2 for name, count in counts.items()}
+
+    def mapped(self, state: str, items: int) -> None:
+        """A Map state had so many items."""
+        before = self._items.get(state)
+        self._items[state] = float(items) if before is None else before + (items - before) / 4
+
+    def shares(self, state: str) -> Iterator[tuple[str, float]]:
+        """Where a Choice state leads, and how likely; of what was seen once, only half is believed."""
+        counts = self._chosen.get(state, {})
+        whole = sum(counts.values()) + 1
+        return ((name, count / whole) for name, count in counts.items())
+
+    def items(self, state: str) -> int:
+        """How many items to expect of a Map state."""
+        return round(self._items.get(state, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A task that may come next: how likely, and how many of it at once if it does."""
+
+    task: Task
+    share: float
+    count: int
+
+
+def prospects(machine: StateMachine, state: str, habits: Habits) -> list[Prospect]:
+    """The first tasks from `state` on; states in which time passes are not looked behind."""
+    found: dict[str, Prospect] = {}
+    seen: set[str] = set()
+    waiting: list[tuple[StateMachine, str, float, int]] = [(machine, state, 1.0, 1)]
+    while waiting and len(seen) < MOST_LOOKED_AT:
+        inside, name, share, count = waiting.pop()
+        if not name or share < LEAST_SHARE:
+            continue
+        one = inside.states[name]
+        if isinstance(one, Task):
+            known = found.get(name)
+            together = share if known is None else min(1.0, known.share + share)
+            found[name] = Prospect(one, together, max(count, 0 if known is None else known.count))
+        elif name not in seen:
+            seen.add(name)
+            waiting += _behind(inside, one, share, count, habits)
+    return [one for one in found.values() if one.count]
+
+
+def _behind(
+    inside: StateMachine, state: object, share: float, count: int, habits: Habits
+) -> Iterator[tuple[StateMachine, str, float, int]]:
+    match state:
+        case Pass():
+            yield inside, state.next, share, count
+        case Choice():
+            for name, part in habits.shares(state.name):
+                yield inside, name, share * part, count
+        case Parallel():
+            for branch in state.branches:
+                yield branch, branch.start_at, share, count
+        case Map():
+            yield state.processor, state.processor.start_at, share, count * _at_once(state, habits)
+
+
+def _at_once(state: Map, habits: Habits) -> int:
+    """How many iterations will run at once. Of batches nothing is known but that there is one."""
+    if state.batcher is not None:
+        return 1
+    most = state.max_concurrency.constant if state.max_concurrency is not None else None
+    return min(habits.items(state.name), int(most or INLINE_LIMIT))
 
 
 @dataclass(slots=True)

@@ -52,6 +52,10 @@ class Pager(Protocol):
     def prefers_start(self, topic: str) -> bool:
         """Whether a new instance costs less than bringing one in that is out."""
 
+    def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
+        """Whether bringing in a worker for a state that comes with this likelihood is worth it. `can_start`: a new
+        instance would be the alternative."""
+
     def template_changed(self, topic: str) -> None:
         """A template is about to fork, or has forked, or could not: the starts of its pool say which."""
 
@@ -100,6 +104,10 @@ class NoPager:
         """See Pager."""
 
     def prefers_start(self, topic: str) -> bool:
+        """See Pager."""
+        return False
+
+    def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """See Pager."""
         return False
 

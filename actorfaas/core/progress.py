@@ -50,7 +50,7 @@ class Progress(Driver):
         gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
         lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
-        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.branch)
+        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.place)
         self._backlog_bytes += execution.history.pending_bytes - before
         lane.current = None
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
@@ -60,7 +60,7 @@ class Progress(Driver):
         else:
             wall_ns = self._wall_ns(now_ns)
             succeeded = execution.engine.task_succeeded(lane.branch, done.payload, wall_ns, handed_on=False)
-            self._perform(execution, succeeded, now_ns)
+            self._go_on(execution, lane, succeeded, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)
 
@@ -83,16 +83,16 @@ class Progress(Driver):
         """An attempt at a state failed without its worker saying so."""
         type_ = "TaskTimedOut" if error == STATES_TIMEOUT else "TaskFailed"
         at_ms = self._at_ms(now_ns)
-        execution.history.add_error(at_ms, type_, step.task.name, error, cause, step.attempt, lane.branch)
+        execution.history.add_error(at_ms, type_, step.task.name, error, cause, step.attempt, lane.place)
         self._task_failed(execution, lane, error, cause, now_ns)
 
     def _task_failed(self, execution: Execution, lane: Lane, error: str, cause: str, now_ns: int) -> None:
         failed = execution.engine.task_failed(lane.branch, error, cause, self._wall_ns(now_ns))
-        self._perform(execution, failed, now_ns)
+        self._go_on(execution, lane, failed, now_ns)
 
     def _run_again(self, execution: Execution, lane: Lane, now_ns: int) -> None:
         again = execution.engine.run_again(lane.branch, self._wall_ns(now_ns))
-        self._perform(execution, again, now_ns)
+        self._go_on(execution, lane, again, now_ns)
 
     def _handed_on(self, execution: Execution, lane: Lane, done: TaskFinished, now_ns: int) -> None:
         following = self._handed_to(execution, lane, done.handed_to, now_ns)
@@ -103,6 +103,9 @@ class Progress(Driver):
             self.dispatch.kill(done.handed_to, "stuck")
             self._run_again(execution, lane, now_ns)
             return
+        if lane.current is not None or not self._stands_at(execution, lane, following.task.name):
+            self.dispatch.kill(done.handed_to, "cancelled")  # it failed in the moment in which it was entered
+            return
         following.payload = b""
         following.sent, following.armed = True, False
         following.scheduled_ns = done.ended_ns
@@ -112,6 +115,10 @@ class Progress(Driver):
         for distance, step in enumerate(lane.ahead, 1):
             step.claim.distance = distance
         self._look_ahead(execution, lane, now_ns)
+
+    @staticmethod
+    def _stands_at(execution: Execution, lane: Lane, state: str) -> bool:
+        return lane.branch in execution.lanes and execution.engine.state_of(lane.branch) == state
 
     def _handed_to(self, execution: Execution, lane: Lane, worker: str, now_ns: int) -> Step | None:
         """The reservation whose worker got the output, also one that was being given up."""
@@ -166,7 +173,7 @@ class Progress(Driver):
             return
         error, cause = error_of(failed)
         at_ms = self._at_ms(now_ns)
-        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.branch)
+        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place)
         self._task_failed(execution, lane, error, cause, now_ns)
 
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
@@ -250,11 +257,17 @@ class Progress(Driver):
             self._fail_task(execution, lane, step, WORKER_UNAVAILABLE, cause, now_ns)
             self._after(execution, lane, now_ns)
             return
+        self._forget_ahead(execution, lane, claim, now_ns)
+
+    def _forget_ahead(self, execution: Execution, lane: Lane, claim: Claim, now_ns: int) -> None:
+        """A reservation has no worker any more, or will have none."""
+        lane.forget_prospect(claim)
         position = lane.position(claim)
         if position >= 0:
             self._drop_ahead(execution, lane, position, now_ns)
 
     def _revoked(self, execution: Execution, lane: Lane, claim: Claim, worker: str, now_ns: int) -> None:
+        lane.forget_prospect(claim)
         position = lane.position(claim)
         if position < 0:
             self.dispatch.released(worker, "", now_ns)
@@ -270,9 +283,7 @@ class Progress(Driver):
             if platform:
                 self._platform_lost(execution, lane, step, now_ns)
             return  # otherwise the LocalQueue says how it ended
-        position = lane.position(claim)
-        if position >= 0:
-            self._drop_ahead(execution, lane, position, now_ns)
+        self._forget_ahead(execution, lane, claim, now_ns)
 
     def _platform_lost(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:
         """An actor went away, and the worker of the running task with it."""

@@ -1,8 +1,8 @@
 """Brings a new engine to where a journal ends: gives it, in order, the events that came from outside.
 
-Those are the results and failures of tasks and the ends of waits, each with its branch and time; what else a journal
-holds, the engine decided, and it decides the same again. What it decides beyond the end of the journal was not written
-down before the node stopped, and is left to `core.executions` to write.
+Those are the results and failures of tasks and the ends of waits, also of those between attempts, each with its branch
+and time; what else a journal holds, the engine decided, and it decides the same again. What it decides beyond the end
+of the journal was not written down before the node stopped, and is left to `core.executions` to write.
 """
 
 from __future__ import annotations
@@ -44,14 +44,16 @@ class JournalMismatch(ActorFaasError):
 class Replay:
     """What a journal amounts to.
 
-    `unwritten`: what the engine decided beyond its end. `branches`: those under way, with the branch above each.
+    `unwritten`: what the engine decided beyond its end. `branches`: those under way; `origins`: for every branch that
+    ever began, the one above and its index.
     `finish`: the engine has ended the execution. `outcome`: status, error and cause of one whose end is journalled.
     """
 
     engine: Engine
     last_seq: int = 0
     unwritten: deque[Recorded] = field(default_factory=deque)
-    branches: dict[int, int] = field(default_factory=lambda: {ROOT: -1})
+    branches: dict[int, None] = field(default_factory=lambda: {ROOT: None})
+    origins: dict[int, tuple[int, int]] = field(default_factory=lambda: {ROOT: (-1, -1)})
     finish: Finish | None = None
     outcome: tuple[str, str, str] | None = None
     _asleep: dict[int, int] = field(default_factory=dict)
@@ -93,9 +95,14 @@ class Replay:
                 self._check(event)
                 self._note(self.engine.timer_fired(branch, at_ns))
                 self._is_next(event)
+            case "TaskStateRetried" | "ParallelStateRetried" | "MapStateRetried" if branch in self._asleep:
+                self._check(event)
+                del self._asleep[branch]
+                self._note(self.engine.timer_fired(branch, at_ns))
 
     def _wake(self, event: HistoryEvent) -> None:
-        """The attempt that an event tells of had begun, so the time before it was over."""
+        """The attempt that an event tells of had begun, so the wait before it was over. (A version before wrote nothing
+        at the end of such a wait.)"""
         self._check(event)
         if event.branch in self._asleep:
             self._note(self.engine.timer_fired(event.branch, self._asleep[event.branch]))
@@ -114,8 +121,9 @@ class Replay:
                     self._asleep[branch] = until_ns
                 case RunTask(branch):
                     self._asleep.pop(branch, None)
-                case Opened(branch, parent):
-                    self.branches[branch] = parent
+                case Opened(branch, parent, index):
+                    self.branches[branch] = None
+                    self.origins[branch] = parent, index
                 case Closed(branch):
                     del self.branches[branch]
                     self._asleep.pop(branch, None)

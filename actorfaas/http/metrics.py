@@ -146,6 +146,12 @@ _POOL_GAUGES = (
 )
 
 
+_POOL_COUNTERS = (
+    ("actorfaas_reservations", "Workers reserved ahead of their states", "reservations"),
+    ("actorfaas_wrong_guesses", "Of these, those that were given up without use", "wrong_guesses"),
+)
+
+
 def _pool_families(pool: PoolDescription) -> list[Metric]:
     workers = GaugeMetricFamily("actorfaas_workers", "Workers by state", labels=("state",))
     states = Counter(worker.state for worker in pool.workers)
@@ -154,4 +160,5 @@ def _pool_families(pool: PoolDescription) -> list[Metric]:
     return [
         workers,
         *(GaugeMetricFamily(name, text, getattr(pool, attribute)) for name, text, attribute in _POOL_GAUGES),
+        *(CounterMetricFamily(name, text, getattr(pool, attribute)) for name, text, attribute in _POOL_COUNTERS),
     ]

@@ -36,7 +36,14 @@ PREVIEW_BYTES = 200
 SECRETS = frozenset({"api_token"})
 """Settings that are never shown."""
 
-_OUTCOMES = {"Succeeded": "succeeded", "Failed": "failed", "TimedOut": "timed_out", "Aborted": "cancelled"}
+_OUTCOMES = {
+    f"{of}{end}": status
+    for of in ("Task", "TaskState", "WaitState", "ParallelState", "MapState")
+    for end, status in (
+        *(("Succeeded", "succeeded"), ("Failed", "failed"), ("TimedOut", "timed_out"), ("Aborted", "cancelled")),
+    )
+}
+"""What events say of the state they name; those of a Map state's single iterations are not among them."""
 
 
 def _ms(duration_ns: int) -> float:
@@ -179,6 +186,7 @@ def _event(event: HistoryEvent) -> Document:
         "at_ms": event.at_ms,
         "type": event.type,
         "state": event.state,
+        **_branch(event),
         "attempt": event.attempt,
         "worker": event.worker_topic,
         "start_kind": event.start_kind,
@@ -201,36 +209,42 @@ def _durations(event: HistoryEvent) -> Document:
 def states(events: Iterable[HistoryEvent]) -> list[Document]:
     """One entry for every visit to a state, in order; a retried one shows its last attempt."""
     visits: list[Document] = []
+    latest: dict[tuple[int, str], Document] = {}
     for event in events:
         if not event.state:
             continue
+        place = event.branch, event.state
         if event.type.endswith("StateEntered"):
             visits.append(_visit(event, "running"))
+            latest[place] = visits[-1]
             continue
-        status = next((status for end, status in _OUTCOMES.items() if event.type.endswith(end)), "")
-        visit = _open_visit(visits, event)
+        visit = latest.get(place)
+        status = _OUTCOMES.get(event.type)
         if event.type.endswith("StateExited"):
             if visit is not None and visit["status"] == "running":
                 visit.update(status="succeeded", output=_preview(event.payload))
-        elif status and visit is not None:
+        elif status and visit is not None and _goes_on(visit, event):
             visit.update(_visit(event, status))
         elif status:
             visits.append(_visit(event, status))
+            latest[place] = visits[-1]
     return visits
 
 
-def _open_visit(visits: list[Document], event: HistoryEvent) -> Document | None:
-    """The visit that an event belongs to: the latest to its state, unless that one is over."""
-    for visit in reversed(visits):
-        if visit["name"] == event.state:
-            is_retry = visit["status"] in ("failed", "timed_out") and event.attempt > visit["attempt"]
-            return visit if visit["status"] == "running" or is_retry else None
-    return None
+def _goes_on(visit: Document, event: HistoryEvent) -> bool:
+    """Whether an event belongs to the latest visit to its state, and not to one of which nothing else is known."""
+    is_retry = visit["status"] in ("failed", "timed_out") and event.attempt > visit["attempt"]
+    return visit["status"] == "running" or is_retry
+
+
+def _branch(event: HistoryEvent) -> Document:
+    return {"branch": event.branch, "index": event.index if event.index >= 0 else None}
 
 
 def _visit(event: HistoryEvent, status: str) -> Document:
     return {
         "name": event.state,
+        **_branch(event),
         "status": status,
         "attempt": event.attempt,
         "worker": event.worker_topic,

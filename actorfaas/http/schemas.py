@@ -95,6 +95,8 @@ DOCUMENTS: dict[str, dict[str, str]] = {
     "ExecutionError": {"error_type": "string", "error_message": "string"},
     "StateVisit": {
         "name": "string",
+        "branch": "integer",
+        "index": "integer?",
         "status": "string",
         "attempt": "integer",
         "worker": "string",
@@ -127,6 +129,8 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "at_ms": "integer",
         "type": "string",
         "state": "string",
+        "branch": "integer",
+        "index": "integer?",
         "attempt": "integer",
         "worker": "string",
         "start_kind": "string",

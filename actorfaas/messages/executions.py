@@ -47,7 +47,8 @@ class HistoryEvent:
     `type` uses Step Functions' event type names (ExecutionStarted, TaskStateEntered, TaskSucceeded, ...). For task
     outcomes `worker_topic`, `start_kind` and the durations say who ran it and where the time went; `gap_ns` is the
     time from the end of the previous state's handler to the start of this one's. `branch`: the branch of a Parallel
-    state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own.
+    state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own. `index`:
+    which branch of the state, or which item, that is, from 0; of MapStateStarted how many items there are; else -1.
     """
 
     seq: int
@@ -65,6 +66,7 @@ class HistoryEvent:
     error_message: str
     payload: bytes
     branch: int = 0
+    index: int = -1
 
 
 @message(123)

@@ -45,11 +45,8 @@ NOT_DRIVEN_YET: frozenset[str] = frozenset(
     {
         "activities",
         "calls of other workflows",
-        "computed function names",
         "heartbeats",
         "item readers",
-        "Map states",
-        "Parallel states",
         "results with data about their executions",
         "result writers",
         "service integrations",

@@ -104,6 +104,7 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     """,
     "CREATE INDEX idempotency_key_by_execution ON idempotency_key (execution_id);",
     "ALTER TABLE event ADD COLUMN branch INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE event ADD COLUMN item INTEGER NOT NULL DEFAULT -1;",
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

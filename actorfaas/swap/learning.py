@@ -74,6 +74,12 @@ class Learning:
         other = Way.SWAP_IN if reads_ahead else Way.DEMAND
         return self.of(topic).costs.cheapest((Way.FORK, other)) is Way.FORK
 
+    def guess_gains(self, topic: str, share: float, *, can_fork: bool) -> bool:
+        """Whether bringing in a worker for what comes with this likelihood is expected to save time."""
+        known = self.of(topic)
+        ways = [Way.SWAP_IN if known.is_recorded else Way.DEMAND]
+        return known.costs.guess_gain_ns(share, [*ways, Way.FORK] if can_fork else ways) > 0
+
     def page_in_at_ns(self, topic: str, before: Sequence[str], began_ns: int, now_ns: int) -> int:
         """When to begin to bring in a worker of `topic`, which runs after `before`: the function running since
         `began_ns`, then those between. At once when nothing is known of these."""

@@ -146,6 +146,10 @@ class Steering:
             return False
         return self._learning.prefers_fork(topic, reads_ahead=self._learning.is_recorded(topic))
 
+    def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
+        """See Pager."""
+        return self._learning.guess_gains(topic, share, can_fork=can_start and not self._policy.is_template_out(topic))
+
     def template_changed(self, topic: str) -> None:
         """See Pager."""
         if self.is_active:
@@ -316,7 +320,9 @@ class Steering:
             is_out = done.done and done.action == "page_out"
             self._paged_out(worker.topic, done.size_bytes, now_ns, is_out=is_out)
 
-    def _paged_out(self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool, shared: int = 0) -> None:
+    def _paged_out(
+        self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool, shared: int = 0
+    ) -> None:
         self._ordered.discard(worker_topic)
         worker = self._dispatch.worker(worker_topic)
         if worker is None or worker.phase != lifecycle.PAGING_OUT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.core import driving, progress
+from actorfaas.core import progress, reserving
 from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, Refused
 from tests.core.executions_rig import make, the_busy
 from tests.core.world_node import S
@@ -89,7 +89,7 @@ def test_while_the_data_layer_is_away_executions_go_on_and_are_journalled_later(
 
 
 def test_states_wait_while_too_much_is_not_journalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driving, "BACKLOG_BYTES", 100)
+    monkeypatch.setattr(reserving, "BACKLOG_BYTES", 100)
     world = make(look_ahead=0)
     world.start("abc", "e1")
     world.settle()

@@ -74,7 +74,7 @@ def test_the_pool_is_shown_by_state_with_its_memory() -> None:
         WorkerState(f"f@1_{pid}", "f", 1, pid, state, "fork", "f@1", 0, 0)
         for pid, state in enumerate(("resident", "swapped", "swapped"))
     )
-    pool = PoolDescription(workers, 0, 0, 0, "outside", "why", 100, 200, 400, 300)
+    pool = PoolDescription(workers, 0, 5, 2, "outside", "why", 100, 200, 400, 300)
     found = samples(Metrics(), pool)
     states = {dict(labels)["state"]: value for (name, labels), value in found.items() if name == "actorfaas_workers"}
     assert states == dict.fromkeys(TRANSITIONS, 0) | {"resident": 1, "swapped": 2}
@@ -82,6 +82,7 @@ def test_the_pool_is_shown_by_state_with_its_memory() -> None:
     assert found["actorfaas_memory_budget_bytes", ()] == 200
     assert found["actorfaas_swap_total_bytes", ()] == 400
     assert found["actorfaas_swap_used_bytes", ()] == 300
+    assert (found["actorfaas_reservations_total", ()], found["actorfaas_wrong_guesses_total", ()]) == (5, 2)
 
 
 def test_a_pool_that_is_not_known_is_left_out() -> None:

@@ -60,6 +60,24 @@ def test_events_of_the_execution_itself_are_no_visits() -> None:
     assert render.states([task_event(1, "", "ExecutionStarted"), task_event(2, "", "ExecutionSucceeded")]) == []
 
 
+def test_branches_that_run_at_once_do_not_mix() -> None:
+    def event(seq: int, kind: str, branch: int, **changes: object) -> HistoryEvent:
+        return task_event(seq, "a", kind, branch=branch, index=branch - 1, **changes)
+
+    events = [
+        task_event(1, "m", "MapStateEntered"),
+        *(event(2 + branch, "TaskStateEntered", branch) for branch in (1, 2)),
+        event(5, "TaskSucceeded", 2),
+        task_event(6, "m", "MapIterationSucceeded", index=1),
+        event(7, "TaskFailed", 1, error_type="E"),
+        task_event(8, "m", "MapIterationFailed", index=0),
+    ]
+    visits = render.states(events)
+    assert [(one["name"], one["branch"], one["index"], one["status"]) for one in visits] == [
+        *(("m", 0, None, "running"), ("a", 1, 0, "failed"), ("a", 2, 1, "succeeded")),
+    ]
+
+
 def test_long_output_is_cut_in_the_preview_even_inside_a_character() -> None:
     payload = b'"' + "ä".encode() * 500 + b'"'
     output = render.states([task_event(1, "a", payload=payload)])[0]["output"]
@@ -76,9 +94,7 @@ EVENT_TYPES = ["TaskStateEntered", "TaskSucceeded", "TaskFailed", "TaskTimedOut"
             task_event,
             st.integers(1, 100),
             st.sampled_from(["a", "b", ""]),
-            st.sampled_from(
-                ["TaskStateEntered", "TaskSucceeded", "TaskFailed", "TaskTimedOut", "TaskStateExited", "Odd"]
-            ),
+            st.sampled_from(EVENT_TYPES),
             attempt=st.integers(1, 3),
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.core.branching_rig import FLOWS, define
 from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 
@@ -19,7 +20,7 @@ QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_stor
 OPERATIONS = (*QUEUES, *QUEUES, "finish", "finish", "finish", "fail", "die", "start", "publish", "cancel", "advance")
 RARE = ("store_down", "start_fails", "restart_queue", "restart_supervisor", "restart_manager")
 
-steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 3, *RARE)), st.integers(0, 7)), max_size=120)
+steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 3, *RARE)), st.integers(0, 12)), max_size=120)
 
 
 def make_world(max_workers: int) -> World:
@@ -34,6 +35,7 @@ def make_world(max_workers: int) -> World:
             workflow("aa", chain("a", "a", "d"), durability="express"),
             workflow("one_at_a_time", chain("c", "d", "c", "d")),
             workflow("retrying", RETRYING),
+            *(define(name, definition) for name, definition in FLOWS.items()),
         ),
     )
     return world
@@ -47,7 +49,7 @@ def do(world: World, operation: str, choice: int) -> None:
         case "start" | "publish" | "cancel":
             ask(world, operation, choice)
         case "advance":
-            world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice])
+            world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice % 8])
         case "store_down":
             world.store.is_up = not world.store.is_up
         case "start_fails":
@@ -63,11 +65,11 @@ def ask(world: World, operation: str, choice: int) -> None:
     number = next(world.numbers)
     running = [one.execution_id for one in world.executions.all()]
     if operation == "publish":
-        topic = ("a@1", "b@1", "c@1", "d@1", "a@1!fork", "b@1!cold", "c@1!fork", "d@1")[choice]
+        topic = ("a@1", "b@1", "c@1", "d@1", "a@1!fork", "b@1!cold", "c@1!fork", "d@1")[choice % 8]
         world.publish(topic, f"r{number}", timeout_s=20.0)
     elif operation == "start":
-        name = (*NAMES, "retrying", "abc", "aa", "a")[choice]
-        strategy = ("auto", "fork", "resident", "cold", "auto", "auto", "auto", "auto")[choice]
+        name = (*NAMES, "retrying", "abc", "aa", "a", *FLOWS)[choice]
+        strategy = ("auto", "fork", "resident", "cold")[choice % 8] if choice % 8 < 4 else "auto"
         durability = "express" if name == "aa" else "standard"
         commit = choice % 2 == 0
         world.start(name, f"e{number}", durability=durability, strategy=strategy, wait_for_commit=commit)

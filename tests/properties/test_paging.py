@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from actorfaas.core import lifecycle
 from actorfaas.messages import InvocationFailed, InvocationResult, MemoryMeasured
 from actorfaas.swap.policy import Mode
+from tests.core import branching_rig
 from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 from tests.core.world_swapper import MB, NONE, OUTSIDE, SELF
 
 LIMITS = {"a@1": 2, "b@1": 3, "c@1": 1, "s@1": 2, "r@1": 1, "k@1": 1}
 TOPICS = ("a@1", "a@1!swap", "a@1!reap", "a@1!faasnap", "b@1!fork", "b@1", "c@1", "s@1!reap", "s@1", "r@1", "r@1!swap")
-FLOWS = ("abc", "ss", "sk", "ck", "kc", "r")
+FLOWS = ("abc", "ss", "sk", "ck", "kc", "r", *branching_rig.FLOWS)
 STRATEGIES = ("auto", "swap", "reap", "faasnap", "fork", "resident", "auto")
 
 QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store", "to_swapper", "from_swapper")
@@ -51,6 +52,7 @@ def make_world(max_workers: int, mode: str, policy: Mode, budget_bytes: int) -> 
             workflow("sk", chain("a", "c", "k")),
             workflow("ck", chain("c", "k", "c")),
             workflow("kc", chain("k", "c", "a", "c")),
+            *(branching_rig.define(name, definition) for name, definition in branching_rig.FLOWS.items()),
         ),
     )
     return world

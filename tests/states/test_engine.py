@@ -48,7 +48,7 @@ def finish_of(instructions: list[Instruction]) -> Finish:
 
 
 def test_an_invalid_definition_is_refused_with_its_problems() -> None:
-    with pytest.raises(DeployError, match="/States/a/Type: Map states are not supported yet"):
+    with pytest.raises(DeployError, match="/States/a: a Map state needs an ItemProcessor"):
         parse(b'{"StartAt": "a", "States": {"a": {"Type": "Map"}}}')
 
 

@@ -50,6 +50,22 @@ def test_random_average_of_nothing_says_why(load: Any) -> None:
         load("random_average").average_numbers({"numbers": []})
 
 
+def test_text_report_counts_each_page_and_reports_on_all(load: Any) -> None:
+    app = load("text_report")
+    story = example_input("text_report/inputs/story.json")
+    text = app.split_pages(story)
+    assert " ".join(text["pages"]) == story["text"]
+    counts = [app.count_words(page) for page in text["pages"]]
+    assert sum(sum(page.values()) for page in counts) == app.measure_words(counts)["words"] == 239
+    common = app.common_words(counts)
+    assert [one["word"] for one in common[:2]] == ["boats", "harbour"]
+    found = {"title": "T", "pages": len(counts), "size": app.measure_words(counts), "common": common}
+    assert app.write_summary(found)["report"] == f"T: 239 words on {len(counts)} pages"
+    assert "longest enthusiastically" in app.write_report(found)["report"]
+    with pytest.raises(app.EmptyText):
+        app.split_pages(example_input("text_report/inputs/empty.json"))
+
+
 def test_convolution_states_equal_numpy_done_at_once(load: Any) -> None:
     app = load("convolution")
     pixels = app.draw_image(32, 4)
