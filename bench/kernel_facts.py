@@ -251,7 +251,7 @@ def measure_pager(bench: Bench, tree: Tree, worker: Worker) -> None:
         samples = []
         for _ in range(bench.rounds):
             out_ms = timed(lambda: pager.page_out(process, record, remember=False))
-            in_ms = timed(lambda: pager.page_in(process, record, "reap"))
+            in_ms = timed(lambda: pager.page_in(process, record))
             samples.append((out_ms, in_ms, worker.call(), worker.call()))
         names = ("page-out", "page-in of the working set", "the call after it", "the same call, resident")
         for name, series in zip(names, zip(*samples, strict=True), strict=True):

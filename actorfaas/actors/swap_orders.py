@@ -25,11 +25,13 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 @dataclass(slots=True)
 class Call:
-    """The call after a page-in: what was done for it (`did`), and the faults before it."""
+    """The call after a page-in: what was done for it (`did`), and the faults before it. `shows`: what its record misses
+    can be found out after it."""
 
     did: str
     faults: Faults
     recorder: Recorder | None = None
+    shows: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     scanning: asyncio.Task[None] | None = None
 

@@ -43,7 +43,6 @@ from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.swap import cgroup, measuring
 from actorfaas.swap.measuring import Mode, Sample
 from actorfaas.swap.pager import Memory, PagedOut, Pager, Process
-from actorfaas.swap.prefetch import PrefetchStrategy
 from actorfaas.swap.records import Records
 
 PAGE_OUTS_AT_ONCE = 2
@@ -230,14 +229,10 @@ class Swapper(Actor):
     async def _carry_out_page_out(self, worker: Worker) -> PagedOut:
         self._require_outside()
         process = await self._open(worker, self._out_threads)
-        record = self._records.fitting(worker.function_topic, process.layout)
-        work = partial(
-            self._pager.page_out,
-            process,
-            record,
-            worker.is_needed,
-            remember=self._records.is_wanted(worker.function_topic, process.layout),
-        )
+        topic = worker.function_topic
+        record = self._records.fitting(topic, process.layout)
+        remember = self._records.is_wanted(topic, process.layout) or self._records.is_to_look(topic)
+        work = partial(self._pager.page_out, process, record, worker.is_needed, remember=remember)
         return await self._in_thread(self._out_threads, work)
 
     def _require_outside(self) -> None:
@@ -284,7 +279,7 @@ class Swapper(Actor):
         if self._records.is_wanted(topic, process.layout) and not self._recordings.is_full:
             read_bytes = 0
             if record is not None and not record.memory:  # of another address space: files, which are the same
-                read_bytes = await self._in_thread(self._in_threads, self._pager.page_in, process, record, "reap")
+                read_bytes = await self._in_thread(self._in_threads, self._pager.page_in, process, record)
             if how != "demand":
                 read_bytes += await self._in_thread(self._in_threads, self._pager.read_all, process)
             recorder = await self._in_thread(self._in_threads, self._pager.start_recording, process)
@@ -294,11 +289,13 @@ class Swapper(Actor):
         worker.call = Call("demand", faults)
         if how == "demand" or record is None:
             return "demand", 0
-        strategy: PrefetchStrategy = "faasnap" if how == "faasnap" else "reap"
-        read_bytes = await self._in_thread(self._in_threads, self._pager.page_in, process, record, strategy)
+        strategy = "faasnap" if how == "faasnap" else "reap"
+        looks = self._records.look(topic)
+        work = partial(self._pager.page_in, process, record, remember=looks)
+        read_bytes = await self._in_thread(self._in_threads, work)
         if strategy == "reap":  # of faasnap, the call runs meanwhile: all its faults count
             faults = self._pager.faults(process)
-        worker.call = Call(strategy, faults)
+        worker.call = Call(strategy, faults, shows=looks)
         return strategy, read_bytes
 
     async def _measure_call(self, worker: Worker, asker: Connection) -> None:
@@ -313,7 +310,8 @@ class Swapper(Actor):
             await self._recordings.end(worker, keep=bool(did))
             if did in ("reap", "faasnap"):
                 self._records.called(worker.function_topic, major)
-                await self._recordings.grow(worker, self._pager, major)
+                if call is not None and call.shows:
+                    await self._recordings.grow(worker, self._pager, major)
         size_bytes = self._records.size_bytes(worker.function_topic)
         asker.tell(CallMeasured(worker.topic, worker.function_topic, did, major, minor, size_bytes))
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
@@ -21,16 +21,16 @@ from typing import NamedTuple
 
 from actorfaas.config import Settings
 from actorfaas.errors import CgroupError, SwapError
-from actorfaas.swap import cgroup, measuring, pagemap, swaps
+from actorfaas.swap import cgroup, measuring, pagemap, prefetch, swaps
 from actorfaas.swap.cgroup import Group, Tree
 from actorfaas.swap.cgroup_base import FUNCTION_PREFIX, WORKER_PREFIX
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.maps import private_ranges
 from actorfaas.swap.measuring import Mode, Sample
 from actorfaas.swap.pagemap import Page
-from actorfaas.swap.populate import Populated, populate
-from actorfaas.swap.prefetch import Batch, PrefetchStrategy, batches
-from actorfaas.swap.ranges import Range, Ranges, intersect, normalise, pieces, subtract_in_order, total_bytes
+from actorfaas.swap.populate import populate, populate_own, renew
+from actorfaas.swap.prefetch import Pages, Plans
+from actorfaas.swap.ranges import Range, Ranges, by_size, intersect, normalise, total_bytes
 from actorfaas.swap.recorder import Recorder
 from actorfaas.swap.target import Faults, Target
 from actorfaas.swap.working_set import FileRange, WorkingSet
@@ -43,8 +43,8 @@ READ_ALL_BYTES = 32 << 20
 
 UNKNOWN = -1
 
-_READERS = 4
-"""How many pages that must be read one by one are read at once."""
+_READERS = prefetch.SCATTERED_PARTS + 2
+"""Threads that map what is read, for all page-ins."""
 
 _MOST_ANCESTORS = 16
 _LITTLE_BYTES = 1 << 20  # a worker that owns less than this is out, whatever came of it
@@ -89,9 +89,15 @@ class Process:
     present: tuple[Range, ...] = field(default=())
     """What stayed in memory when it was last paged out, while nothing has run since."""
     before: tuple[Range, ...] = field(default=())
-    """What was there when it was last paged in."""
-    file_mappings: tuple[Range, ...] = field(default=())
-    """Where private copies of files' pages are: advice does not read these back from swap, only touching them does."""
+    """What was there when it was last paged in, if that was to be remembered."""
+    has_places: bool = False
+    """Whether it has been out before, so that pages may keep the places in swap that they had then."""
+    renewed: WorkingSet | None = None
+    """The record whose pages were given no places yet when they were last read back."""
+    laid_out: WorkingSet | None = None
+    """The record whose pages have places beside each other, in access order."""
+    is_out: bool = False
+    """Whether all that is in a record is out, so that nobody has to look what is there."""
 
 
 class Pager:
@@ -101,6 +107,7 @@ class Pager:
         """`tree`: the node's control groups, if it has any. Only descendants of `node_pid` are paged."""
         self.tree = tree
         self._node_pid = node_pid
+        self._plans = Plans()
         self._readers = ThreadPoolExecutor(_READERS, "read")
         self._at_templates = Lock()
 
@@ -125,11 +132,13 @@ class Pager:
         """Bring private memory out unless it `is_needed`; `remember` what stayed, for a recording of the next call."""
         target, group = process.target, process.group
         process.present = ()
+        process.is_out = False
         owned, before = _charged(process)
-        mappings = target.mappings()
-        process.file_mappings = tuple(normalise(one.range for one in mappings if one.is_file and one.is_private))
-        private = private_ranges(mappings)
-        for batch in _by_size(record.page_out_order(private) if record else private, OUT_BATCH_BYTES):
+        if record is not None and (process.renewed is record or not process.has_places):
+            process.laid_out = record
+        process.has_places = True
+        private = private_ranges(target.mappings())
+        for batch in by_size(record.page_out_order(private) if record else private, OUT_BATCH_BYTES):
             if is_needed():
                 return PagedOut(0, before, "it was needed before it was out")
             advise(target, batch, Advice.PAGE_OUT)
@@ -146,7 +155,9 @@ class Pager:
         target.check()
         _, after = _charged(process)
         freed = max(0, before - after)
-        return PagedOut(freed + of_template, after, _why_kept(owned, freed, refused), process.present, shared)
+        why_kept = _why_kept(owned, freed, refused)
+        process.is_out = not why_kept
+        return PagedOut(freed + of_template, after, why_kept, process.present, shared)
 
     def reclaim_rest(self, process: Process) -> int:
         """Some time after a page-out: free the pages that were still being written then; how many bytes that were."""
@@ -171,38 +182,32 @@ class Pager:
                 freed = template.reclaim(found.unmapped_bytes, _ANON_ONLY)
             return freed, found.anon_bytes
 
-    def page_in(self, process: Process, record: WorkingSet, how: PrefetchStrategy) -> int:
+    def page_in(self, process: Process, record: WorkingSet, *, remember: bool = False) -> int:
         """Read and map what of the record is not there; how many bytes that were.
 
-        A batch is read while the one before it is being mapped. Pages that advice does not read are read apart, several
-        at once: each waits for the disk by itself.
+        A step is mapped by other threads while the next one is being read. `remember` what was there, for `missed`.
         """
         target = process.target
-        present = pagemap.find(target, Page.PRESENT)
-        process.before = tuple(present)
-        done = 0
-        reading: list[Range] = []
-        apart: list[Future[Populated]] = []
+        if remember or not process.is_out:
+            process.before = process.present or tuple(pagemap.find(target, Page.PRESENT))
+        process.present = ()
+        plan = self._plans.of(record) if process.is_out else prefetch.plan(record.without(process.before))
+        process.is_out = False
+        _read_ahead(plan.files)
+        map_own: Callable[[Target, Ranges], object] = populate_own
+        if process.laid_out is not record:
+            map_own, process.renewed = renew, record
+        mapping = [self._readers.submit(_map, target, pages, map_own) for pages in plan.scattered]
         try:
-            for batch in batches(record, how):
-                absent = _absent(batch, present)
-                done += total_bytes(absent) + _read_ahead(batch.files)
-                scattered = intersect(normalise(absent), process.file_mappings)
-                apart += (
-                    self._readers.submit(populate, target, part, are_absent=True)
-                    for part in _parts(scattered, _READERS)
-                )
-                absent = subtract_in_order(absent, scattered)
-                advise(target, absent, Advice.WILL_NEED)
-                populate(target, reading, are_absent=True)
-                reading = absent
-            populate(target, reading, are_absent=True)
+            for step in plan.steps:
+                advise(target, step.ranges, Advice.WILL_NEED)
+                mapping.append(self._readers.submit(_map, target, step.pages, map_own))
         finally:
-            wait(apart)
-        for part in apart:
-            part.result()
+            wait(mapping)
+        for one in mapping:
+            one.result()
         target.check()
-        return done
+        return plan.length_bytes
 
     def missed(self, process: Process, record: WorkingSet) -> WorkingSet:
         """After a call: what it touched that neither was there when it was paged in nor is in the record."""
@@ -318,38 +323,15 @@ def _why_kept(owned: int, freed: int, refused: str) -> str:
     return f"the kernel kept {owned - freed >> 20} of {owned >> 20} MiB in memory"
 
 
-def _by_size(ranges: Ranges, most_bytes: int) -> Iterator[list[Range]]:
-    """The ranges in their order, in lists of about `most_bytes`."""
-    batch: list[Range] = []
-    size = 0
-    for one in pieces(ranges, most_bytes):
-        batch.append(one)
-        size += one[1]
-        if size >= most_bytes:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _map(target: Target, pages: Pages, map_own: Callable[[Target, Ranges], object]) -> None:
+    map_own(target, pages.own)
+    if pages.shared:
+        populate(target, pages.shared, are_absent=True)
 
 
-def _parts(ranges: Ranges, most: int) -> list[Ranges]:
-    """The ranges in at most `most` lists of about as many ranges."""
-    step = -(-len(ranges) // most)
-    return [ranges[first : first + step] for first in range(0, len(ranges), step or 1)]
-
-
-def _absent(batch: Batch, present: Ranges) -> list[Range]:
-    """What of a batch is not mapped: private memory, and files where they are mapped."""
-    mapped_files = ((one.address, one.length_bytes) for one in batch.files if one.address)
-    return subtract_in_order([*batch.memory, *mapped_files], present)
-
-
-def _read_ahead(files: Iterable[FileRange]) -> int:
-    """Ask for the pages of files of which it is not known where they are mapped; how many bytes that are."""
-    done = 0
+def _read_ahead(files: Iterable[FileRange]) -> None:
+    """Ask for the pages of files of which it is not known where they are mapped."""
     for one in files:
-        if one.address:
-            continue
         try:
             fd = os.open(one.path, _OPEN)
         except OSError:  # gone since, or in a place that only the function sees
@@ -357,7 +339,5 @@ def _read_ahead(files: Iterable[FileRange]) -> int:
         try:
             if stat.S_ISREG(os.fstat(fd).st_mode):
                 os.posix_fadvise(fd, one.offset_bytes, one.length_bytes, os.POSIX_FADV_WILLNEED)
-                done += one.length_bytes
         finally:
             os.close(fd)
-    return done

@@ -1,9 +1,10 @@
 """Mapping another process's pages for it: they are read from outside, so that its page faults happen here.
 
 After `MADV_WILLNEED` the pages are in memory but not mapped, and every first touch would still be a minor fault in the
-middle of a call. Reading /proc/PID/mem takes these faults, off the call's path; it also waits for pages still being
-read. process_vm_readv(2) would too, but it *pins* what it reads, and the kernel gives a process a copy of its own of
-each page that it shares with another (its template) before pinning it: the worker would grow by all it shares.
+middle of a call. Reading a byte of each takes these faults, off the call's path; it also waits for pages still being
+read. process_vm_readv(2) does so for a thousand pages at once, but it *pins* what it reads, and the kernel gives a
+process a copy of its own of each page that it shares with another (its template) before pinning it: the worker would
+grow by all it shares. So that is for pages known to be the worker's own; /proc/PID/mem is read for the others.
 
 Pages that are mapped already are left alone: to read them makes them look busy to the kernel, which then often (not
 always) keeps shared ones in memory when their group is reclaimed.
@@ -13,15 +14,21 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 from actorfaas.errors import PagingRefused, ProcessGone
-from actorfaas.swap import pagemap
+from actorfaas.swap import pagemap, syscalls
+from actorfaas.swap.madvise import MOST_VECTORS
 from actorfaas.swap.pagemap import Page
-from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, page_count, pieces, subtract_in_order
+from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, page_addresses, page_count, pieces, subtract_in_order
 from actorfaas.swap.target import GONE, Target
 
 _MOST_BYTES = 256 * 1024
+_VECTOR_BYTES = 16
+_VANISHED = frozenset({errno.EFAULT, errno.EIO, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,62 @@ def populate(target: Target, ranges: Ranges, *, are_absent: bool = False) -> Pop
         return Populated(found.pages + page_count(ranges) - page_count(absent), found.pages_vanished)
     finally:
         os.close(fd)
+
+
+def populate_own(target: Target, ranges: Ranges) -> Populated:
+    """Map every page of the ranges, in their order, of which none is shared with another process. See `populate`."""
+    vectors = array("Q", chain.from_iterable((address, 1) for address in page_addresses(ranges)))
+    sink = array("B", bytes(MOST_VECTORS))
+    remote, _ = vectors.buffer_info()
+    position = vanished = 0
+    count = page_count(ranges)
+    target.check()  # the call takes only the number
+    while position < count:
+        most = min(MOST_VECTORS, count - position)
+        into = array("Q", (sink.buffer_info()[0], most))
+        try:
+            position += syscalls.process_vm_readv(
+                target.pid, into.buffer_info()[0], remote + position * _VECTOR_BYTES, most
+            )
+        except OSError as error:
+            if error.errno not in _VANISHED:
+                raise _translated(error, target) from None
+            position += 1
+            vanished += 1
+    return Populated(count - vanished, vanished)
+
+
+def renew(target: Target, ranges: Ranges) -> None:
+    """Like `populate_own`, for pages that are to get new places in swap when they are next paged out.
+
+    A page that is read back for reading keeps its place in the swap file for good. Here each takes a write fault,
+    which gives that up, without a write: process_vm_writev(2) faults the page in for writing before it fails to read
+    what to write from memory that nobody may touch. So it is safe also while the process runs.
+    """
+    source = array("Q", (_untouchable(), _MOST_BYTES))
+    target.check()
+    for start, length in pieces(ranges, _MOST_BYTES):
+        remote = array("Q", (start, length))
+        try:
+            syscalls.process_vm_writev(target.pid, source.buffer_info()[0], remote.buffer_info()[0])
+        except OSError as error:
+            if error.errno not in _VANISHED:
+                raise _translated(error, target) from None
+
+
+@cache
+def _untouchable() -> int:
+    return syscalls.reserve(_MOST_BYTES)
+
+
+def _translated(error: OSError, target: Target) -> Exception:
+    if error.errno in GONE:
+        return ProcessGone(target.pid)
+    if error.errno == errno.EPERM:
+        return PagingRefused(
+            f"process_vm_readv of {target.pid}: not permitted; it needs the same user, or CAP_SYS_PTRACE"
+        )
+    return error
 
 
 def _read(target: Target, fd: int, ranges: Ranges) -> Populated:

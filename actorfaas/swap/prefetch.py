@@ -1,72 +1,100 @@
 """What to read back, in which steps, and when a record no longer fits its function. Pure.
 
-`reap` reads the whole working set before the call; `faasnap` starts the call and reads group after group ahead of it.
-Both read the same pages in the same order, so that only the overlap differs.
+A page-in is planned once for each record: at the call, when every tenth of a millisecond counts, nothing is left but
+system calls. `reap` carries the plan out before the call; `faasnap` starts the call and carries it out ahead of it, in
+the order in which pages were first touched. Both read the same pages, so that only the overlap differs.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from actorfaas.swap.ranges import Range
-from actorfaas.swap.working_set import FileRange, Group, WorkingSet
+from actorfaas.swap.ranges import Range, Ranges, by_size, normalise, subtract_in_order
+from actorfaas.swap.working_set import FileRange, WorkingSet
 
-PrefetchStrategy = Literal["reap", "faasnap"]
+STEP_BYTES = 512 << 10
+"""How far reading runs ahead of mapping what was read: some tenths of a millisecond."""
 
-BATCH_BYTES = 8 << 20
-"""About 8 ms of sequential reading: how far reading may run ahead before what was read is mapped."""
+SCATTERED_PARTS = 8
+"""How many pages that must be read one by one are read at once: each waits for the disk by itself."""
+
+MOST_PLANS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Ranges to read (MADV_WILLNEED) together and then to map. `before_call`: the call waits for it."""
+class Pages:
+    """Pages to be mapped from outside. `own`: those that no other process maps, `shared`: the rest, in access order."""
 
-    memory: tuple[Range, ...]
+    own: tuple[Range, ...]
+    shared: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Ranges to read in one go (MADV_WILLNEED), and then to map."""
+
+    ranges: tuple[Range, ...]
+    pages: Pages
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A page-in: steps in access order; `scattered` pages, which advice does not read, in parts of about the same size;
+    files that are mapped at unknown places, to be read only."""
+
+    steps: tuple[Step, ...]
+    scattered: tuple[Pages, ...]
     files: tuple[FileRange, ...]
-    before_call: bool
+    length_bytes: int
 
 
-def batches(working_set: WorkingSet, strategy: PrefetchStrategy, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
-    """The steps of a prefetch in order, at most `batch_bytes` (a multiple of the page size) each.
-
-    Long ranges are cut. A batch of `faasnap` holds pages of one group only; `reap` fills its batches.
-    """
-    if strategy == "faasnap":
-        for group in working_set.groups:
-            yield from _filled(_pieces(group, batch_bytes), batch_bytes, before_call=False)
-    else:
-        everything = (piece for group in working_set.groups for piece in _pieces(group, batch_bytes))
-        yield from _filled(everything, batch_bytes, before_call=True)
-
-
-def _pieces(group: Group, most_bytes: int) -> Iterator[Range | FileRange]:
-    for start, length in group.memory:
-        for at in range(0, length, most_bytes):
-            yield start + at, min(most_bytes, length - at)
-    for one in group.files:
-        for at in range(0, one.length_bytes, most_bytes):
-            address = one.address + at if one.address else 0
-            yield FileRange(address, min(most_bytes, one.length_bytes - at), one.path, one.offset_bytes + at)
+def plan(record: WorkingSet, step_bytes: int = STEP_BYTES) -> Plan:
+    """A page-in of everything in the record, in steps of at most `step_bytes` (a multiple of the page size)."""
+    in_order = [one for group in record.groups for one in (*group.memory, *_mapped(group.files))]
+    scattered = _parts(record.scattered, SCATTERED_PARTS)
+    return Plan(
+        tuple(
+            Step(tuple(ranges), _pages(ranges, record.shared))
+            for ranges in by_size(subtract_in_order(in_order, record.scattered), step_bytes)
+        ),
+        tuple(_pages(part, record.shared) for part in scattered),
+        tuple(one for one in record.files if not one.address),
+        record.memory_bytes + record.file_bytes,
+    )
 
 
-def _filled(pieces: Iterator[Range | FileRange], batch_bytes: int, *, before_call: bool) -> Iterator[Batch]:
-    memory: list[Range] = []
-    files: list[FileRange] = []
-    room = batch_bytes
-    for piece in pieces:
-        if piece[1] > room:
-            yield Batch(tuple(memory), tuple(files), before_call)
-            memory, files, room = [], [], batch_bytes
-        room -= piece[1]
-        if isinstance(piece, FileRange):
-            files.append(piece)
-        else:
-            memory.append(piece)
-    if memory or files:
-        yield Batch(tuple(memory), tuple(files), before_call)
+def _mapped(files: Iterable[FileRange]) -> Iterator[Range]:
+    return ((one.address, one.length_bytes) for one in files if one.address)
+
+
+def _pages(ranges: Ranges, shared: Ranges) -> Pages:
+    own = subtract_in_order(ranges, shared)
+    return Pages(tuple(own), tuple(subtract_in_order(ranges, normalise(own))))
+
+
+def _parts(ranges: Ranges, most: int) -> list[Ranges]:
+    """The ranges in at most `most` lists of about as many ranges."""
+    step = -(-len(ranges) // most)
+    return [ranges[first : first + step] for first in range(0, len(ranges), step or 1)]
+
+
+class Plans:
+    """The plans of the records in use, each made once."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[int, tuple[WorkingSet, Plan]] = OrderedDict()
+
+    def of(self, record: WorkingSet) -> Plan:
+        """The plan of this very record."""
+        made = self._made.get(id(record))  # held with its record, so that nobody else has this id
+        if made is None:
+            made = self._made[id(record)] = (record, plan(record))
+            while len(self._made) > MOST_PLANS:
+                self._made.popitem(last=False)
+        self._made.move_to_end(id(record))
+        return made[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,20 @@ def pieces(ranges: Iterable[Range], most_bytes: int) -> Iterator[Range]:
     for start, length in ranges:
         for offset in range(0, length, most_bytes):
             yield start + offset, min(most_bytes, length - offset)
+
+
+def by_size(ranges: Iterable[Range], most_bytes: int) -> Iterator[list[Range]]:
+    """The ranges in their order, in lists of `most_bytes` (the last one may be smaller)."""
+    batch: list[Range] = []
+    room = most_bytes
+    for start, length in ranges:
+        while length >= room:
+            batch.append((start, room))
+            yield batch
+            start, length = start + room, length - room
+            batch, room = [], most_bytes
+        if length:
+            batch.append((start, length))
+            room -= length
+    if batch:
+        yield batch

@@ -7,34 +7,32 @@ from typing import Any
 
 import msgpack
 
-from actorfaas.swap.ranges import PAGE_SIZE, Range
+from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges
 from actorfaas.swap.working_set import FileRange, Group, WorkingSet
 
-VERSION = 1
+VERSION = 2
 MOST_BYTES = 4 << 20
 """Longer records are refused: 16,384 ranges take about 100 KB."""
 
 
 def to_bytes(working_set: WorkingSet) -> bytes:
-    """[version, page size, layout, bytes left out, paths, groups]; a group is [memory, files], both flat lists.
+    """[version, page size, layout, bytes left out, paths, groups, shared, scattered]; a group is [memory, files].
 
-    Memory: pages from the end of the range before (may be negative), length in pages. Files: index of the path, then
-    address, offset and length in pages.
+    All are flat lists. Memory (on from the group before), shared, scattered: pages from the end of the range before,
+    which may be negative, and length in pages. Files: index of the path, then address, offset and length in pages.
     """
     paths: dict[str, int] = {}
     groups = []
     end = 0
     for group in working_set.groups:
-        memory = []
-        for start, length in group.memory:
-            memory += [(start - end) // PAGE_SIZE, length // PAGE_SIZE]
-            end = start + length
+        memory, end = _steps(group.memory, end)
         files = []
         for one in group.files:
             places = (one.address, one.offset_bytes, one.length_bytes)
             files += [paths.setdefault(one.path, len(paths)), *(place // PAGE_SIZE for place in places)]
         groups.append([memory, files])
-    record = [VERSION, PAGE_SIZE, working_set.layout, working_set.left_out_bytes, list(paths), groups]
+    parts = [_steps(ranges, 0)[0] for ranges in (working_set.shared, working_set.scattered)]
+    record = [VERSION, PAGE_SIZE, working_set.layout, working_set.left_out_bytes, list(paths), groups, *parts]
     packed: bytes = msgpack.packb(record)
     return packed
 
@@ -47,10 +45,11 @@ def from_bytes(record: bytes) -> WorkingSet:
         version, page_size, *rest = msgpack.unpackb(record)
         if (version, page_size) != (VERSION, PAGE_SIZE):
             raise ValueError(f"working-set record of version {version!r}, page size {page_size!r}")
-        layout, left_out_bytes, paths, groups = rest
+        layout, left_out_bytes, paths, groups, *parts = rest
+        shared, scattered = (_ranges(part, 0)[0] for part in parts)
         if not isinstance(layout, str) or not all(isinstance(path, str) for path in paths):
             raise ValueError("working-set record with names that are no text")
-        return WorkingSet(layout, tuple(_groups(groups, paths)), _natural(left_out_bytes))
+        return WorkingSet(layout, tuple(_groups(groups, paths)), _natural(left_out_bytes), shared, scattered)
     except (TypeError, IndexError, msgpack.UnpackException) as error:
         raise ValueError(f"not a working-set record: {error}") from error
 
@@ -58,12 +57,27 @@ def from_bytes(record: bytes) -> WorkingSet:
 def _groups(groups: list[Any], paths: list[str]) -> Iterator[Group]:  # Any: not checked yet
     end = 0
     for memory, files in groups:
-        ranges: list[Range] = []
-        for step, pages in _rows(memory, 2):
-            start = end + step * PAGE_SIZE
-            end = _natural(start) + _positive(pages) * PAGE_SIZE
-            ranges.append((start, end - start))
-        yield Group(tuple(ranges), tuple(_file(row, paths) for row in _rows(files, 4)))
+        ranges, end = _ranges(memory, end)
+        yield Group(ranges, tuple(_file(row, paths) for row in _rows(files, 4)))
+
+
+def _steps(ranges: Ranges, end: int) -> tuple[list[int], int]:
+    """Ranges as steps from `end`, and where they end."""
+    steps = []
+    for start, length in ranges:
+        steps += [(start - end) // PAGE_SIZE, length // PAGE_SIZE]
+        end = start + length
+    return steps, end
+
+
+def _ranges(steps: list[Any], end: int) -> tuple[tuple[Range, ...], int]:  # Any: not checked yet
+    """The same the other way round."""
+    ranges: list[Range] = []
+    for step, pages in _rows(steps, 2):
+        start = end + step * PAGE_SIZE
+        end = _natural(start) + _positive(pages) * PAGE_SIZE
+        ranges.append((start, end - start))
+    return tuple(ranges), end
 
 
 def _file(row: list[int], paths: list[str]) -> FileRange:

@@ -39,7 +39,7 @@ class Recorder:
         recording = Recording(mappings, self._before)
         for present, files, zeros in self._scans:
             recording.scan(present, files=files, zero=zeros)
-        return recording.finish(self._layout, bounds)
+        return recording.finish(self._layout, bounds, own=pagemap.own(self._target))
 
     def _look(self) -> None:
         present: list[Range] = []

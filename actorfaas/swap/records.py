@@ -16,6 +16,9 @@ MOST_FUNCTIONS = 512
 
 MOST_GROWTHS = 8
 """How often a record takes in what it missed: calls that touch other pages each time would make it grow for ever."""
+MOST_LOOKS = 8
+"""After how many calls without growth a record is taken to be complete, so that page-ins need not look any more."""
+
 LEAST_MISSED = 4
 """Major faults of a call that make it worth looking for what the record missed."""
 
@@ -27,6 +30,7 @@ class _Known:
     again: bool = False
     is_loaded: bool = False
     growths: int = 0
+    looks: int = 0
 
 
 class Records:
@@ -50,7 +54,19 @@ class Records:
     def recorded(self, function_topic: str, record: WorkingSet) -> None:
         """A call was recorded."""
         known = self._use(function_topic)
-        known.record, known.again, known.is_loaded, known.growths = record, False, True, 0
+        known.record, known.again, known.is_loaded = record, False, True
+        known.growths = known.looks = 0
+
+    def is_to_look(self, function_topic: str) -> bool:
+        """Whether the next call after a page-in should show what the record misses."""
+        known = self._use(function_topic)
+        return known.growths < MOST_GROWTHS and known.looks < MOST_LOOKS
+
+    def look(self, function_topic: str) -> bool:
+        """The same, before such a call."""
+        is_to_look = self.is_to_look(function_topic)
+        self._use(function_topic).looks += 1
+        return is_to_look
 
     def may_grow(self, function_topic: str, layout: str, major_faults: int) -> WorkingSet | None:
         """The record, if a call with so many faults may have touched what it misses."""
@@ -65,6 +81,7 @@ class Records:
             return None
         known.record = known.record.grown(missed)
         known.growths += 1
+        known.looks = 0
         return known.record
 
     def fitting(self, function_topic: str, layout: str) -> WorkingSet | None:

@@ -141,10 +141,15 @@ def _write(path: Path, size_bytes: int, label: str) -> None:
 
 
 def turn_on(path: Path, priority: int) -> None:
-    """swapon(2) with a priority from 0 to 32767. Raises SwapUnavailable with the likely reason."""
+    """swapon(2) with a priority from 0 to 32767. Raises SwapUnavailable with the likely reason.
+
+    Where the disk can discard, the kernel then fills free clusters before the gaps in used ones, so that pages that are
+    written together lie together.
+    """
     _require_root("turn on swap")
+    flags = syscalls.SWAP_FLAG_PREFER | syscalls.SWAP_FLAG_DISCARD | syscalls.SWAP_FLAG_DISCARD_PAGES
     try:
-        syscalls.swapon(os.fsencode(path.resolve()), syscalls.SWAP_FLAG_PREFER | priority)
+        syscalls.swapon(os.fsencode(path.resolve()), flags | priority)
     except OSError as error:
         reason = {
             errno.EINVAL: "the kernel does not take it as swap: the file has holes, or its file system cannot swap",

@@ -44,12 +44,16 @@ class WorkingSet:
     """The record of one function version.
 
     `layout` names the address space it was taken in (workers forked from one template share theirs); addresses mean
-    nothing in another. `left_out_bytes` did not fit the bounds.
+    nothing in another. `left_out_bytes` did not fit the bounds. Of the private memory (both normal lists), `shared` was
+    also mapped by the template or siblings after the call; `scattered` are private copies of files' pages, which
+    advice does not read back from swap.
     """
 
     layout: str
     groups: tuple[Group, ...]
     left_out_bytes: int = 0
+    shared: tuple[Range, ...] = ()
+    scattered: tuple[Range, ...] = ()
 
     @property
     def memory(self) -> list[Range]:
@@ -86,7 +90,27 @@ class WorkingSet:
     def grown(self, more: WorkingSet) -> WorkingSet:
         """The same with what a later call touched besides, of the same address space, as the last group."""
         groups = self.groups + tuple(group for group in more.groups if group.memory or group.files)
-        return WorkingSet(self.layout, groups, self.left_out_bytes + more.left_out_bytes)
+        return WorkingSet(
+            self.layout,
+            groups,
+            self.left_out_bytes + more.left_out_bytes,
+            tuple(normalise(chain(self.shared, more.shared))),
+            tuple(normalise(chain(self.scattered, more.scattered))),
+        )
+
+    def without(self, present: Ranges) -> WorkingSet:
+        """What of it is not among the pages in `present` (normal)."""
+        groups = []
+        for group in self.groups:
+            files = (one for file in group.files for one in _left_of(file, present))
+            groups.append(Group(tuple(subtract(group.memory, present)), tuple(files)))
+        return WorkingSet(
+            self.layout,
+            tuple(group for group in groups if group.memory or group.files),
+            self.left_out_bytes,
+            tuple(subtract(self.shared, present)),
+            tuple(subtract(self.scattered, present)),
+        )
 
     def page_out_order(self, private: Ranges) -> list[Range]:
         """A worker's private ranges (normal) in the order to page them out: the working set as it will be read, then
@@ -97,6 +121,15 @@ class WorkingSet:
             near = private[max(0, bisect_right(starts, one[0]) - 1) : bisect_left(starts, sum(one))]
             first += intersect([one], near)
         return first + subtract(private, normalise(first))
+
+
+def _left_of(file: FileRange, present: Ranges) -> Iterator[FileRange]:
+    """The parts of a range that are not present where it is mapped."""
+    if not file.address:
+        yield file
+        return
+    for start, length in subtract([(file.address, file.length_bytes)], present):
+        yield FileRange(start, length, file.path, file.offset_bytes + start - file.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +172,8 @@ class Recording:
             self._groups.append((subtract(fresh, backed), backed))
             self._seen = normalise(chain(self._seen, fresh))
 
-    def finish(self, layout: str, bounds: Bounds | None = None) -> WorkingSet:
-        """The record of all scans."""
+    def finish(self, layout: str, bounds: Bounds | None = None, *, own: Ranges = ()) -> WorkingSet:
+        """The record of all scans. `own` (normal): pages that no other process maps."""
         bounds = bounds or Bounds()
         gap_pages = bounds.gap_pages
         groups = self._merged(gap_pages)
@@ -151,7 +184,12 @@ class Recording:
             last = groups[bounds.most_groups - 1 :]
             joined = Group(tuple(r for g in last for r in g.memory), tuple(f for g in last for f in g.files))
             groups = [*groups[: bounds.most_groups - 1], joined]
-        return _cut(layout, groups, bounds)
+        groups, left_out_bytes = _cut(groups, bounds)
+        memory = normalise(chain.from_iterable(group.memory for group in groups))
+        copies = normalise(one.range for one in self._mappings if one.is_file and one.is_private)
+        return WorkingSet(
+            layout, tuple(groups), left_out_bytes, tuple(subtract(memory, own)), tuple(intersect(memory, copies))
+        )
 
     def _is_known_file(self, part: Range) -> bool:
         mapping = self._mapping_at(part[0])
@@ -214,8 +252,8 @@ def _range_count(groups: Sequence[Group]) -> int:
     return sum(len(group.memory) + len(group.files) for group in groups)
 
 
-def _cut(layout: str, groups: Sequence[Group], bounds: Bounds) -> WorkingSet:
-    """The groups within the bounds, first touched first."""
+def _cut(groups: Sequence[Group], bounds: Bounds) -> tuple[list[Group], int]:
+    """The groups within the bounds, first touched first, and how many bytes are left out."""
     room_bytes = bounds.most_bytes // PAGE_SIZE * PAGE_SIZE
     room_ranges = bounds.most_ranges
     left_out_bytes = 0
@@ -237,4 +275,4 @@ def _cut(layout: str, groups: Sequence[Group], bounds: Bounds) -> WorkingSet:
                 room_bytes, room_ranges = room_bytes - take, room_ranges - 1
         if memory or files:
             kept.append(Group(tuple(memory), tuple(files)))
-    return WorkingSet(layout, tuple(kept), left_out_bytes)
+    return kept, left_out_bytes

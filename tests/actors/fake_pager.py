@@ -12,7 +12,6 @@ from actorfaas.config import Settings
 from actorfaas.errors import ProcessGone
 from actorfaas.swap.measuring import OUTSIDE, Mode, Sample
 from actorfaas.swap.pager import Memory, PagedOut, Pager, Process, never
-from actorfaas.swap.prefetch import PrefetchStrategy
 from actorfaas.swap.recorder import Recorder
 from actorfaas.swap.target import Faults, Target
 from actorfaas.swap.working_set import Group, WorkingSet
@@ -96,7 +95,7 @@ class FakePager(Pager):
             return PagedOut(0, 0, "it was needed before it was out")
         return PagedOut(self.freed_bytes, 1 << 18)
 
-    def page_in(self, process: Process, record: WorkingSet, how: PrefetchStrategy) -> int:
+    def page_in(self, process: Process, record: WorkingSet, *, remember: bool = False) -> int:
         self._step("in", process.target.pid)
         self.read_with.append(record)
         return record.memory_bytes + record.file_bytes

@@ -7,7 +7,7 @@ import errno
 import mmap
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,7 +15,7 @@ from actorfaas.errors import PagingRefused, ProcessGone
 from actorfaas.swap import madvise, syscalls
 from actorfaas.swap.madvise import Advice, Advised, advise, vectors
 from actorfaas.swap.pagemap import Page, find
-from actorfaas.swap.populate import Populated, populate
+from actorfaas.swap.populate import Populated, populate, populate_own, renew
 from actorfaas.swap.ranges import PAGE_SIZE, Range, normalise
 from actorfaas.swap.target import Target
 
@@ -129,6 +129,51 @@ def test_pages_that_vanished_are_counted(me: Target, memory: int) -> None:
     nowhere = (PAGE_SIZE, 3 * PAGE_SIZE)  # below the lowest address that can be mapped
     assert populate(me, [nowhere, (memory, 2 * PAGE_SIZE), nowhere]) == Populated(2, 6)
     assert populate(me, [(memory, 2 * PAGE_SIZE)]) == Populated(2, 0)
+
+
+@pytest.mark.parametrize("map_own", [populate_own, renew])
+def test_own_pages_are_mapped_and_stay_as_they_are(
+    me: Target, memory: int, map_own: Callable[[Target, list[Range]], object]
+) -> None:
+    ctypes.memset(memory + 10 * PAGE_SIZE, 7, PAGE_SIZE)
+    nowhere = (PAGE_SIZE, 3 * PAGE_SIZE)
+    ranges = [(memory + page * PAGE_SIZE, count * PAGE_SIZE) for page, count in ((10, 3), (0, 5), (100, 90))]
+    map_own(me, [nowhere, *ranges, nowhere])
+    assert find(me, Page.PRESENT, within=(memory, PAGES * PAGE_SIZE)) == normalise(ranges)
+    assert ctypes.string_at(memory + 10 * PAGE_SIZE, PAGE_SIZE) == b"\x07" * PAGE_SIZE
+    assert ctypes.string_at(memory + 11 * PAGE_SIZE, 2 * PAGE_SIZE) == bytes(2 * PAGE_SIZE)
+
+
+def test_own_pages_that_vanished_are_counted(me: Target, memory: int) -> None:
+    nowhere = (PAGE_SIZE, 3 * PAGE_SIZE)
+    assert populate_own(me, [nowhere, (memory, 2 * PAGE_SIZE), nowhere]) == Populated(2, 6)
+    assert populate_own(me, []) == Populated(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "text"),
+    [
+        (errno.EPERM, PagingRefused, "CAP_SYS_PTRACE"),
+        (errno.ESRCH, ProcessGone, "exited"),
+        (errno.EINVAL, OSError, "made up"),
+    ],
+)
+@pytest.mark.parametrize(("name", "map_own"), [("process_vm_readv", populate_own), ("process_vm_writev", renew)])
+def test_errors_of_mapping_own_pages_in_words(
+    me: Target,
+    name: str,
+    map_own: Callable[[Target, list[Range]], object],
+    number: int,
+    error: type[Exception],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: int) -> int:
+        raise OSError(number, "made up")
+
+    monkeypatch.setattr(syscalls, name, fail)
+    with pytest.raises(error, match=text):
+        map_own(me, [(0x10000000, PAGE_SIZE)])
 
 
 def test_populate_names_the_missing_privilege(me: Target, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,46 +7,76 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorfaas.swap.prefetch import Drift, DriftRules, PrefetchStrategy, batches
+from actorfaas.swap.prefetch import MOST_PLANS, SCATTERED_PARTS, Drift, DriftRules, Pages, Plans, plan
 from actorfaas.swap.ranges import PAGE_SIZE as P
-from actorfaas.swap.ranges import page_addresses
+from actorfaas.swap.ranges import Range, intersect, normalise, page_addresses, subtract, total_bytes
 from actorfaas.swap.working_set import FileRange, Group, WorkingSet
 
 LIBRARY = FileRange(1000 * P, 3 * P, "/lib/a.so", 8 * P)
 RECORD = WorkingSet("", (Group(((9 * P, 2 * P),), (LIBRARY,)), Group(((P, P),))))
 
 
-def test_reap_reads_everything_before_the_call() -> None:
-    (only,) = batches(RECORD, "reap")
-    assert only.memory == ((9 * P, 2 * P), (P, P))
-    assert only.files == (LIBRARY,)
-    assert only.before_call
+def test_a_plan_reads_in_access_order_and_maps_shared_pages_apart() -> None:
+    made = plan(WorkingSet("", RECORD.groups, shared=((10 * P, P),)))
+    (only,) = made.steps
+    assert only.ranges == ((9 * P, 2 * P), (1000 * P, 3 * P), (P, P))
+    assert only.pages == Pages(((9 * P, P), (1000 * P, 3 * P), (P, P)), ((10 * P, P),))
+    assert made.scattered == ()
+    assert made.files == ()
+    assert made.length_bytes == 6 * P
 
 
-def test_faasnap_reads_group_after_group_while_the_call_runs() -> None:
-    first, second = batches(RECORD, "faasnap")
-    assert (first.memory, first.files) == (((9 * P, 2 * P),), (LIBRARY,))
-    assert (second.memory, second.files) == (((P, P),), ())
-    assert not first.before_call
-    assert not second.before_call
+def test_pages_that_advice_does_not_read_are_divided_among_readers() -> None:
+    copies = tuple((page * P, P) for page in range(0, 100, 2))
+    record = WorkingSet("", (Group(((1001 * P, P), *copies)),), shared=copies[:3], scattered=copies)
+    made = plan(record)
+    assert [step.ranges for step in made.steps] == [((1001 * P, P),)]
+    assert len(made.scattered) == SCATTERED_PARTS
+    assert [one for part in made.scattered for one in (*part.shared, *part.own)] == list(copies)
+    assert made.scattered[0].shared == copies[:3]
 
 
-def test_long_ranges_are_cut() -> None:
-    parts = [part for batch in batches(RECORD, "reap", 2 * P) for part in batch.files]
-    assert parts == [LIBRARY._replace(length_bytes=2 * P), FileRange(1002 * P, P, "/lib/a.so", 10 * P)]
+def test_files_that_are_mapped_somewhere_else_are_only_read() -> None:
+    elsewhere = RECORD.for_layout("another")
+    made = plan(elsewhere)
+    assert made.steps == ()
+    assert made.files == (LIBRARY._replace(address=0),)
+    assert made.length_bytes == LIBRARY.length_bytes
+
+
+def test_a_plan_is_made_once_for_each_record() -> None:
+    plans = Plans()
+    made = plans.of(RECORD)
+    assert plans.of(RECORD) is made
+    for number in range(MOST_PLANS):
+        plans.of(WorkingSet(str(number), ()))
+    assert plans.of(RECORD) is not made
+    assert plans.of(RECORD) == made
 
 
 starts = st.lists(st.tuples(st.integers(0, 99), st.integers(1, 9)), min_size=1, max_size=6)
 
 
-@given(st.lists(starts, max_size=5), st.integers(1, 10), st.sampled_from(["reap", "faasnap"]))
-def test_batches_are_the_record_in_order_within_their_size(
-    groups: list[list[tuple[int, int]]], pages: int, strategy: PrefetchStrategy
+@given(st.lists(starts, max_size=5), starts, starts, st.integers(1, 10))
+def test_every_page_is_read_once_and_mapped_once(
+    groups: list[list[tuple[int, int]]], shared: list[tuple[int, int]], scattered: list[tuple[int, int]], pages: int
 ) -> None:
-    record = WorkingSet("", tuple(Group(tuple((s * P, n * P) for s, n in group)) for group in groups))
-    found = list(batches(record, strategy, pages * P))
-    assert list(page_addresses(r for b in found for r in b.memory)) == list(page_addresses(record.memory))
-    assert all(0 < sum(length for _, length in batch.memory) <= pages * P for batch in found)
+    everything: list[Range] = []
+    made = []
+    for group in groups:  # no page is in two of them
+        fresh = subtract(normalise((s * P, n * P) for s, n in group), everything)
+        everything = normalise([*everything, *fresh])
+        made.append(Group(tuple(fresh)))
+    parts = [tuple(intersect(everything, normalise((s * P, n * P) for s, n in some))) for some in (shared, scattered)]
+    record = WorkingSet("", tuple(made), 0, *parts)
+    found = plan(record, pages * P)
+    in_order = [at for at in page_addresses(record.memory) if at not in set(page_addresses(record.scattered))]
+    assert list(page_addresses(r for step in found.steps for r in step.ranges)) == in_order
+    assert all(0 < total_bytes(step.ranges) <= pages * P for step in found.steps)
+    mapped = [*(step.pages for step in found.steps), *found.scattered]
+    addresses = [at for one in mapped for at in page_addresses((*one.own, *one.shared))]
+    assert sorted(addresses) == list(page_addresses(everything))
+    assert normalise(r for one in mapped for r in one.shared) == list(record.shared)
 
 
 def test_a_record_that_fits_stays() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.swap.records import MOST_GROWTHS, Records
+from actorfaas.swap.records import MOST_GROWTHS, MOST_LOOKS, Records
 from actorfaas.swap.working_set import FileRange, Group, WorkingSet
 
 PAGE = 4096
@@ -94,6 +94,19 @@ def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> 
     assert records.size_bytes(F) == (101 + 2 * MOST_GROWTHS) * PAGE
     records.recorded(F, record())
     assert records.may_grow(F, HERE, 90) is not None
+
+
+def test_a_record_is_looked_at_until_it_seems_complete(records: Records) -> None:
+    records.recorded(F, record())
+    assert [records.look(F) for _ in range(MOST_LOOKS + 2)] == [True] * MOST_LOOKS + [False] * 2
+    assert not records.is_to_look(F)
+    assert records.grow(F, extra(1000)) is not None
+    assert records.is_to_look(F)
+    for number in range(1, MOST_GROWTHS):
+        records.grow(F, extra(1000 + 10 * number))
+    assert not records.is_to_look(F)
+    records.recorded(F, record())
+    assert records.look(F)
 
 
 def test_nothing_that_does_not_fit_is_taken_in(records: Records) -> None:

@@ -12,11 +12,17 @@ from actorfaas.errors import ProcessGone
 from actorfaas.swap import pagemap
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.pagemap import Page
-from actorfaas.swap.populate import populate
-from actorfaas.swap.ranges import PAGE_SIZE, from_pages, intersect, page_count, total_bytes
-from actorfaas.swap.swaps import SwapArea
+from actorfaas.swap.populate import populate, populate_own, renew
+from actorfaas.swap.ranges import PAGE_SIZE, from_pages, intersect, page_count, subtract, total_bytes
+from actorfaas.swap.swaps import SwapArea, active
 from actorfaas.swap.target import Target
+from bench.paged_child import Child
 from tests.system.swap.kit import HEAP, TOUCHED, Born, page_out
+
+
+def used_bytes(swap: SwapArea) -> int:
+    (area,) = (one for one in active() if one.path == swap.path)
+    return area.used_bytes
 
 
 def test_page_out_alone_frees_nothing_and_reclaim_does(swap: SwapArea, born: Born) -> None:
@@ -65,6 +71,30 @@ def test_prefetched_pages_cost_no_faults(swap: SwapArea, born: Born) -> None:
         after = target.faults()
     assert after.major - before.major <= 5
     assert after.minor - before.minor <= TOUCHED / 10
+
+
+def test_own_pages_are_mapped_and_renewed_ones_give_their_places_up(swap: SwapArea, born: Born) -> None:
+    worker, leaf = born("1")
+    pages = from_pages(worker.range_of(page)[0] for page in worker.choose(TOUCHED, seed=6))
+    with Target(worker.pid) as target:
+        for map_own in (populate_own, renew):
+            page_out(worker, leaf, target)
+            before = used_bytes(swap)
+            advise(target, pages, Advice.WILL_NEED)
+            map_own(target, pages)
+            assert intersect(pagemap.find(target, Page.PRESENT), pages) == pages
+            assert intersect(pagemap.own(target), pages) == pages
+        assert before - used_bytes(swap) >= 0.9 * total_bytes(pages)
+    worker.touch()  # what they hold is as it was
+
+
+def test_what_others_map_is_not_own(swap: SwapArea, template: Child, born: Born) -> None:
+    worker, _ = born("1")
+    with Target(worker.pid) as target:
+        own = intersect(pagemap.own(target), [worker.heap])
+        assert total_bytes(own) >= 0.98 * HEAP
+        present = pagemap.find(target, Page.PRESENT)
+        assert total_bytes(subtract(present, pagemap.own(target))) > 0  # what it has of its template
 
 
 def test_more_ranges_than_one_call_takes(swap: SwapArea, born: Born) -> None:

@@ -80,15 +80,15 @@ def test_what_was_recorded_comes_back_before_the_call(
     kept = subtract(touched, in_heap)  # the kernel may keep a few pages back, which are then no part of what is read
     assert total_bytes(kept) <= 0.02 * total_bytes(touched)
     assert total_bytes(in_heap) <= 1.02 * total_bytes(touched)
-    for how in ("reap", "faasnap"):
+    for _ in range(2):
         assert not pager.page_out(process, record, remember=False).error
-        assert pager.page_in(process, record, how) >= 0.96 * total_bytes(touched)
+        assert pager.page_in(process, record) >= 0.96 * total_bytes(touched)
         assert subtract(normalise(record.memory), pagemap.find(process.target, Page.PRESENT)) == []
         before = pager.faults(process)
         worker.touch(write=True)
         after = pager.faults(process)
         assert after.major - before.major <= 8 + total_bytes(kept) // PAGE_SIZE
-    assert pager.page_in(process, record, "reap") <= 0.1 * total_bytes(touched)
+    assert pager.page_in(process, record) <= 0.1 * total_bytes(touched)
 
 
 def test_a_call_to_be_recorded_finds_all_it_touches_read_and_is_recorded_alone(
@@ -115,7 +115,7 @@ def test_what_a_record_missed_is_found_after_the_call(
     record = recorded(pager, process, worker)
     for _ in range(2):
         assert not pager.page_out(process, record, remember=False).error
-        pager.page_in(process, record, "reap")
+        pager.page_in(process, record, remember=True)
         others = from_pages(worker.range_of(page)[0] for page in worker.choose(TOUCHED, seed=4))
         before = pager.faults(process)
         worker.touch(write=True)
@@ -149,7 +149,7 @@ def test_a_refused_reclaim_is_told(
     monkeypatch.setattr(type(process.group), "reclaim", refuse)
     done = pager.page_out(process, None, remember=False)
     assert "refused" in done.error
-    assert pager.page_in(process, WorkingSet(process.layout, ()), "reap") == 0
+    assert pager.page_in(process, WorkingSet(process.layout, ())) == 0
     worker.touch()
 
 
@@ -200,7 +200,7 @@ def test_a_record_of_another_address_space_still_has_the_files(
     elsewhere = record.for_layout("another")
     assert elsewhere.memory == []
     assert not pager.page_out(process, record, remember=False).error
-    assert pager.page_in(process, elsewhere, "reap") == elsewhere.file_bytes
+    assert pager.page_in(process, elsewhere) == elsewhere.file_bytes
     assert total_bytes(intersect(pagemap.find(process.target, Page.PRESENT), [worker.heap])) <= 0.1 * HEAP
     worker.touch()
 
@@ -214,7 +214,7 @@ def test_a_process_that_ended_is_told_from_every_step(
     worker.kill()
     for attempt in (
         lambda: pager.page_out(process, record, remember=True),
-        lambda: pager.page_in(process, record, "reap"),
+        lambda: pager.page_in(process, record),
         lambda: pager.start_recording(process),
         recorder.scan,
         recorder.finish,
