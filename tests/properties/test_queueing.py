@@ -355,6 +355,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for name in sorted(self.lives):
             self.rig.disconnects(name)
+            self.observe()  # a request of it may have gone to the next one
         for _ in range(4):
             self.rig.passes(40 * S)
         self.observe()
