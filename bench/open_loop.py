@@ -57,6 +57,7 @@ class OpenLoop:
         self._selector.close()
 
     def _send(self, request: bytes, intended: float) -> None:
+        self._take_in(0.0)  # a server closes connections that were idle for long
         connection = self._free.pop() if self._free else self._open()
         self._sent[connection] = intended
         self.most_at_once = max(self.most_at_once, len(self._sent))
@@ -82,6 +83,8 @@ class OpenLoop:
             else:
                 self._selector.unregister(connection.sock)
                 connection.sock.close()
+                if not intended:
+                    self._free.remove(connection)
             if intended:
                 head = connection.buffer.split(HEAD_END, 1)[0].decode("latin-1")
                 self.answers.append(Answer(intended, time.perf_counter() - intended, max(0, status), head))

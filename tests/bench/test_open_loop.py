@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -61,6 +62,32 @@ def test_a_lost_connection_is_an_answer_without_status(server: Server) -> None:
     loop = run(server, 1)
     thread.join()
     assert [answer.status for answer in loop.answers] == [0]
+
+
+def test_a_connection_that_the_server_closes_when_idle_is_not_used_again(server: Server) -> None:
+    closed = threading.Event()
+
+    def serve() -> None:
+        with server.accept() as first:
+            first.sendall(ANSWER)
+        closed.set()
+        with server.accept() as second:
+            second.sendall(ANSWER)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    loop = OpenLoop(server.url)
+    request = load.post(server.url, b"null")
+
+    def calls() -> Iterator[tuple[float, bytes]]:
+        yield 0.0, request
+        assert closed.wait(10)
+        yield 0.1, request
+
+    loop.run(calls(), 0.01, lambda: None)
+    thread.join()
+    server.listener.close()
+    assert [answer.status for answer in loop.answers] == [200, 200]
 
 
 def test_latency_counts_from_when_a_call_was_to_be_sent(server: Server) -> None:

@@ -76,7 +76,7 @@ class SwapperPlayer:
                 if not error:
                     self.out.add(worker)
                     self.page_outs.append(worker)
-                return WorkerPagedOut(worker, error, 0 if error else 5 * MB, 300_000, 1_000_000, 20 * MB)
+                return WorkerPagedOut(worker, error, 0 if error else 5 * MB, 300_000, 1_000_000, 40 * MB)
             case PageInWorker(worker_topic=worker, function_topic=function, how=how):
                 if error:
                     return WorkerPagedIn(worker, "demand", error, 0, 1_000_000)

@@ -263,3 +263,17 @@ def test_what_paging_a_template_out_freed_is_expected_the_next_time() -> None:
     world.steering.take_in(TemplatePagedOut("a@1", "refused", 0), world.now)
     assert known.template_bytes.value < before
     assert known.template_bytes.count == 1
+
+
+def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
+    world = make()
+    (first, _) = world.instances
+    known = world.steering._learning.of("a@1")
+    before = known.template_bytes.value
+    assert world.dispatch.want_out(first, world.now)
+    world.flush()
+    while not ordered(world, PageOutWorker):
+        assert any(world.deliver(name) for name in ("to_queue", "from_queue")) or world.tend_one()
+    world.steering.take_in(WorkerPagedOut(first, "", 5 * MB, 0, 1, 3 * MB), world.now)
+    assert known.template_bytes.value < before
+    assert known.template_bytes.count == 1
