@@ -1,23 +1,35 @@
 #!/usr/bin/env bash
 # Runs inside the virtual machine as root: puts a file system on the empty disk, for the swap file, and runs the
-# tests that are named.
+# tests that are named. Usage: guest.sh FILES CHECKOUT PYTHON TEST...
 set -euo pipefail
-checkout=$1
-python=$2
-shift 2
+files=$1
 
-mkfs.ext4 -q -F /dev/vda
-mkdir -p /run/swap
-mount /dev/vda /run/swap
+# virtme-ng's mount of the host's files asks the host about each file again and again. The same files, mounted once more
+# with a cache, become the root folder of the tests.
+enter() {
+    local root=/run/root folder
+    mkfs.ext4 -q -F /dev/vda
+    mkdir -p /run/swap "$root"
+    mount /dev/vda /run/swap
+    mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose "$files" "$root"
+    for folder in proc sys dev run; do
+        mount --rbind "/$folder" "$root/$folder"
+    done
+    exec chroot "$root" "$BASH" "$0" "$@"
+}
+[ -d /run/root ] || enter "$@"
+
+checkout=$2
+python=$3
+shift 3
 export ACTORFAAS_TEST_SWAP_DIR=/run/swap PYTHONDONTWRITEBYTECODE=1 TMPDIR=/run
 export ACTORFAAS_TEST_NO_SKIPS=1
-export ACTORFAAS_TEST_SLOWNESS=10  # every instruction is emulated
+export ACTORFAAS_TEST_SLOWNESS=10 # every instruction is emulated
 
 cd "$checkout"
 echo "guest: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), started after $(cut -d' ' -f1 /proc/uptime) s"
 status=0
-"$python" -m pytest -v -m swap "$@" -p no:cacheprovider -p no:xdist -p no:hypothesispytest --durations=12 -o timeout=300 ||
+"$python" -m pytest -v -m swap "$@" -p no:cacheprovider -p no:xdist -p no:hypothesispytest --durations=0 --durations-min=1 -o timeout=300 ||
     status=$?
-umount -l /run/swap
 echo "guest: tests ended with status $status after $(cut -d' ' -f1 /proc/uptime) s"
 exit "$status"
