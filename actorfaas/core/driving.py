@@ -99,9 +99,9 @@ class Driver(Reserving):
         """Note where an execution went, for those that come after it."""
         match instruction:
             case Exited(_, state, "Choice", _, following):
-                habits.chose(state, following)
+                habits.chose(lane.machine.states[state], following)
             case Noted(_, "MapStateStarted", state, items):
-                habits.mapped(state, items)
+                habits.mapped(lane.machine.states[state], items)
                 lane.unopened = items
 
     def _record(self, execution: Execution, instruction: Recorded, place: Place, now_ns: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from actorfaas.states.gathering import INLINE_LIMIT
-from actorfaas.states.model import Choice, Map, Parallel, Pass, StateMachine, Task
+from actorfaas.states.model import Choice, Map, Parallel, Pass, State, StateMachine, Task
 
 MOST_LOOKED_AT = 100
 """States that one look ahead goes through."""
@@ -36,35 +36,36 @@ def following_tasks(machine: StateMachine, state: str, reserved: int, depth: int
 
 
 class Habits:
-    """What the executions of one workflow version did where its definition leaves that open."""
+    """What the executions of one workflow version did where its definition leaves that open. States are told apart by
+    identity: branches may have states of the same name."""
 
     __slots__ = ("_chosen", "_items")
 
     def __init__(self) -> None:
-        self._chosen: dict[str, dict[str, int]] = {}
-        self._items: dict[str, float] = {}
+        self._chosen: dict[int, dict[str, int]] = {}
+        self._items: dict[int, float] = {}
 
-    def chose(self, state: str, following: str) -> None:
+    def chose(self, state: State, following: str) -> None:
         """A Choice state went there."""
-        counts = self._chosen.setdefault(state, {})
+        counts = self._chosen.setdefault(id(state), {})
         counts[following] = counts.get(following, 0) + 1
         if sum(counts.values()) >= HALVE_AT:
-            self._chosen[state] = {name: count // 2 for name, count in counts.items()}
+            self._chosen[id(state)] = {name: count // 2 for name, count in counts.items()}
 
-    def mapped(self, state: str, items: int) -> None:
+    def mapped(self, state: State, items: int) -> None:
         """A Map state had so many items."""
-        before = self._items.get(state)
-        self._items[state] = float(items) if before is None else before + (items - before) / 4
+        before = self._items.get(id(state))
+        self._items[id(state)] = float(items) if before is None else before + (items - before) / 4
 
-    def shares(self, state: str) -> Iterator[tuple[str, float]]:
+    def shares(self, state: State) -> Iterator[tuple[str, float]]:
         """Where a Choice state leads, and how likely; of what was seen once, only half is believed."""
-        counts = self._chosen.get(state, {})
+        counts = self._chosen.get(id(state), {})
         whole = sum(counts.values()) + 1
         return ((name, count / whole) for name, count in counts.items())
 
-    def items(self, state: str) -> int:
+    def items(self, state: State) -> int:
         """How many items to expect of a Map state."""
-        return round(self._items.get(state, 1.0))
+        return round(self._items.get(id(state), 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class Prospect:
 
 def prospects(machine: StateMachine, state: str, habits: Habits) -> list[Prospect]:
     """The first tasks from `state` on; states in which time passes are not looked behind."""
-    found: dict[str, Prospect] = {}
-    seen: set[str] = set()
+    found: dict[int, Prospect] = {}
+    seen: set[int] = set()
     waiting: list[tuple[StateMachine, str, float, int]] = [(machine, state, 1.0, 1)]
     while waiting and len(seen) < MOST_LOOKED_AT:
         inside, name, share, count = waiting.pop()
@@ -87,23 +88,23 @@ def prospects(machine: StateMachine, state: str, habits: Habits) -> list[Prospec
             continue
         one = inside.states[name]
         if isinstance(one, Task):
-            known = found.get(name)
+            known = found.get(id(one))
             together = share if known is None else min(1.0, known.share + share)
-            found[name] = Prospect(one, together, max(count, 0 if known is None else known.count))
-        elif name not in seen:
-            seen.add(name)
+            found[id(one)] = Prospect(one, together, max(count, 0 if known is None else known.count))
+        elif id(one) not in seen:
+            seen.add(id(one))
             waiting += _behind(inside, one, share, count, habits)
     return [one for one in found.values() if one.count]
 
 
 def _behind(
-    inside: StateMachine, state: object, share: float, count: int, habits: Habits
+    inside: StateMachine, state: State, share: float, count: int, habits: Habits
 ) -> Iterator[tuple[StateMachine, str, float, int]]:
     match state:
         case Pass():
             yield inside, state.next, share, count
         case Choice():
-            for name, part in habits.shares(state.name):
+            for name, part in habits.shares(state):
                 yield inside, name, share * part, count
         case Parallel():
             for branch in state.branches:
@@ -117,7 +118,7 @@ def _at_once(state: Map, habits: Habits) -> int:
     if state.batcher is not None:
         return 1
     most = state.max_concurrency.constant if state.max_concurrency is not None else None
-    return min(habits.items(state.name), int(most or INLINE_LIMIT))
+    return min(habits.items(state), int(most or INLINE_LIMIT))
 
 
 @dataclass(slots=True)

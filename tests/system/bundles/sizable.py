@@ -61,4 +61,64 @@ def after(event: Any) -> dict[str, int]:
     return _whoami(event)
 
 
+@function(concurrency=1, warm=1)
+def usual(event: Any) -> dict[str, int]:
+    return _whoami(event)
+
+
+@function(concurrency=1, warm=1)
+def unusual(event: Any) -> dict[str, int]:
+    return _whoami(event)
+
+
+@function(concurrency=4, warm=4)
+def item(event: Any) -> dict[str, int]:
+    return _whoami(event)
+
+
+def _task(resource: str, following: str = "") -> dict[str, Any]:
+    return {"Type": "Task", "Resource": resource, **({"Next": following} if following else {"End": True})}
+
+
+def _alone(resource: str) -> dict[str, Any]:
+    return {"StartAt": "one", "States": {"one": _task(resource)}}
+
+
 two_states = workflow("two_states", before >> after)
+chosen = workflow(
+    "chosen",
+    asl={
+        "StartAt": "before",
+        "States": {
+            "before": _task("before", "choose"),
+            "choose": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$", "NumericLessThan": 0.4, "Next": "usual"}],
+                "Default": "unusual",
+            },
+            "usual": _task("usual"),
+            "unusual": _task("unusual"),
+        },
+    },
+)
+parted = workflow(
+    "parted",
+    asl={
+        "StartAt": "before",
+        "States": {
+            "before": _task("before", "part"),
+            "part": {"Type": "Parallel", "Branches": [_alone("usual"), _alone("unusual")], "End": True},
+        },
+    },
+)
+mapped = workflow(
+    "mapped",
+    asl={
+        "StartAt": "before",
+        "States": {
+            "before": _task("before", "list"),
+            "list": {"Type": "Pass", "Result": [1, 2, 3], "Next": "each"},
+            "each": {"Type": "Map", "ItemProcessor": _alone("item"), "End": True},
+        },
+    },
+)

@@ -90,6 +90,40 @@ def test_the_next_state_is_brought_in_while_the_one_before_runs(node: Node) -> N
     assert "prefetched" in kinds[2:], kinds
 
 
+def looked_ahead(node: Node, name: str, functions: tuple[str, ...], event: float = 0.3) -> tuple[list[str], int, int]:
+    """Run a workflow whose later workers are all out: how each of these was had, how many were reserved, how many of
+    these wrongly."""
+    for one in functions:
+        until_out(node, one)
+    before = node.get("/v1/workers")
+    ended = node.ended(node.start(name, event))
+    after = node.get("/v1/workers")
+    assert ended["status"] == "succeeded", ended
+    kinds = [state["start_kind"] for state in ended["states"] if state["worker"] and state["name"] != "before"]
+    reserved, wrong = (after[count] - before[count] for count in ("reservations", "wrong_guesses"))
+    return kinds, reserved, wrong
+
+
+def test_the_usual_side_of_a_choice_is_brought_in_and_given_up_when_it_was_wrong(node: Node) -> None:
+    for _ in range(10):  # nothing is guessed at before it has happened a few times
+        found = looked_ahead(node, "chosen", ("usual", "unusual"))
+    assert found == (["prefetched"], 1, 0)
+    _, reserved, wrong = looked_ahead(node, "chosen", ("usual", "unusual"), 0.45)
+    assert (reserved, wrong) == (1, 1)
+    until_out(node, "usual")
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "count"), [("parted", ("usual", "unusual"), 2), ("mapped", ("item",), 3)]
+)
+def test_workers_for_all_branches_are_brought_in(node: Node, name: str, functions: tuple[str, ...], count: int) -> None:
+    for _ in range(6):  # until all working sets are recorded, and the number of items is known
+        found = looked_ahead(node, name, functions)
+        if found == (["prefetched"] * count, count, 0):
+            return
+    pytest.fail(f"the last run had {found}")
+
+
 def test_a_node_without_its_swapper_calls_what_is_out_as_it_is(node: Node) -> None:
     until_out(node, "out_between_calls")
     pids = {one["pid"] for one in node.workers("out_between_calls")}
