@@ -22,7 +22,7 @@ from actorfaas.core.execution import (
     Plan,
 )
 from actorfaas.core.history import History
-from actorfaas.core.progress import Progress
+from actorfaas.core.progress import MAX_OUTPUT_BYTES, Progress
 from actorfaas.core.replay import JournalMismatch, Replay
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
@@ -108,7 +108,7 @@ class Executions(Progress):
     def _engine(execution_id: str, plan: Plan, started_ms: int) -> Engine:
         machine_id = f"{plan.app}:{plan.name}:{plan.version}"
         context = ExecutionContext(execution_id, started_ms, machine_id, plan.name)
-        return Engine(plan.machine, retries=plan.retriers, context=context)
+        return Engine(plan.machine, retries=plan.retriers, context=context, max_data_bytes=MAX_OUTPUT_BYTES)
 
     def resume(self, found: UnfinishedExecution, plan: Plan, now_ns: int) -> None:
         """Continue an execution of a node that stopped, where its journal ends. A journal that its definition does not

@@ -26,7 +26,7 @@ from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.wire import MAX_HEADER_BYTES
 
 MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
-"""Largest output of a state of a standard execution: it travels to the DataLayer inside a message's header."""
+"""Largest output of a state: one of a standard execution travels to the DataLayer inside a message's header."""
 
 
 class Progress(Driver):

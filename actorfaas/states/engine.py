@@ -265,7 +265,8 @@ class Engine:
         state, waited = branch.state, branch.waits
         branch.waits, branch.request = "", None
         branch.history.count += 1
-        if isinstance(state, Task) and state.gives_output_directly and not self._run.max_data_bytes:
+        is_large = 0 < self._run.max_data_bytes < len(payload)
+        if isinstance(state, Task) and state.gives_output_directly and not is_large:
             branch.history.count += 1
             branch.text, branch.document, branch.following = payload, None, state.next
             self._run.done.append(Exited(branch.number, state.name, "Task", payload, state.next))

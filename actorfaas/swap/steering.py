@@ -320,9 +320,7 @@ class Steering:
             is_out = done.done and done.action == "page_out"
             self._paged_out(worker.topic, done.size_bytes, now_ns, is_out=is_out)
 
-    def _paged_out(
-        self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool, shared: int = 0
-    ) -> None:
+    def _paged_out(self, worker_topic: str, freed_bytes: int, now_ns: int, *, is_out: bool, shared: int = 0) -> None:
         self._ordered.discard(worker_topic)
         worker = self._dispatch.worker(worker_topic)
         if worker is None or worker.phase != lifecycle.PAGING_OUT:

@@ -290,3 +290,17 @@ def test_tasks_of_a_map_item_may_have_a_time_limit_from_the_item() -> None:
     finish = world.store["e1"].finish
     assert finish is not None
     assert (finish.status, finish.error_type) == ("failed", "States.Timeout")
+
+
+@pytest.mark.parametrize("durability", ["standard", "express"])
+def test_results_that_are_too_large_together_fail_their_state(durability: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorfaas.core.executions.MAX_OUTPUT_BYTES", 100)
+    world = make()
+    world.start("mapped", "e1", durability=durability)
+    while world.settle() or world.busy():
+        for topic in world.busy():
+            world.finish(topic, b"1" * 60)
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "States.DataLimitExceeded")
+    assert list(world.executions.all()) == []

@@ -203,6 +203,7 @@ def test_a_map_has_as_many_brought_in_as_will_run(name: str, items: int, expecte
         world.settle()
         finish(world, "a@1", output)
         world.run()
+        rest(world)
     begin(world, name, "e1")
     assert world.phases("b@1").count("reserved") == expected
     wrong = world.executions.guesses.wrong
@@ -220,6 +221,7 @@ def test_fewer_items_than_expected_leave_the_rest_free() -> None:
         world.settle()
         finish(world, "a@1", b"[0,0,0,0]")
         world.run()
+        rest(world)
     begin(world, "map", "e1")
     wrong = world.executions.guesses.wrong
     (busy,) = busy_of(world, "a@1")
