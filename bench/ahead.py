@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from bench import ahead_branches
 from bench.measure import Summary
 from bench.node import Node, running
 from bench.paging import LINGER_S, bundle, wait_until_out, workers
@@ -19,7 +20,7 @@ LASTS_MS = (0, 5, 20, 100)
 """As in `bench/ahead_of/app.py`."""
 
 FOLLOW = "follow"
-RESIDENT, AHEAD, LATE = "resident", "out, look-ahead", "out, no look-ahead"
+RESIDENT, AHEAD, LATE = ahead_branches.RESIDENT, ahead_branches.AHEAD, "out, no look-ahead"
 SETTINGS: dict[str, dict[str, str | float]] = {
     RESIDENT: {"paging": "off"},
     AHEAD: {"paging_policy": "pressure", "swap_mb": 1024},
@@ -88,7 +89,8 @@ def measure(report: Report, *, quick: bool) -> None:
         prepare(nodes, chains)
         for _ in range(3 if quick else 10):
             run_all(nodes, chains, measured)
-    tabulate(measured, report)
+        tabulate(measured, report)
+        ahead_branches.measure(nodes, report, quick=quick)
 
 
 def tabulate(measured: Measured, report: Report) -> None:

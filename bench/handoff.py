@@ -4,7 +4,8 @@
 a workflow with 1 MiB between its states, each with the strategies cold, fork and resident, interleaved in one run. Then
 it takes a warm HTTP call of a no-op apart, beside functions-framework and a plain uvicorn no-op. Last come chains of
 two states whose second worker is out of memory, with look-ahead and without: on three nodes at once, one of which keeps
-everything in memory. This needs root, control groups and 1 GiB of disk.
+everything in memory; then a Choice (80/20), a Parallel state of four branches and a Map of eight items between states,
+whose workers are out. This needs root, control groups and 1 GiB of disk.
 
 Strategies take turns in blocks of ten runs, and the first three runs of a block are not counted: they compete for the
 processor with what the strategy before left behind. When strategies take turns run by run instead, resident hand-offs

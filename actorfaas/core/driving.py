@@ -37,7 +37,7 @@ MAX_RUNNING = 10_000
 """Executions running at once; more are refused as overloaded."""
 
 MAX_PLATFORM_LOSSES = 10
-"""How often one execution's states are run again because an actor went away, before that counts as its failure."""
+"""How often one branch's states are run again because an actor went away, before that counts as its failure."""
 
 SPARE_ALARMS = 1024
 """Alarms of executions that have ended, or were replaced by earlier ones, are cleared away beyond this."""
@@ -53,7 +53,7 @@ class Driver(Reserving):
     """One execution's next steps."""
 
     def _go_on(self, execution: Execution, lane: Lane, instructions: Iterable[Instruction], now_ns: int) -> None:
-        """A branch's task has ended, well or not: what was brought in for what follows is used now, or not at all."""
+        """A branch's task or wait is over: what was brought in for what follows is used now, or not at all."""
         execution.due, lane.prospects = lane.prospects, []
         lane.is_foreseen = False
         self._perform(execution, instructions, now_ns)

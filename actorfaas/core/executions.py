@@ -317,7 +317,7 @@ class Executions(Progress):
         if not isinstance(state, Wait):
             type_ = f"{type(state).__name__}StateRetried"
             execution.history.add(self._at_ms(now_ns), type_, name, place=lane.place)
-        self._perform(execution, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
+        self._go_on(execution, lane, execution.engine.timer_fired(lane.branch, self._wall_ns(now_ns)), now_ns)
 
     def running(self) -> int:
         """Executions that have not ended."""

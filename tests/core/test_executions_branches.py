@@ -297,9 +297,11 @@ def test_results_that_are_too_large_together_fail_their_state(durability: str, m
     monkeypatch.setattr("actorfaas.core.executions.MAX_OUTPUT_BYTES", 100)
     world = make()
     world.start("mapped", "e1", durability=durability)
-    while world.settle() or world.busy():
-        for topic in world.busy():
+    world.settle()
+    while busy := world.busy():
+        for topic in busy:
             world.finish(topic, b"1" * 60)
+        world.settle()
     finish = world.store["e1"].finish
     assert finish is not None
     assert (finish.status, finish.error_type) == ("failed", "States.DataLimitExceeded")
