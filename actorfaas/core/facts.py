@@ -61,6 +61,8 @@ def _work(fact: WorkFact, executions: Executions, now_ns: int) -> None:
             dispatch.usage(topic, busy_peak, waiting, used, now_ns)
             if fact.delivered:
                 dispatch.pager.ran(topic.partition("!")[0], fact.run_ns // fact.delivered)
+            for start in fact.starts:
+                dispatch.pager.returned(topic.partition("!")[0], start.start_kind, start.took_ns // start.count)
         case LeaseExpired(worker_topic=worker):
             dispatch.kill(worker, "timeout")
         case WorkerReleased(worker_topic=worker, topic=topic):

@@ -49,8 +49,9 @@ class Pager(Protocol):
     def not_needed(self, worker: Worker) -> None:
         """A worker that is out is no longer reserved: it is not to be brought in for that."""
 
-    def prefers_start(self, topic: str) -> bool:
-        """Whether a new instance costs less than bringing one in that is out."""
+    def way_in(self, topic: str, *, can_start: bool) -> str:
+        """How to bring in a worker that is out, for a call that waits for it: `REAP` or `FAASNAP`; "" when a new
+        instance, if one `can_start`, costs less."""
 
     def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """Whether bringing in a worker for a state that comes with this likelihood is worth it. `can_start`: a new
@@ -67,6 +68,9 @@ class Pager(Protocol):
 
     def ran(self, topic: str, run_ns: int) -> None:
         """A function's handler took so long."""
+
+    def returned(self, topic: str, start_kind: str, took_ns: int) -> None:
+        """A call whose instance was had so took so long from its delivery on: what it spent on faults is part of it."""
 
     def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
         """A worker that is out is reserved for the state after `before`: the functions of the state that began at
@@ -103,9 +107,9 @@ class NoPager:
     def not_needed(self, worker: Worker) -> None:
         """See Pager."""
 
-    def prefers_start(self, topic: str) -> bool:
+    def way_in(self, topic: str, *, can_start: bool) -> str:
         """See Pager."""
-        return False
+        return REAP
 
     def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """See Pager."""
@@ -121,6 +125,9 @@ class NoPager:
         """See Pager."""
 
     def ran(self, topic: str, run_ns: int) -> None:
+        """See Pager."""
+
+    def returned(self, topic: str, start_kind: str, took_ns: int) -> None:
         """See Pager."""
 
     def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:

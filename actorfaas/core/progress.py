@@ -47,6 +47,7 @@ class Progress(Driver):
         self.dispatch.pager.ran(step.claim.function_topic, done.ended_ns - done.started_ns)
         if step.claim.start_kind:
             done = replace(done, start_kind=step.claim.start_kind)
+        self.dispatch.pager.returned(step.claim.function_topic, done.start_kind, done.ended_ns - done.delivered_ns)
         gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
         lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes

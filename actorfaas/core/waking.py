@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Granted
-from actorfaas.core.paging import HOW_OF_STRATEGY, REAP, SWAPPED
+from actorfaas.core.paging import FAASNAP, HOW_OF_STRATEGY, REAP, SWAPPED
 from actorfaas.core.pool import Pool, Worker
 from actorfaas.core.roster import Roster
 from actorfaas.ids import request_topic
@@ -62,9 +62,14 @@ class Waking(Roster):
                 self._idle(pool, worker, now_ns)  # whoever asks hands it out
                 continue
             can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
-            if can_start and self.pager.prefers_start(pool.topic):
+            how = self.pager.way_in(pool.topic, can_start=can_start)
+            if not how:
                 return
-            self._bring_in(worker, now_ns)
+            if how == FAASNAP:
+                worker.next_kind = self.pager.page_in(worker, FAASNAP, now_ns)
+                self._idle(pool, worker, now_ns)
+            else:
+                self._bring_in(worker, now_ns)
 
     def _bring_in(self, worker: Worker, now_ns: int) -> None:
         worker.become(lifecycle.PAGING_IN)

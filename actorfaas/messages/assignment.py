@@ -125,12 +125,22 @@ class TopicDemand(Message):
     busy: int
 
 
+@struct
+class StartUsage:
+    """Calls whose instance was had in one way (`start_kind` as in `InvocationResult`). `took_ns`: the sum of their
+    times from delivery to the handler's end."""
+
+    start_kind: str
+    count: int
+    took_ns: int
+
+
 @message(51)
 class TopicUsage(Message):
     """LocalQueue → ExecutionManager, about once a second for every topic that was used since the last one.
 
     `busy_peak` is the largest number of members busy at once in the period; `run_ns` the sum over deliveries; `used`
-    the members that were given a request.
+    the members that were given a request; `starts` what returned, by how its instance was had.
     """
 
     topic: str
@@ -141,6 +151,7 @@ class TopicUsage(Message):
     failed: int
     run_ns: int
     used: tuple[str, ...] = ()
+    starts: tuple[StartUsage, ...] = ()
 
 
 @message(52)

@@ -1,8 +1,10 @@
 """What each way to an instance costs, per function version, and which one is cheapest now. Pure.
 
 Prices are the time a call waits for its instance plus what the way adds to the call, in nanoseconds, as measured;
-until then as design measurements on an NVMe swapfile suggest (bench/kernel_facts.py has them for a machine). What is
-offered (an idle worker, a resident template, swap at all) is the caller's knowledge.
+until then as design measurements on an NVMe swapfile suggest (bench/kernel_facts.py has them for a machine). What a way
+adds is how much longer calls take with it than with the way in which they take least: a fork copies pages at its first
+call, a worker that was out may miss some. What is offered (an idle worker, a resident template, swap at all) is the
+caller's knowledge.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from actorfaas.swap.durations import DurationHistogram, Estimate
 from actorfaas.swap.ranges import PAGE_SIZE
 
 MS = 1_000_000.0
+_OF_SWAP_IN = 1.1  # a call that runs meanwhile still takes some of its faults, until measurements say more
+_FIRST_TRIAL = 4
 
 
 class Way(enum.StrEnum):
@@ -28,6 +32,8 @@ class Way(enum.StrEnum):
     """A new worker from a template that is resident."""
     SWAP_IN = "swap_in"
     """A worker that is paged out: its working set is read in a batch, then it is called."""
+    CONCURRENT = "concurrent"
+    """A worker that is paged out: it is called while its working set is read."""
     DEMAND = "demand"
     """A worker that is paged out, called at once: every page is a fault."""
     COLD = "cold"
@@ -62,7 +68,8 @@ class ChoiceRules:
     """`keep_within`: the last choice stays while it costs at most this share more than the cheapest.
 
     Every `explore_every`-th choice takes the least measured alternative that costs at most `explore_within` times the
-    cheapest: a price measured once under load would otherwise never be corrected. 0: never.
+    cheapest: a price measured once under load would otherwise never be corrected. 0: never. So do the 4th, 8th, 16th
+    and so on before: what was only assumed is to be known soon.
     """
 
     keep_within: float = 0.1
@@ -99,16 +106,24 @@ class FunctionCosts:
             Way.PREFETCHED: Estimate(priors.prefetched_ns),
             Way.FORK: Estimate(priors.fork_ns),
             Way.SWAP_IN: Estimate(priors.swap_in_ns),
+            Way.CONCURRENT: Estimate(_OF_SWAP_IN * priors.swap_in_ns),
             Way.DEMAND: Estimate(priors.demand_ns_a_page),
             Way.COLD: Estimate(priors.cold_ns),
         }
+        self._calls: dict[Way, Estimate] = {}
         self._last: Way | None = None
         self._choices = 0
         self._assume_sizes()
 
     def observe(self, way: Way, price_ns: float) -> None:
-        """An instance was obtained this way: what it cost until the handler began, and in the call (faults)."""
+        """An instance was obtained this way: how long that took before it could be called."""
         self._prices[way].observe(price_ns)
+
+    def observe_call(self, way: Way, took_ns: float) -> None:
+        """A call whose instance was had this way took so long, from being handed to it to its end."""
+        if way not in self._calls:
+            self._calls[way] = Estimate(took_ns)
+        self._calls[way].observe(took_ns)
 
     def observe_working_set(self, size_bytes: int) -> None:
         """A working set was recorded."""
@@ -118,16 +133,23 @@ class FunctionCosts:
     def _assume_sizes(self) -> None:
         priors, size = self._priors, self.working_set_bytes.value
         self._prices[Way.SWAP_IN].assume(priors.swap_in_ns + priors.swap_in_ns_a_byte * size)
+        self._prices[Way.CONCURRENT].assume(_OF_SWAP_IN * (priors.swap_in_ns + priors.swap_in_ns_a_byte * size))
         self._prices[Way.DEMAND].assume(priors.demand_ns_a_page * size / PAGE_SIZE)
         self.page_out.assume(priors.page_out_ns_a_byte * size)
 
     def price_ns(self, way: Way) -> float:
-        """What to expect of a way."""
-        return self._prices[way].value
+        """What to expect of a way: waiting, and what it adds to the call. Of those ways in which nothing is waited for,
+        all of it is in the call as soon as one was measured."""
+        call = self._calls.get(Way.PREFETCHED if way is Way.SWAP_IN else way)
+        if call is None:
+            return self._prices[way].value
+        added_ns = call.value - min(each.value for each in self._calls.values())
+        return added_ns + (0.0 if way in (Way.CONCURRENT, Way.DEMAND) else self._prices[way].value)
 
     def measured(self, way: Way) -> int:
         """How often a way was measured."""
-        return self._prices[way].count
+        call = self._calls.get(way)
+        return self._prices[way].count + (call.count if call else 0)
 
     def cheapest(self, offered: Collection[Way]) -> Way | None:
         """The way to take of those offered; None when there are none.
@@ -142,7 +164,7 @@ class FunctionCosts:
             return None
         best_ns = self.price_ns(ranked[0])
         self._choices += 1
-        if self._choice.explore_every and self._choices % self._choice.explore_every == 0:
+        if self._is_trial():
             near = [way for way in ranked if self.price_ns(way) <= self._choice.explore_within * best_ns]
             return min(near, key=lambda way: (self.measured(way), way.value))  # `_last` stays: a trial is no choice
         last = self._last
@@ -150,6 +172,10 @@ class FunctionCosts:
             self._last = ranked[0]
             return ranked[0]
         return last
+
+    def _is_trial(self) -> bool:
+        number, every = self._choices, self._choice.explore_every
+        return every > 0 and (number % every == 0 or (_FIRST_TRIAL <= number < every and number.bit_count() == 1))
 
     def bring_back_ns(self, *, can_fork: bool = False) -> float:
         """What a call loses when an idle worker has been paged out: the cost in `policy`'s victims."""

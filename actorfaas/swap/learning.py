@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from actorfaas.swap.arrivals import Arrivals, Window
 from actorfaas.swap.costs import FunctionCosts, Way
@@ -11,6 +11,16 @@ from actorfaas.swap.durations import Estimate
 _WORKER_BYTES = 8e6
 _TEMPLATE_BYTES = 40e6
 """Before anything was measured: what paging out frees of a worker, and of what a template shares with its workers."""
+
+_WAY_OF_KIND = {
+    "resident": Way.RESIDENT,
+    "prefetched": Way.PREFETCHED,
+    "concurrent": Way.CONCURRENT,
+    "swapped": Way.DEMAND,
+    "fork": Way.FORK,
+    "cold": Way.COLD,
+}
+"""Of a start kind, see `messages.InvocationResult`."""
 
 
 class Known:
@@ -69,10 +79,17 @@ class Learning:
         arrivals.arrived(now_ns)
         return arrivals.window()
 
-    def prefers_fork(self, topic: str, *, reads_ahead: bool) -> bool:
-        """Whether a fork of a template in memory costs less than bringing a worker in, by reading or fault by fault."""
-        other = Way.SWAP_IN if reads_ahead else Way.DEMAND
-        return self.of(topic).costs.cheapest((Way.FORK, other)) is Way.FORK
+    def returned(self, topic: str, start_kind: str, took_ns: int) -> None:
+        """A call took this long from its delivery to its end."""
+        way = _WAY_OF_KIND.get(start_kind)
+        if way is not None:
+            self.of(topic).costs.observe_call(way, took_ns)
+
+    def cheapest(self, topic: str, offered: Collection[Way]) -> Way:
+        """The way of those offered (at least one) that costs a call least."""
+        way = self.of(topic).costs.cheapest(offered)
+        assert way is not None
+        return way
 
     def guess_gains(self, topic: str, share: float, *, can_fork: bool) -> bool:
         """Whether bringing in a worker for what comes with this likelihood is expected to save time."""

@@ -37,6 +37,7 @@ from actorfaas.swap import paging_events as policy_events
 from actorfaas.swap.budget import BudgetRules
 from actorfaas.swap.costs import Way
 from actorfaas.swap.learning import Learning
+from actorfaas.swap.paging_state import Place
 from actorfaas.swap.policy import Mode, Policy, PolicyRules
 from actorfaas.swap.pool_view import forks, places, waits
 from actorfaas.swap.prefetch_times import PrefetchTimes
@@ -47,6 +48,7 @@ PagingFact = (
 
 RECORDED = "recorded"
 _KIND_OF = {REAP: PREFETCHED, FAASNAP: CONCURRENT, DEMAND: SWAPPED, "record": RECORDED}
+_HOW_OF_WAY = {Way.FORK: "", Way.SWAP_IN: REAP, Way.CONCURRENT: FAASNAP, Way.DEMAND: REAP}
 _MOST_ROUNDS = 8
 """How often in a row the policy is asked again because of what its own instructions changed."""
 
@@ -138,13 +140,18 @@ class Steering:
         """See Pager."""
         self._times.forget(worker.topic)
 
-    def prefers_start(self, topic: str) -> bool:
-        """See Pager. A template that is out would have to come in first. A worker that pages itself needs no record."""
-        if self.mode.mode != "outside":
-            return self._learning.prefers_fork(topic, reads_ahead=True)
-        if self._policy.is_template_out(topic):
-            return False
-        return self._learning.prefers_fork(topic, reads_ahead=self._learning.is_recorded(topic))
+    def way_in(self, topic: str, *, can_start: bool) -> str:
+        """See Pager. A template that is out would have to come in first. A worker that pages itself needs no record,
+        and cannot be called meanwhile."""
+        outside = self.mode.mode == "outside"
+        offered = [Way.FORK] if can_start and not (outside and self._policy.is_template_out(topic)) else []
+        if not outside:
+            offered += [Way.SWAP_IN]
+        elif self._learning.is_recorded(topic):
+            offered += [Way.SWAP_IN, Way.CONCURRENT]
+        else:
+            offered += [Way.DEMAND]
+        return _HOW_OF_WAY[self._learning.cheapest(topic, offered)]
 
     def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """See Pager."""
@@ -168,6 +175,10 @@ class Steering:
     def ran(self, topic: str, run_ns: int) -> None:
         """See Pager."""
         self._learning.ran(topic, run_ns)
+
+    def returned(self, topic: str, start_kind: str, took_ns: int) -> None:
+        """See Pager."""
+        self._learning.returned(topic, start_kind, took_ns)
 
     def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
         """See Pager. Just in time: what runs before should end when the worker is in."""
@@ -229,6 +240,8 @@ class Steering:
                 self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
             self._tell_policy(policy_events.PagedOut(worker.topic, 0), now_ns)
             return
+        if self._policy.place_of(worker.topic) is Place.SWAPPED:  # it was lent at once, and is brought in meanwhile
+            self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
         known = self._learning.of(topic)
         uses, worker.uses = worker.uses, 0
         event = policy_events.WorkerIdle(

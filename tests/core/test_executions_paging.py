@@ -25,9 +25,7 @@ def make(mode: str = OUTSIDE, **changes: object) -> World:
         ),
     )
     world.run()
-    for _ in range(20):  # forks are known to be dear
-        world.steering.born("a@1", S)
-        world.steering.born("b@1", S)
+    world.prefers_reading("a", "b")
     for number in range(2):
         world.start("ab", f"warm{number}")
         world.run()

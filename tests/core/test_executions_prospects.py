@@ -47,9 +47,7 @@ def make(*, look_ahead: int = 2, **concurrency: int) -> World:
         ),
     )
     world.run()
-    for name in "abcd":
-        for _ in range(20):
-            world.steering.born(f"{name}@1", S)
+    world.prefers_reading(*"abcd")
     for number in range(2):
         world.start("all", f"warm{number}")
         world.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.messages import TopicDemand, TopicUsage
+from actorfaas.messages import StartUsage, Subscribe, TopicDemand, TopicUsage
 from tests.core.queueing_rig import GROW_AFTER_NS, MS, Rig, S
 
 
@@ -93,10 +93,32 @@ def test_use_is_reported_about_once_a_second() -> None:
     rig.passes(980 * MS)
     assert rig.none(TopicUsage)
     rig.passes(10 * MS)
-    assert rig.one(TopicUsage, rig.manager) == TopicUsage("f@1", 2, 2, 0, 2, 1, 6 * MS, ("w2", "w1"))
+    assert rig.one(TopicUsage, rig.manager) == TopicUsage(
+        "f@1", 2, 2, 0, 2, 1, 6 * MS, ("w2", "w1"), (StartUsage("resident", 1, 6 * MS),)
+    )
     rig.passes(5 * S)
     assert rig.none(TopicUsage)
     assert not rig.core.needs_tick
+
+
+def test_calls_are_told_apart_by_how_their_instance_was_had() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    for request, kind in (("a", ""), ("b", "prefetched"), ("c", "")):
+        if kind:
+            rig.unsubscribe("w")
+            rig.core.subscribe(Subscribe("w", "f@1", kind, 7 * MS), rig.now)
+        rig.publish(request)
+        start_ns = rig.now
+        rig.now += 10 * MS
+        rig.returns("w", request, run=(start_ns + 2 * MS, start_ns + 6 * MS))
+    rig.passes(1 * S)
+    usage = rig.one(TopicUsage)
+    assert usage.starts == (StartUsage("resident", 2, 12 * MS), StartUsage("prefetched", 1, 6 * MS))
+    rig.publish("d")
+    rig.passes(1 * S)
+    assert rig.one(TopicUsage).starts == (), "it has not returned yet"
 
 
 def test_a_topic_that_stays_busy_is_reported_again_and_again() -> None:

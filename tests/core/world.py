@@ -184,6 +184,14 @@ class World(Node):
 
     # --- whole stories -------------------------------------------------------------------------------------------
 
+    def prefers_reading(self, *names: str) -> None:
+        """It is learned that forks are dear, and calls that begin before what they need was read."""
+        for name in names:
+            for _ in range(20):
+                self.steering.born(f"{name}@1", 1_000_000_000)
+                self.steering.returned(f"{name}@1", "concurrent", 1_000_000_000)
+                self.steering.returned(f"{name}@1", "prefetched", 1_000_000)
+
     def run(self, limit: int = 10_000) -> None:
         """Deliver messages and let every worker return, until nothing happens any more."""
         for _ in range(limit):

@@ -49,6 +49,35 @@ def test_measurements_overrule_priors() -> None:
     assert costs.price_ns(Way.FORK) == pytest.approx(100 * MS, rel=0.25)
 
 
+def test_what_calls_take_longer_is_part_of_the_price() -> None:
+    costs = FunctionCosts(choice=NO_TRIALS)
+    for _ in range(20):
+        costs.observe(Way.FORK, 5 * MS)
+        costs.observe(Way.SWAP_IN, 15 * MS)
+    assert costs.cheapest([Way.FORK, Way.SWAP_IN]) is Way.FORK
+    for _ in range(20):
+        costs.observe_call(Way.FORK, 65 * MS)
+        costs.observe_call(Way.PREFETCHED, 22 * MS)
+        costs.observe_call(Way.RESIDENT, 20 * MS)
+    assert costs.cheapest([Way.FORK, Way.SWAP_IN]) is Way.SWAP_IN
+    assert costs.price_ns(Way.FORK) == pytest.approx(50 * MS, rel=0.05)
+    assert costs.price_ns(Way.SWAP_IN) == pytest.approx(17 * MS, rel=0.05)
+    assert costs.bring_back_ns(can_fork=True) == pytest.approx(17 * MS, rel=0.05)
+
+
+def test_what_is_not_waited_for_is_all_in_the_call() -> None:
+    costs = FunctionCosts(choice=NO_TRIALS)
+    costs.observe_working_set(10_000_000)
+    assert costs.price_ns(Way.DEMAND) > 90 * MS, "as assumed"
+    for _ in range(20):
+        costs.observe_call(Way.RESIDENT, 1 * MS)
+        costs.observe_call(Way.DEMAND, 40 * MS)
+        costs.observe_call(Way.CONCURRENT, 9 * MS)
+    assert costs.price_ns(Way.DEMAND) == pytest.approx(39 * MS, rel=0.05)
+    assert costs.price_ns(Way.CONCURRENT) == pytest.approx(8 * MS, rel=0.05)
+    assert costs.measured(Way.CONCURRENT) == 20
+
+
 def test_a_small_difference_does_not_change_the_choice() -> None:
     costs = FunctionCosts(choice=NO_TRIALS)
     for _ in range(200):

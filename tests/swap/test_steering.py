@@ -8,11 +8,13 @@ from actorfaas.core.effects import Tell
 from actorfaas.core.pool import Claim
 from actorfaas.messages import (
     CallEnded,
+    CallMeasured,
     MemoryMeasured,
     Message,
     PageOutTemplate,
     PageOutWorker,
     TemplatePagedOut,
+    WorkerPagedIn,
     WorkerPagedOut,
     WorkerTended,
 )
@@ -20,6 +22,8 @@ from actorfaas.swap.paging_state import Place
 from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 from tests.core.world_swapper import MB, NONE, OUTSIDE, SELF
+
+MS = 1_000_000
 
 
 def make(mode: str = OUTSIDE, policy: str = "pressure", budget_bytes: int = 0, **changes: object) -> World:
@@ -108,7 +112,33 @@ def test_a_template_is_not_brought_out_without_privileges_and_forks_count_as_che
     assert not ordered(world, PageOutTemplate)
     for _ in range(5):
         world.steering.born("a@1", 1)
-    assert world.steering.prefers_start("a@1"), "its template is where it was"
+    assert world.steering.way_in("a@1", can_start=True) == "", "its template is where it was"
+    assert world.steering.way_in("a@1", can_start=False) == "reap", (
+        "a worker that pages itself cannot be called meanwhile"
+    )
+
+
+def test_what_a_way_adds_to_calls_is_part_of_its_price() -> None:
+    world = make(budget_bytes=100 * MB)
+    steering = world.steering
+    assert steering.way_in("a@1", can_start=False) == "reap", "nothing is recorded, so the next call is to be"
+    worker = next(one for one in world.instances if one.startswith("a@1"))
+    steering.take_in(CallMeasured(worker, "a@1", "record", 0, 0, 2 * MB), world.now)
+    for _ in range(8):
+        steering.born("a@1", 5 * MS)
+        steering.returned("a@1", "resident", 20 * MS)
+        steering.returned("a@1", "fork", 60 * MS)
+        steering.returned("a@1", "prefetched", 22 * MS)
+        steering.returned("a@1", "concurrent", 30 * MS)
+        steering.take_in(WorkerPagedIn(worker, "reap", "", 2 * MB, 12 * MS), world.now)
+    assert steering.way_in("a@1", can_start=True) == "faasnap"
+    for _ in range(30):
+        steering.returned("a@1", "concurrent", 45 * MS)
+    assert steering.way_in("a@1", can_start=True) == "reap"
+    for _ in range(30):
+        steering.returned("a@1", "fork", 21 * MS)
+    assert steering.way_in("a@1", can_start=True) == ""
+    assert steering.way_in("a@1", can_start=False) == "reap"
 
 
 def test_the_number_of_calls_decides_who_goes_first() -> None:

@@ -294,6 +294,7 @@ class Topic:
         "run_ns",
         "served",
         "service_ns",
+        "starts",
         "used",
         "waiting",
     )
@@ -316,6 +317,7 @@ class Topic:
         self.delivered = 0
         self.failed = 0
         self.run_ns = 0
+        self.starts: dict[str, tuple[int, int]] = {}  # by start kind: how many calls returned, and their times
 
     @property
     def busy(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from actorfaas.core.queue.board import Board
 from actorfaas.core.queue.records import STAY, Topic
-from actorfaas.messages import TopicDemand, TopicUsage
+from actorfaas.messages import StartUsage, TopicDemand, TopicUsage
 
 USAGE_PERIOD_NS = 1_000_000_000
 
@@ -100,11 +100,13 @@ class Reports:
                     topic.failed,
                     topic.run_ns,
                     tuple(topic.served),
+                    tuple(StartUsage(kind, count, took_ns) for kind, (count, took_ns) in topic.starts.items()),
                 )
             )
             topic.busy_peak = topic.busy
             topic.delivered = topic.failed = topic.run_ns = 0
             topic.served.clear()
+            topic.starts.clear()
             if topic.busy or topic.waiting:
                 topic.used = True
                 self._used.append(topic)

@@ -68,6 +68,9 @@ class Requests:
         """The worker that has `request` returned its result."""
         run = run_within(request, result.started_ns, result.ended_ns, now)
         self._account(request, run, now)
+        starts = request.topic.starts
+        count, took_ns = starts.get(request.start_kind, (0, 0))
+        starts[request.start_kind] = count + 1, took_ns + run[1] - request.delivered_ns
         self._board.answer(request, worker, result, run)
 
     def failed(self, request: Request, failure: Failure, now: int) -> None:
