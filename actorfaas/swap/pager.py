@@ -197,7 +197,8 @@ class Pager:
         map_own: Callable[[Target, Ranges], object] = populate_own
         if process.laid_out is not record:
             map_own, process.renewed = renew, record
-        mapping = [self._readers.submit(_map, target, pages, map_own) for pages in plan.scattered]
+        mapping = [self._readers.submit(renew, target, plan.fresh)]
+        mapping += [self._readers.submit(_map, target, pages, map_own) for pages in plan.scattered]
         try:
             for step in plan.steps:
                 advise(target, step.ranges, Advice.WILL_NEED)
@@ -232,7 +233,7 @@ class Pager:
         """Before a call: what it will touch is found out by `Recorder.scan` during it and `finish` after it."""
         before = process.present or tuple(pagemap.find(process.target, Page.PRESENT))
         process.present = ()
-        return Recorder(process.target, process.layout, before)
+        return Recorder(process.target, process.layout, before, pagemap.find(process.target, Page.SWAPPED))
 
     def faults(self, process: Process) -> Faults:
         """The page faults it has had."""

@@ -83,11 +83,12 @@ def populate_own(target: Target, ranges: Ranges) -> Populated:
 
 
 def renew(target: Target, ranges: Ranges) -> None:
-    """Like `populate_own`, for pages that are to get new places in swap when they are next paged out.
+    """Like `populate_own`, for pages that are to be written to at once, or to get new places in swap.
 
-    A page that is read back for reading keeps its place in the swap file for good. Here each takes a write fault,
-    which gives that up, without a write: process_vm_writev(2) faults the page in for writing before it fails to read
-    what to write from memory that nobody may touch. So it is safe also while the process runs.
+    A page that is read back for reading keeps its place in the swap file for good, and one that was nowhere becomes
+    the page of zeros, which the next write replaces. Here each takes a write fault instead, without a write:
+    process_vm_writev(2) faults the page in for writing before it fails to read what to write from memory that nobody
+    may touch. So it is safe also while the process runs.
     """
     source = array("Q", (_untouchable(), _MOST_BYTES))
     target.check()

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from actorfaas.swap.ranges import Range, Ranges, by_size, normalise, subtract_in_order
+from actorfaas.swap.ranges import Range, Ranges, by_size, normalise, subtract_in_order, total_bytes
 from actorfaas.swap.working_set import FileRange, WorkingSet
 
 STEP_BYTES = 512 << 10
@@ -42,10 +42,11 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A page-in: steps in access order; `scattered` pages, which advice does not read, in parts of about the same size;
-    files that are mapped at unknown places, to be read only."""
+    `fresh` memory, which is mapped without being read; files that are mapped at unknown places, to be read only."""
 
     steps: tuple[Step, ...]
     scattered: tuple[Pages, ...]
+    fresh: tuple[Range, ...]
     files: tuple[FileRange, ...]
     length_bytes: int
 
@@ -54,14 +55,16 @@ def plan(record: WorkingSet, step_bytes: int = STEP_BYTES) -> Plan:
     """A page-in of everything in the record, in steps of at most `step_bytes` (a multiple of the page size)."""
     in_order = [one for group in record.groups for one in (*group.memory, *_mapped(group.files))]
     scattered = _parts(record.scattered, SCATTERED_PARTS)
+    apart = normalise((*record.scattered, *record.fresh))
     return Plan(
         tuple(
             Step(tuple(ranges), _pages(ranges, record.shared))
-            for ranges in by_size(subtract_in_order(in_order, record.scattered), step_bytes)
+            for ranges in by_size(subtract_in_order(in_order, apart), step_bytes)
         ),
         tuple(_pages(part, record.shared) for part in scattered),
+        record.fresh,
         tuple(one for one in record.files if not one.address),
-        record.memory_bytes + record.file_bytes,
+        record.memory_bytes + record.file_bytes - total_bytes(record.fresh),
     )
 
 

@@ -17,11 +17,12 @@ MOST_SCANS = 48
 class Recorder:
     """Scans of one process since it was paged out."""
 
-    def __init__(self, target: Target, layout: str, before: Ranges) -> None:
-        """`before`: pages (a normal list) that were there when the call began."""
+    def __init__(self, target: Target, layout: str, before: Ranges, out: Ranges | None = None) -> None:
+        """Both normal: `before` are the pages that were there when the call began, `out` those that were in swap."""
         self._target = target
         self._layout = layout
         self._before = before
+        self._out = out
         self._scans: list[tuple[list[Range], list[Range], list[Range]]] = []
 
     def scan(self) -> None:
@@ -39,7 +40,7 @@ class Recorder:
         recording = Recording(mappings, self._before)
         for present, files, zeros in self._scans:
             recording.scan(present, files=files, zero=zeros)
-        return recording.finish(self._layout, bounds, own=pagemap.own(self._target))
+        return recording.finish(self._layout, bounds, own=pagemap.own(self._target), out=self._out)
 
     def _look(self) -> None:
         present: list[Range] = []

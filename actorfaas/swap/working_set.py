@@ -46,7 +46,7 @@ class WorkingSet:
     `layout` names the address space it was taken in (workers forked from one template share theirs); addresses mean
     nothing in another. `left_out_bytes` did not fit the bounds. Of the private memory (both normal lists), `shared` was
     also mapped by the template or siblings after the call; `scattered` are private copies of files' pages, which
-    advice does not read back from swap.
+    advice does not read back from swap; `fresh` was nowhere before the call, as when it allocates memory.
     """
 
     layout: str
@@ -54,6 +54,7 @@ class WorkingSet:
     left_out_bytes: int = 0
     shared: tuple[Range, ...] = ()
     scattered: tuple[Range, ...] = ()
+    fresh: tuple[Range, ...] = ()
 
     @property
     def memory(self) -> list[Range]:
@@ -96,6 +97,7 @@ class WorkingSet:
             self.left_out_bytes + more.left_out_bytes,
             tuple(normalise(chain(self.shared, more.shared))),
             tuple(normalise(chain(self.scattered, more.scattered))),
+            tuple(normalise(chain(self.fresh, more.fresh))),
         )
 
     def without(self, present: Ranges) -> WorkingSet:
@@ -110,6 +112,7 @@ class WorkingSet:
             self.left_out_bytes,
             tuple(subtract(self.shared, present)),
             tuple(subtract(self.scattered, present)),
+            tuple(subtract(self.fresh, present)),
         )
 
     def page_out_order(self, private: Ranges) -> list[Range]:
@@ -172,8 +175,11 @@ class Recording:
             self._groups.append((subtract(fresh, backed), backed))
             self._seen = normalise(chain(self._seen, fresh))
 
-    def finish(self, layout: str, bounds: Bounds | None = None, *, own: Ranges = ()) -> WorkingSet:
-        """The record of all scans. `own` (normal): pages that no other process maps."""
+    def finish(
+        self, layout: str, bounds: Bounds | None = None, *, own: Ranges = (), out: Ranges | None = None
+    ) -> WorkingSet:
+        """The record of all scans. Both normal: `own` are the pages that no other process maps, `out` those that were
+        in swap before the call, if that is known."""
         bounds = bounds or Bounds()
         gap_pages = bounds.gap_pages
         groups = self._merged(gap_pages)
@@ -187,8 +193,14 @@ class Recording:
         groups, left_out_bytes = _cut(groups, bounds)
         memory = normalise(chain.from_iterable(group.memory for group in groups))
         copies = normalise(one.range for one in self._mappings if one.is_file and one.is_private)
+        fresh = subtract(subtract(memory, copies), out) if out is not None else []
         return WorkingSet(
-            layout, tuple(groups), left_out_bytes, tuple(subtract(memory, own)), tuple(intersect(memory, copies))
+            layout,
+            tuple(groups),
+            left_out_bytes,
+            tuple(subtract(memory, own)),
+            tuple(intersect(memory, copies)),
+            tuple(fresh),
         )
 
     def _is_known_file(self, part: Range) -> bool:

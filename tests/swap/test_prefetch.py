@@ -36,6 +36,15 @@ def test_pages_that_advice_does_not_read_are_divided_among_readers() -> None:
     assert made.scattered[0].shared == copies[:3]
 
 
+def test_memory_that_was_nowhere_is_mapped_without_being_read() -> None:
+    record = WorkingSet("", (Group(((P, 4 * P), (9 * P, P))),), fresh=((2 * P, 2 * P),))
+    made = plan(record)
+    (only,) = made.steps
+    assert only.ranges == ((P, P), (4 * P, P), (9 * P, P))
+    assert made.fresh == ((2 * P, 2 * P),)
+    assert made.length_bytes == 3 * P
+
+
 def test_files_that_are_mapped_somewhere_else_are_only_read() -> None:
     elsewhere = RECORD.for_layout("another")
     made = plan(elsewhere)

@@ -33,6 +33,29 @@ def test_groups_are_what_each_scan_finds_first() -> None:
     assert record.pages == 4
 
 
+def test_what_is_own_scattered_and_fresh_is_told_apart() -> None:
+    copies = Mapping(200 * P, 210 * P, "rw-p", 0, 9, "/lib/c.so")
+    recording = Recording((*MAPPINGS, copies))
+    recording.scan(pages(1, 2, 3, 4, 201, 202))
+    record = recording.finish("", own=pages(1, 2, 201), out=pages(1, 3, 202))
+    assert record.shared == tuple(pages(3, 4, 202))
+    assert record.scattered == tuple(pages(201, 202))
+    assert record.fresh == tuple(pages(2, 4))
+    assert from_bytes(to_bytes(record)) == record
+    assert record.without(pages(2, 3, 201)) == WorkingSet(
+        "", (Group(tuple(pages(1, 4, 202))),), 0, tuple(pages(4, 202)), tuple(pages(202)), tuple(pages(4))
+    )
+    assert recording.finish("").fresh == (), "nobody said what was in swap"
+
+
+def test_grown_records_tell_apart_what_both_have() -> None:
+    first = WorkingSet("", (Group(tuple(pages(1))),), 0, tuple(pages(1)), (), tuple(pages(1)))
+    more = WorkingSet("", (Group(tuple(pages(2, 5))),), 4096, tuple(pages(2)), tuple(pages(5)))
+    grown = first.grown(more)
+    assert (grown.shared, grown.scattered, grown.fresh) == (tuple(pages(1, 2)), tuple(pages(5)), tuple(pages(1)))
+    assert grown.left_out_bytes == 4096
+
+
 def test_zero_pages_are_left_out_until_they_are_written() -> None:
     recording = Recording(MAPPINGS)
     recording.scan(pages(1, 2, 3), zero=pages(2, 3))
