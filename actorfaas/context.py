@@ -12,6 +12,7 @@ from actorfaas.errors import VersionConflict
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from logging import Logger
     from typing import Any, Protocol
 
@@ -95,6 +96,7 @@ class Context:
     """
 
     __slots__ = (
+        "_heartbeat",
         "_kv",
         "_logger",
         "attempt",
@@ -118,6 +120,7 @@ class Context:
         traceparent: str = "",
         kv: KeyValue | None = None,
         logger: Logger | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> None:
         self.request_id = request_id
         self.execution_id = execution_id
@@ -128,10 +131,17 @@ class Context:
         self.traceparent = traceparent
         self._kv = kv
         self._logger = logger
+        self._heartbeat = heartbeat
 
     def remaining_time_s(self) -> float:
         """Seconds until the deadline; 0 when it has passed, infinity when there is none."""
         return max(0.0, self.deadline - time.monotonic())
+
+    def heartbeat(self) -> None:
+        """Say that this call goes on. A state with HeartbeatSeconds fails when it has not been said for so long. For
+        the handler's own thread; without a platform it does nothing."""
+        if self._heartbeat is not None:
+            self._heartbeat()
 
     @property
     def kv(self) -> KeyValue:

@@ -22,6 +22,10 @@ def test_remaining_time_ends_at_zero() -> None:
     assert Context(deadline=time.monotonic() - 1).remaining_time_s() == 0.0
 
 
+def test_a_heartbeat_without_a_platform_does_nothing() -> None:
+    Context().heartbeat()
+
+
 def test_the_logger_is_named_after_the_function() -> None:
     context = Context(function_name="resize")
     assert context.logger is logging.getLogger("resize")

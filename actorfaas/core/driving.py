@@ -135,6 +135,7 @@ class Driver(Reserving):
             execution, lane, run.task, 0, run.function, run.attempt
         )
         step.payload = run.payload
+        step.heartbeat_ns = int(run.heartbeat_s * NS_PER_S)
         if run.timeout_s:
             step.timeout_ns = int(run.timeout_s * NS_PER_S)
         step.scheduled_ns = now_ns
@@ -160,8 +161,7 @@ class Driver(Reserving):
         step.deadline_ns = execution.limited(now_ns + step.timeout_ns)
         self._look_ahead(execution, lane, now_ns)
         self._effects.append(Tell("local_queue", self._assignment(execution, lane, step, armed=False)))
-        step.payload = b""
-        step.armed, step.sent = False, True
+        step.begin(now_ns)
         step.deadline_ns += GRACE_NS
         self.dispatch.started(step.claim, now_ns)
         self._set_alarm(execution, lane)

@@ -65,7 +65,8 @@ def own_retriers(spec: FunctionSpec) -> tuple[Retrier, ...]:
 class Step:
     """One task: running, waiting for its worker, or reserved ahead.
 
-    `armed`: its worker waits for what the task before publishes. `sent`: its worker has the payload.
+    `armed`: its worker waits for what the task before publishes. `sent`: its worker has the payload. `heartbeat_ns`:
+    how long its handler may be silent, 0: for ever.
     """
 
     task: Task
@@ -73,11 +74,27 @@ class Step:
     task_id: str
     claim: Claim
     timeout_ns: int
+    heartbeat_ns: int
     payload: bytes = b""
     armed: bool = False
     sent: bool = False
     deadline_ns: int = 0
     scheduled_ns: int = 0
+    silent_until_ns: int = 0
+
+    def begin(self, now_ns: int) -> None:
+        """Its worker has it."""
+        self.armed, self.sent = False, True
+        self.payload = b""
+        self.goes_on(now_ns)
+
+    def goes_on(self, now_ns: int) -> None:
+        """Its handler was heard of."""
+        self.silent_until_ns = now_ns + self.heartbeat_ns if self.heartbeat_ns else 0
+
+    def due_ns(self) -> int:
+        """When it will have taken too long, or been silent for too long."""
+        return min(self.deadline_ns, self.silent_until_ns) if self.silent_until_ns else self.deadline_ns
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +147,7 @@ class Lane:
         step = self.current
         if step is None or not step.sent:
             return self.wake_ns
-        return min(step.deadline_ns, self.wake_ns) if self.wake_ns else step.deadline_ns
+        return min(step.due_ns(), self.wake_ns) if self.wake_ns else step.due_ns()
 
 
 @dataclass(slots=True, eq=False)

@@ -39,6 +39,7 @@ from actorfaas.states.engine import (
     STATES_TIMEOUT,
     Engine,
 )
+from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.states.model import Task, Wait, single_task
 from actorfaas.states.validate import MAX_SECONDS
 
@@ -303,10 +304,13 @@ class Executions(Progress):
             self._overrun(execution, now_ns)
         elif lane.wake_ns and lane.wake_ns <= now_ns:
             self._end_sleep(execution, lane, now_ns)
-        elif step is not None and step.sent and step.deadline_ns <= now_ns:
+        elif step is not None and step.sent and step.due_ns() <= now_ns:
             self._abandon(lane, "timeout")
-            cause = f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
-            self._fail_task(execution, lane, step, STATES_TIMEOUT, cause, now_ns)
+            error, cause = STATES_TIMEOUT, f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
+            if step.deadline_ns > now_ns:
+                error = STATES_HEARTBEAT_TIMEOUT
+                cause = f"state {step.task.name} sent no heartbeat for {step.heartbeat_ns / NS_PER_S:g} s"
+            self._fail_task(execution, lane, step, error, cause, now_ns)
         self._set_alarm(execution, lane)
 
     def _end_sleep(self, execution: Execution, lane: Lane, now_ns: int) -> None:

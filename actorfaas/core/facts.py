@@ -13,6 +13,7 @@ from actorfaas.messages import (
     LeaseExpired,
     TaskFailed,
     TaskFinished,
+    TaskHeartbeat,
     TemplateExited,
     TemplateRestarted,
     TopicDemand,
@@ -25,7 +26,8 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 
-WorkFact = TaskFinished | TaskFailed | TopicDemand | TopicUsage | LeaseExpired | WorkerReleased
+TaskFact = TaskFinished | TaskFailed | TaskHeartbeat
+WorkFact = TopicDemand | TopicUsage | LeaseExpired | WorkerReleased
 LifeFact = (
     WorkerReported
     | WorkerStarted
@@ -35,26 +37,37 @@ LifeFact = (
     | TemplateExited
     | TemplateRestarted
 )
-Fact = WorkFact | LifeFact
+Fact = TaskFact | WorkFact | LifeFact
 
 
 def take_in(fact: Fact, executions: Executions, now_ns: int) -> None:
     """Let the cores act on one fact, and on what follows from it for executions."""
-    if isinstance(fact, WorkFact):
+    if isinstance(fact, TaskFact):
+        _task(fact, executions, now_ns)
+    elif isinstance(fact, WorkFact):
         _work(fact, executions, now_ns)
     else:
         _life(fact, executions.dispatch, now_ns)
     executions.settle(now_ns)
 
 
-def _work(fact: WorkFact, executions: Executions, now_ns: int) -> None:
-    """What workers did, and what topics need."""
-    dispatch = executions.dispatch
+def _task(fact: TaskFact, executions: Executions, now_ns: int) -> None:
+    """What became of tasks of executions."""
     match fact:
         case TaskFinished():
             executions.task_finished(fact, now_ns)
         case TaskFailed():
             executions.task_failed(fact, now_ns)
+        case TaskHeartbeat(task_id, execution_id):
+            executions.task_goes_on(execution_id, task_id, now_ns)
+        case _:
+            assert_never(fact)
+
+
+def _work(fact: WorkFact, executions: Executions, now_ns: int) -> None:
+    """What topics need, and how lent workers do."""
+    dispatch = executions.dispatch
+    match fact:
         case TopicDemand(topic=topic, waiting=waiting, members=members):
             dispatch.demand(topic, waiting, members, now_ns)
         case TopicUsage(topic=topic, busy_peak=busy_peak, waiting=waiting, used=used):

@@ -23,6 +23,7 @@ from actorfaas.messages import (
     TaskFinished,
 )
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
+from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.wire import MAX_HEADER_BYTES
 
 MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
@@ -82,7 +83,7 @@ class Progress(Driver):
 
     def _fail_task(self, execution: Execution, lane: Lane, step: Step, error: str, cause: str, now_ns: int) -> None:
         """An attempt at a state failed without its worker saying so."""
-        type_ = "TaskTimedOut" if error == STATES_TIMEOUT else "TaskFailed"
+        type_ = "TaskTimedOut" if error in (STATES_TIMEOUT, STATES_HEARTBEAT_TIMEOUT) else "TaskFailed"
         at_ms = self._at_ms(now_ns)
         execution.history.add_error(at_ms, type_, step.task.name, error, cause, step.attempt, lane.place)
         self._task_failed(execution, lane, error, cause, now_ns)
@@ -107,8 +108,7 @@ class Progress(Driver):
         if lane.current is not None or not self._stands_at(execution, lane, following.task.name):
             self.dispatch.kill(done.handed_to, "cancelled")  # it failed in the moment in which it was entered
             return
-        following.payload = b""
-        following.sent, following.armed = True, False
+        following.begin(now_ns)
         following.scheduled_ns = done.ended_ns
         following.claim.distance = 0
         following.deadline_ns = execution.limited(now_ns + following.timeout_ns)
@@ -176,6 +176,14 @@ class Progress(Driver):
         at_ms = self._at_ms(now_ns)
         execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place)
         self._task_failed(execution, lane, error, cause, now_ns)
+
+    def task_goes_on(self, execution_id: str, task_id: str, now_ns: int) -> None:
+        """The handler of a task sent a heartbeat."""
+        execution = self._all.get(execution_id)
+        lane = execution.lane_of(task_id) if execution is not None else None
+        step = lane.current if lane is not None else None
+        if step is not None and step.task_id == task_id:
+            step.goes_on(now_ns)
 
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
         if failed.reason == "worker_lost":

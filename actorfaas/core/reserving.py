@@ -48,7 +48,8 @@ class Reserving:
         kind = called.fresh_by(execution.strategy)
         claim = Claim(execution.execution_id, called.topic, distance, kind, branch=lane.branch)
         timeout_ns = int(task.timeout_s * NS_PER_S) or called.timeout_ns
-        return Step(task, attempt, self._task_id(execution, lane), claim, timeout_ns)
+        heartbeat_ns = int(task.heartbeat_s * NS_PER_S)
+        return Step(task, attempt, self._task_id(execution, lane), claim, timeout_ns, heartbeat_ns)
 
     def _task_id(self, execution: Execution, lane: Lane) -> str:
         execution.task_count += 1

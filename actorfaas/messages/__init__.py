@@ -24,6 +24,7 @@ from actorfaas.messages.assignment import (
     Subscribe,
     TaskFailed,
     TaskFinished,
+    TaskHeartbeat,
     TopicDemand,
     TopicState,
     TopicUsage,
@@ -147,6 +148,7 @@ from actorfaas.messages.template_control import (
 )
 from actorfaas.messages.worker import (
     AttachWorker,
+    Heartbeat,
     NewFunctionWorker,
     Retire,
     Task,
@@ -206,6 +208,7 @@ __all__ = [
     "GetPagingMode",
     "GetRoutes",
     "GetWorkingSet",
+    "Heartbeat",
     "Hello",
     "HistoryEvent",
     "IdempotencyClaim",
@@ -268,6 +271,7 @@ __all__ = [
     "TaskError",
     "TaskFailed",
     "TaskFinished",
+    "TaskHeartbeat",
     "TaskResult",
     "TemplateExited",
     "TemplatePagedOut",

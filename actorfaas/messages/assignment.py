@@ -222,6 +222,15 @@ class TaskFailed(Message):
     traceback: str
 
 
+@message(59)
+class TaskHeartbeat(Message):
+    """LocalQueue → ExecutionManager: a task from `AssignTask` goes on, says its handler; told at most ten times a
+    second."""
+
+    task_id: str
+    execution_id: str
+
+
 @struct
 class TopicState:
     """One topic in `QueueDescription`."""

@@ -91,6 +91,13 @@ class TaskCredit(Message):
     chunks: int
 
 
+@message(68)
+class Heartbeat(Message):
+    """FunctionWorker → LocalQueue: the handler says that its call goes on."""
+
+    request_id: str
+
+
 @message(67)
 class Retire(Message):
     """LocalQueue → FunctionWorker: exit now; nothing is under way."""

@@ -45,7 +45,6 @@ NOT_DRIVEN_YET: frozenset[str] = frozenset(
     {
         "activities",
         "calls of other workflows",
-        "heartbeats",
         "item readers",
         "results with data about their executions",
         "result writers",
@@ -154,8 +153,6 @@ def _task(whole: Definition, fields: Fields, name: str, states: Collection[str])
     heartbeat = fields.setting("HeartbeatSeconds", 1, MAX_SECONDS)
     if timeout and heartbeat and (heartbeat.constant or 0) >= (timeout.constant or MAX_SECONDS + 1):
         fields.wrong("HeartbeatSeconds must be less than TimeoutSeconds", "HeartbeatSeconds")
-    if heartbeat is not None:
-        whole.needs("heartbeats", fields, "HeartbeatSeconds")
     fields.take("Credentials")
     has_retry = "Retry" in fields.source
     retry = read_retry(fields)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from actorfaas.context import Context, KeyValue
 from actorfaas.errors import RequestRefused, VersionConflict
-from actorfaas.messages import Done, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Task
+from actorfaas.messages import Done, Heartbeat, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Task
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.encoding import BadResult, Json, dumps, loads
 from actorfaas.worker.process import MemoryLimit
@@ -85,6 +85,25 @@ class SocketKeyValue(KeyValue):
         return reply
 
 
+class SocketHeartbeat:
+    """Says over the worker's connection that a call goes on. For the thread that runs the handler, while it runs."""
+
+    __slots__ = ("_channel", "_request_id", "_thread", "open")
+
+    def __init__(self, channel: Channel, request_id: str) -> None:
+        self._channel = channel
+        self._request_id = request_id
+        self._thread = get_ident()
+        self.open = True
+
+    def __call__(self) -> None:
+        if not self.open:
+            raise RuntimeError("this context's request has ended; use the context of the present call")
+        if get_ident() != self._thread:
+            raise RuntimeError("ctx.heartbeat works in the handler's own thread only; call it there")
+        self._channel.tell(Heartbeat(request_id=self._request_id))
+
+
 def build_context(task: Task, function_name: str, channel: Channel, limit: MemoryLimit) -> Context:
     """What the handler of `task` is given."""
     return Context(
@@ -96,11 +115,12 @@ def build_context(task: Task, function_name: str, channel: Channel, limit: Memor
         deadline=task.deadline_ns / 1e9,
         traceparent=task.traceparent,
         kv=SocketKeyValue(channel, limit, task.deadline_ns),
+        heartbeat=SocketHeartbeat(channel, task.request_id),
     )
 
 
 def close_context(context: Context) -> None:
     """The request is over: a context that user code kept no longer reaches the connection."""
-    kv = context.kv
-    if isinstance(kv, SocketKeyValue):
-        kv.open = False
+    for part in (context.kv, context._heartbeat):
+        if isinstance(part, SocketKeyValue | SocketHeartbeat):
+            part.open = False

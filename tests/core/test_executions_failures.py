@@ -312,3 +312,55 @@ def test_a_reservation_called_back_as_its_state_begins_is_its_own_again() -> Non
         world.advance(0.5)
     assert second in world.instances, "it was taken for idle and given away"
     assert [world.outcome(one)[0] for one in ("e1", "call0", "call1")] == ["succeeded"] * 3
+
+
+BEATING = (
+    b'{"StartAt":"a","States":{"a":{"Type":"Task","Resource":"a","Next":"b"},"b":{"Type":"Task","Resource":"b",'
+    b'"HeartbeatSeconds":3,"End":true,"Retry":[{"ErrorEquals":["States.HeartbeatTimeout"],"IntervalSeconds":1,'
+    b'"MaxAttempts":1}]}}}'
+)
+
+
+def beating() -> World:
+    """A workflow whose second state must be heard of, at that state."""
+    world = World()
+    world.deploy(function("a"), function("b"), workflows=(workflow("beating", BEATING),))
+    world.settle()
+    world.start("beating", "e1")
+    world.settle()
+    world.finish(the_busy(world))
+    world.settle()
+    assert world.handed_over == 1
+    return world
+
+
+def test_a_task_that_is_heard_of_goes_on() -> None:
+    world = beating()
+    for _ in range(5):
+        world.advance(2.0)
+        world.beat(the_busy(world))
+        world.settle()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"2")
+
+
+def test_a_task_that_is_silent_for_too_long_fails_and_its_worker_ends() -> None:
+    world = beating()
+    silent = the_busy(world)
+    world.advance(2.9)
+    world.settle()
+    assert silent in world.instances
+    world.advance(0.2)
+    world.settle()
+    assert silent not in world.instances
+    world.advance(1.1)
+    world.settle()
+    (task,) = world.instances[the_busy(world)].tasks
+    assert task.attempt == 2, "the retrier was for it"
+    world.advance(3.1)
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "States.HeartbeatTimeout")
+    assert "no heartbeat for 3 s" in finish.error_message
+    assert world.types("e1").count("TaskTimedOut") == 2

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from actorfaas.core.queue import Close
 from actorfaas.messages import (
+    Heartbeat,
     LeaseExpired,
     Retire,
     Task,
     TaskFailed,
     TaskFinished,
+    TaskHeartbeat,
     WorkerDetached,
     WorkerReleased,
 )
@@ -302,3 +304,33 @@ def test_an_armed_worker_that_is_retired_exits_when_it_is_released() -> None:
     rig.retire("w2")
     rig.release_assignment("w2", "t2")
     rig.one(Retire, rig.connections["w2"])
+
+
+def test_heartbeats_of_tasks_are_told_on_but_not_all_that_come_quickly() -> None:
+    rig = Rig()
+    rig.worker("w")
+    rig.assign("w", "t")
+    for _ in range(5):
+        rig.says("w", Heartbeat("t"))
+    assert rig.one(TaskHeartbeat, rig.manager) == TaskHeartbeat("t", "exec")
+    rig.now += 101 * MS
+    rig.says("w", Heartbeat("t"))
+    assert rig.one(TaskHeartbeat) == TaskHeartbeat("t", "exec")
+
+
+def test_heartbeats_of_plain_calls_are_nobodys_business() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w")
+    rig.subscribe("w")
+    rig.publish("r")
+    rig.says("w", Heartbeat("r"))
+    assert rig.none(TaskHeartbeat)
+    assert rig.none(Close)
+
+
+def test_a_heartbeat_without_a_task_breaks_the_workers_rights() -> None:
+    rig = Rig()
+    rig.worker("w")
+    rig.says("w", Heartbeat("t"))
+    assert "a heartbeat that no lease allows" in rig.one(Close).reason

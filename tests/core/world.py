@@ -11,6 +11,7 @@ from collections import deque
 
 from actorfaas.messages import (
     ExecutionAccepted,
+    Heartbeat,
     Publish,
     Refused,
     StartExecution,
@@ -83,6 +84,11 @@ class World(Node):
         task = instance.tasks.popleft()
         error = TaskError(task.request_id, self.now, self.now, reason, error_type, "boom", "", False)
         self._say(instance, error)
+
+    def beat(self, topic: str) -> None:
+        """A handler says that it goes on."""
+        instance = self.instances[topic]
+        self._say(instance, Heartbeat(instance.tasks[0].request_id))
 
     def _tend_first(self, instance: Instance) -> None:
         """What a worker was told about its memory came before its task; the call brings back what it touches."""

@@ -1,4 +1,4 @@
-"""Parallel, Map, Choice and Catch on a real node, and a node that is killed in the middle of a Map state."""
+"""Parallel, Map, Choice, Catch and heartbeats on a real node, and one that is killed in the middle of a Map state."""
 
 from __future__ import annotations
 
@@ -78,6 +78,12 @@ def test_a_time_limit_ends_every_iteration(node: Node, tmp_path: Path) -> None:
     assert code_of(problem_of(answer)) == "timeout"
     for mark in tmp_path.glob("lingering.*"):
         eventually(lambda pid=int(mark.suffix[1:]): has_ended(pid), "the end of an iteration")  # type: ignore[misc]
+
+
+def test_a_state_with_heartbeats_must_be_heard_of(node: Node) -> None:
+    assert node.call("heard", 4).json() == 4
+    problem = problem_of(node.call("heard", 0))
+    assert problem["error_type"] == "States.HeartbeatTimeout"
 
 
 def test_a_map_goes_on_after_the_node_was_killed_in_the_middle(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from actorfaas.errors import PeerUnavailable, RequestRefused, VersionConflict
-from actorfaas.messages import Done, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Refused, Task
+from actorfaas.messages import Done, Heartbeat, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Refused, Task
 from actorfaas.wire import Decoder, Kind, encode
 from actorfaas.worker.channel import Channel
-from actorfaas.worker.context import SocketKeyValue, build_context, close_context
+from actorfaas.worker.context import SocketHeartbeat, SocketKeyValue, build_context, close_context
 from actorfaas.worker.process import MemoryLimit
 
 
@@ -143,6 +143,31 @@ def test_a_context_tells_its_task_and_ends_with_it(queue: Answering) -> None:
     close_context(context)
     with pytest.raises(RuntimeError, match="request has ended"):
         kv.get("k")
+    with pytest.raises(RuntimeError, match="request has ended"):
+        context.heartbeat()
+
+
+def test_a_heartbeat_names_its_request_and_comes_from_the_handlers_thread() -> None:
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    beat = SocketHeartbeat(channel, "req_1")
+    beat()
+    (frame,) = Decoder().feed(theirs.recv(1 << 16))
+    assert (frame.kind, frame.message) == (Kind.TELL, Heartbeat("req_1"))
+    raised: list[BaseException] = []
+
+    def use() -> None:
+        try:
+            beat()
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert "handler's own thread only" in str(raised[0])
+    channel.close()
+    theirs.close()
 
 
 def test_a_lost_connection_is_an_error_at_once() -> None:

@@ -171,10 +171,11 @@ class Assignment(Work):
     """A task for one worker.
 
     `next_topic` is where the worker was told to publish: the reserved worker, or `request_next_fw`. `follower` is the
-    worker that gets the result: the same, or one that was reserved after the task had been delivered.
+    worker that gets the result: the same, or one that was reserved after the task had been delivered. `told_ns`: when
+    the ExecutionManager was told of a heartbeat.
     """
 
-    __slots__ = ("execution_id", "follower", "report_payload", "state", "worker_topic")
+    __slots__ = ("execution_id", "follower", "report_payload", "state", "told_ns", "worker_topic")
 
     def __init__(self, assigned: AssignTask) -> None:
         super().__init__(
@@ -190,6 +191,7 @@ class Assignment(Work):
         self.execution_id = assigned.execution_id
         self.state = assigned.state
         self.report_payload = assigned.report_payload
+        self.told_ns = 0
 
 
 class Worker:

@@ -1,8 +1,8 @@
 """Connections of workers: what each may say, how it is retired, what its death means for what it was given.
 
 Rights: a worker says `NewFunctionWorker` once, with its own pid; while it holds a lease it may return a result to
-the one place its task named, fail it, stream within its credit, and use its application's data. Whoever says
-anything else loses its connection; nobody else is affected.
+the one place its task named, fail it, stream within its credit, say that it goes on, and use its application's data.
+Whoever says anything else loses its connection; nobody else is affected.
 
 Death: the end of the connection comes from the kernel, how the process ended (`WorkerExited`) from the supervisor,
 in either order. Work is failed or redelivered when both are known, or a second after the first of them. Once a lease
@@ -27,11 +27,13 @@ from actorfaas.core.queue.records import (
 from actorfaas.core.queue.requests import Requests
 from actorfaas.messages import (
     AttachWorker,
+    Heartbeat,
     LeaseExpired,
     Message,
     NewFunctionWorker,
     TaskChunk,
     TaskError,
+    TaskHeartbeat,
     TaskResult,
     Tend,
     Tended,
@@ -41,6 +43,9 @@ from actorfaas.messages import (
     WorkerReported,
     WorkerTended,
 )
+
+HEARTBEAT_NS = 100_000_000
+"""The ExecutionManager is told of a task's heartbeats no more often."""
 
 _TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory", "unavailable"})
 
@@ -80,6 +85,8 @@ class Workers:
                 self._error(worker, message, now)
             case Tended():
                 self._tended(worker, message, now)
+            case Heartbeat():
+                self._heartbeat(worker, message, now)
             case NewFunctionWorker():
                 self._new(worker, message, now)
             case _:
@@ -107,6 +114,15 @@ class Workers:
         self._board.tell_manager(
             WorkerTended(worker.worker_topic, done.action, True, max(0, done.size_bytes), max(0, done.took_ns))
         )
+
+    def _heartbeat(self, worker: Worker, beat: Heartbeat, now: int) -> None:
+        """Told on for tasks of executions; of those that come faster than anybody needs, only some."""
+        task = worker.lease
+        if task is None or task.request_id != beat.request_id:
+            self._unexpected(worker, beat.request_id, "a heartbeat", now)
+        elif isinstance(task, Assignment) and now - task.told_ns >= HEARTBEAT_NS:
+            task.told_ns = now
+            self._board.tell_manager(TaskHeartbeat(task.request_id, task.execution_id))
 
     def may_use_data(self, worker: Worker) -> bool:
         """Whether the worker may ask for its application's data now: only on behalf of a request."""

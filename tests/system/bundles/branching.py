@@ -51,6 +51,17 @@ def marked(event: Json, ctx: Context) -> int:
     return number
 
 
+@function(timeout_s=30)
+def beating(beats: int, ctx: Context) -> int:
+    """Say so many times that this goes on, then be silent for longer than the state allows."""
+    for _ in range(beats):
+        time.sleep(0.5)
+        ctx.heartbeat()
+    if not beats:
+        time.sleep(20)
+    return beats
+
+
 def task(resource: str, **fields: Json) -> Json:
     return {"Type": "Task", "Resource": resource, **({} if "Next" in fields else {"End": True}), **fields}
 
@@ -109,3 +120,4 @@ caught = workflow(
 )
 survivor = workflow("survivor", asl=machine(all=each(machine(m=task("marked")), 4)))
 lasting = workflow("lasting", asl=machine(all=each(machine(l=task("linger")), 3)))
+heard = workflow("heard", asl=machine(b=task("beating", HeartbeatSeconds=1)))
