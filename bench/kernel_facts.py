@@ -24,7 +24,7 @@ from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.pagemap import Page
 from actorfaas.swap.pager import Pager
-from actorfaas.swap.populate import populate
+from actorfaas.swap.populate import populate, populate_own, renew
 from actorfaas.swap.ranges import (
     PAGE_SIZE,
     Range,
@@ -200,6 +200,32 @@ def measure_populate(bench: Bench, worker: Worker) -> None:
     advise(worker.target, ranges, Advice.PAGE_OUT)  # they were written to, so they stay in the swap cache
     took_ms = timed(lambda: populate(worker.target, ranges))
     bench.fact("populate, pages in the swap cache", took_ms * 1000 / page_count(ranges), "µs/page", "")
+    worker.call()
+    advise(worker.target, ranges, Advice.PAGE_OUT)
+    took_ms = timed(lambda: populate_own(worker.target, ranges))
+    bench.fact("populate_own, pages in the swap cache", took_ms * 1000 / page_count(ranges), "µs/page", "")
+
+
+def measure_places(bench: Bench, worker: Worker) -> None:
+    """A page that is read back for reading keeps its place in swap: the order of later page-outs does not matter."""
+    ranges = normalise(intersect(worker.record(), [worker.child.heap]))
+    for name, map_own in (("read back as they were", populate_own), ("renewed when they were read back", renew)):
+        took = []
+        for _ in range(bench.rounds):
+            worker.page_out(first=shuffled_heap(worker))
+            worker.child.touch()  # every page is written to, so that the shuffled order counts
+            worker.page_out(first=shuffled_heap(worker))
+            advise(worker.target, ranges, Advice.WILL_NEED)
+            map_own(worker.target, ranges)
+            worker.page_out(first=ranges)
+            took.append(timed(lambda: recorded_and_mapped(worker, ranges)))
+        bench.fact(f"WILLNEED + populate_own of pages that were {name}", median(took), "ms", "")
+
+
+def recorded_and_mapped(worker: Worker, ranges: list[Range]) -> None:
+    """WILLNEED, then mapped from outside, a thousand pages a call."""
+    advise(worker.target, ranges, Advice.WILL_NEED)
+    populate_own(worker.target, ranges)
 
 
 def measure_second_page_out(bench: Bench, worker: Worker) -> None:
@@ -303,6 +329,7 @@ def main() -> None:
                 measure_contiguity(bench, worker)
                 measure_scan(bench, worker)
                 measure_populate(bench, worker)
+                measure_places(bench, worker)
                 measure_second_page_out(bench, worker)
                 measure_pager(bench, tree, worker)
             measure_shared(bench, tree, template)
