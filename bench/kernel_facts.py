@@ -156,10 +156,10 @@ def measure_wake(bench: Bench, worker: Worker) -> None:
     bench.fact("prefetch beats demand paging by", demand / median(s[0] + s[1] for s in best), "×", "≥ 3.7 (goal)")
 
 
-def shuffled_heap(worker: Worker) -> list[Range]:
-    """The heap in pieces of 64 pages in random order: swap slots as they are after a while, not as on the first day."""
+def shuffled_heap(worker: Worker, pages: int = 64) -> list[Range]:
+    """The heap in small pieces in random order: swap slots as they are after a while, not as on the first day."""
     start, length = worker.child.heap
-    pieces = [(start + offset, 64 * PAGE_SIZE) for offset in range(0, length, 64 * PAGE_SIZE)]
+    pieces = [(start + offset, pages * PAGE_SIZE) for offset in range(0, length, pages * PAGE_SIZE)]
     random.shuffle(pieces)
     return pieces
 
@@ -212,9 +212,8 @@ def measure_places(bench: Bench, worker: Worker) -> None:
     for name, map_own in (("read back as they were", populate_own), ("renewed when they were read back", renew)):
         took = []
         for _ in range(bench.rounds):
-            worker.page_out(first=shuffled_heap(worker))
-            worker.child.touch()  # every page is written to, so that the shuffled order counts
-            worker.page_out(first=shuffled_heap(worker))
+            worker.call()  # writes to its pages: they get new places
+            worker.page_out(first=shuffled_heap(worker, pages=1))
             advise(worker.target, ranges, Advice.WILL_NEED)
             map_own(worker.target, ranges)
             worker.page_out(first=ranges)
