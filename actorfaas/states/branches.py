@@ -68,7 +68,7 @@ class Branch:
     """One branch. `waits` says for what: "task", "timer", "retry", "children", "reader", "writer", or nothing ("").
 
     Its state's input is known as text, as a document or not at all (None: it was handed on unseen). `execution`: the
-    context object of its execution, or what makes it; None: the root's.
+    context object of its execution, or what makes it (None: the root's); one with a State is the whole of it.
     """
 
     __slots__ = (

@@ -182,4 +182,7 @@ class QueryFlow:
 Flow = PathFlow | QueryFlow
 
 AS_IS: Final = PathFlow()
-"""Of states without any of the fields."""
+"""Of JSONPath states without any of the fields."""
+
+QUERIED_AS_IS: Final = QueryFlow()
+"""Of JSONata states without any of the fields."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from actorfaas.states.data_flow import AS_IS, WHOLE, Flow, PathFlow, QueryFlow
+from actorfaas.states.data_flow import AS_IS, QUERIED_AS_IS, WHOLE, Flow, PathFlow, QueryFlow
 from actorfaas.states.errors import STATES_ALL
 from actorfaas.states.model import Catcher, Retrier, StateMachine
 from actorfaas.states.paths import Path, result_path
@@ -47,7 +47,7 @@ def read_flow(fields: Fields, *, takes_parameters: bool = False, has_result: boo
     """What a state does with data. `takes_parameters`: it has Parameters or Arguments; `has_result`: it does work
     (True), so that it has a ResultSelector and a ResultPath."""
     if not any(name in fields.source for name in _FLOW_FIELDS):
-        return AS_IS
+        return QUERIED_AS_IS if fields.is_jsonata else AS_IS
     if fields.is_jsonata:
         return QueryFlow(
             arguments=fields.query_template("Arguments") if takes_parameters and has_result else None,

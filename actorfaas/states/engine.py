@@ -74,7 +74,7 @@ from actorfaas.states.steps import (
 ROOT = 0
 """The branch that an execution begins with."""
 
-_START: dict[type[State], Callable[[Run, Branch, Json], None]] = {
+START: dict[type[State], Callable[[Run, Branch, Json], None]] = {
     Task: start_task,
     Pass: start_pass,
     Choice: start_choice,
@@ -84,6 +84,7 @@ _START: dict[type[State], Callable[[Run, Branch, Json], None]] = {
     Parallel: start_parallel,
     Map: start_map,
 }
+"""What each type of state does when it is entered."""
 
 
 class Engine:
@@ -231,7 +232,7 @@ class Engine:
                 return
             state = branch.machine.states[branch.following]
             self._enter(branch, state)
-            _START[type(state)](self._run, branch, state)
+            START[type(state)](self._run, branch, state)
 
     def _enter(self, branch: Branch, state: State) -> None:
         run = self._run
@@ -315,7 +316,7 @@ class Engine:
         run, state = self._run, branch.state
         waited, branch.waits = branch.waits, ""
         if waited == "retry":
-            _START[type(state)](run, branch, state)
+            START[type(state)](run, branch, state)
         elif isinstance(state, Wait):
             finish(run, branch, state.flow, state.next)
         self._walk(branch)

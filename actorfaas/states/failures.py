@@ -35,17 +35,17 @@ def fail(run: Run, branch: Branch, error: StatesError) -> None:
         failed.waits, failed.request = "", None
         if _is_retried(run, failed, current):
             return
-        uncaught = _uncaught(run, failed, current)
-        if uncaught is None:
+        ending = uncaught(run, failed, current)
+        if ending is None:
             run.ready.append(failed)
             return
-        _note_end(run, failed, uncaught, caught=False)
+        _note_end(run, failed, ending, caught=False)
         parent = failed.parent
         if parent is None:
-            run.finish(Finish(uncaught.error, uncaught.cause, b"", True))
+            run.finish(Finish(ending.error, ending.cause, b"", True))
             return
         gathering = parent.gathering
-        passed_on = None if gathering is None else child_failed(run, failed, parent, gathering, uncaught)
+        passed_on = None if gathering is None else child_failed(run, failed, parent, gathering, ending)
         if passed_on is None:
             return
         failed, current = parent, passed_on
@@ -69,7 +69,7 @@ def _note_end(run: Run, branch: Branch, error: StatesError, *, caught: bool) -> 
         run.done.append(Failed(branch.number, state.name, kind, error.error, error.cause, caught))
 
 
-def _is_for(branch: Branch, names: Collection[str], error: str) -> bool:
+def is_for(branch: Branch, names: Collection[str], error: str) -> bool:
     """Whether ErrorEquals is for an error; States.BranchFailed is for whatever failed a Parallel state's branch."""
     if matches(names, error):
         return True
@@ -84,15 +84,14 @@ def _retriers(run: Run, branch: Branch) -> tuple[Retrier, ...]:
     return getattr(state, "retry", ())
 
 
-def _is_retried(run: Run, branch: Branch, error: StatesError) -> bool:
+def next_attempt(run: Run, branch: Branch, error: StatesError) -> tuple[int, float] | None:
+    """Which of the state's retriers tries again, and after how many seconds; None: none does."""
     for position, retrier in enumerate(_retriers(run, branch)):
-        if not _is_for(branch, retrier.error_equals, error.error):
+        if not is_for(branch, retrier.error_equals, error.error):
             continue
         tries = branch.tries.get(position, 0)
         if tries >= retrier.max_attempts or not branch.has_input:
-            return False
-        branch.tries[position] = tries + 1
-        branch.attempt += 1
+            return None
         wait_s = delay_s(
             retrier.interval_s,
             retrier.backoff_rate,
@@ -100,15 +99,25 @@ def _is_retried(run: Run, branch: Branch, error: StatesError) -> bool:
             max_delay_s=retrier.max_delay_s,
             jitter=run.chance_of(branch).random if retrier.jitter else None,
         )
-        sleep(run, branch, run.now_ns + int(wait_s * MS_PER_S) * NS_PER_MS, "retry")
-        return True
-    return False
+        return position, wait_s
+    return None
 
 
-def _uncaught(run: Run, branch: Branch, error: StatesError) -> StatesError | None:
+def _is_retried(run: Run, branch: Branch, error: StatesError) -> bool:
+    found = next_attempt(run, branch, error)
+    if found is None:
+        return False
+    position, wait_s = found
+    branch.tries[position] = branch.tries.get(position, 0) + 1
+    branch.attempt += 1
+    sleep(run, branch, run.now_ns + int(wait_s * MS_PER_S) * NS_PER_MS, "retry")
+    return True
+
+
+def uncaught(run: Run, branch: Branch, error: StatesError) -> StatesError | None:
     """None: a catcher took the error, and the branch goes on; else the error that ends it."""
     catchers = getattr(branch.state, "catch", ())
-    catcher = next((one for one in catchers if _is_for(branch, one.error_equals, error.error)), None)
+    catcher = next((one for one in catchers if is_for(branch, one.error_equals, error.error)), None)
     if catcher is None:
         return error
     try:

@@ -56,9 +56,9 @@ def start_map(run: Run, branch: Branch, state: Map) -> None:
     """Find the items, and begin as many iterations as may run at once."""
     frame = run.frame(branch)
     chosen = state.flow.chosen(frame)
-    items = None if state.reader is not None else _items(run, branch, state, chosen)
+    items = None if state.reader is not None else items_of(run, branch, state, chosen)
     run.note(branch, "MapStateStarted", state.name, 0 if items is None else len(items))
-    gathering = _limits(run, branch, state, chosen)
+    gathering = limits_of(run, branch, state, chosen)
     if state.is_distributed:
         run.note(branch, "MapRunStarted", state.name)
     branch.gathering = gathering
@@ -76,7 +76,8 @@ def _begin(run: Run, branch: Branch, gathering: Gathering, items: Json) -> None:
     run.ready.append(branch)
 
 
-def _items(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
+def items_of(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
+    """A Map state's items where they are in its input: a list, or of a distributed one an object."""
     frame = run.frame(branch)
     if isinstance(state.items, QueryTemplate):
         found = state.items.evaluate(frame.queries(), "" if state.is_distributed else "array")
@@ -92,7 +93,8 @@ def _items(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
     raise StatesError(error, f"Map state input must be an array but was: {type_name(found)}")
 
 
-def _limits(run: Run, branch: Branch, state: Map, chosen: Json) -> Gathering:
+def limits_of(run: Run, branch: Branch, state: Map, chosen: Json) -> Gathering:
+    """How many iterations may run at once, and how many may fail."""
     frame = run.frame(branch)
 
     def number(setting: Number | None) -> float | None:
@@ -235,6 +237,11 @@ def child_failed(
     gathering.failures += weight
     if not gathering.exceeds():
         return None
+    return too_many_failures()
+
+
+def too_many_failures() -> StatesError:
+    """The error of a distributed Map state of which more has failed than is tolerated."""
     return StatedFailure(STATES_EXCEED_TOLERATED_FAILURES, "The specified tolerated failure threshold was exceeded")
 
 

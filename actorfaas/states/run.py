@@ -157,6 +157,8 @@ class Run:
             if self._execution is None:
                 self._execution = self._context.object(self.input.value)
             execution = self._execution
+        if "State" in execution:
+            return dict(execution) if item is None else contexts.item_context(execution, item.index, item.value)
         state = branch.state
         context = contexts.state_context(
             execution,

@@ -1,7 +1,7 @@
 """What Step Functions did, where recordings of it are at hand: ASL_CASES names a file of them, one JSON object a line.
 
 `compare.py` beside the file says what counts as the same. Kinds: `execution` runs on the engine, `test_state` on
-`states.testing`, `validation` on the validator.
+`states.trial`, `validation` on the validator.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from actorfaas.states.context import ExecutionContext
 from actorfaas.states.instructions import RunTask
 from actorfaas.states.parsing import parse
 from actorfaas.states.resources import function_of
+from actorfaas.states.trial import Mock, Trial, try_state
 from actorfaas.states.validate import validate
 from tests.states.engine_driver import NOW_MS, Driver, TaskError
 
@@ -127,6 +128,51 @@ def test_executions_end_as_on_step_functions(case: Case) -> None:
             assert driver.history == types
         else:
             assert sorted(driver.history) == sorted(types)
+
+
+def trial_of(case: Case) -> Trial:
+    arguments = case["api_args"]
+    given, configuration = arguments.get("mock", {}), arguments.get("stateConfiguration", {})
+    error = given.get("errorOutput", {})
+    return try_state(
+        orjson.dumps(case["definition"]),
+        orjson.dumps({} if case["input"] is None else case["input"]),  # none was given
+        state=arguments.get("stateName", ""),
+        mock=Mock(
+            result=given["result"].encode() if "result" in given else None,
+            error=error.get("error", ""),
+            cause=error.get("cause", ""),
+            failed_iterations=configuration.get("mapIterationFailureCount", 0),
+            items=configuration.get("mapItemReaderData", "").encode(),
+            retries=configuration.get("retrierRetryCount", 0),
+        ),
+        variables=orjson.loads(arguments.get("variables", "{}")),
+        context=orjson.loads(arguments["context"]) if "context" in arguments else None,
+    )
+
+
+def as_recorded(name: str, value: Any) -> Any:  # Any: JSON
+    """The recordings hold JSON text of what is no object."""
+    is_text = name == "result" or name.startswith("after")
+    return orjson.dumps(value).decode() if is_text and not isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("case", recorded("test_state"), ids=lambda case: case["id"])
+def test_states_alone_do_what_they_do_on_step_functions(case: Case) -> None:
+    if "other" in case["lambdas"].values():
+        pytest.skip("what the function does was not recorded")
+    found = trial_of(case)
+    outcome: dict[str, Any] = {"status": found.status, "error": found.error, "cause": found.cause}
+    if found.output is not None:
+        outcome["output"] = orjson.loads(found.output)
+    compare = comparison()
+    assert compare.compare(case, outcome) == []
+    assert found.next == case.get("expected_next_state", found.next)
+    if "expected_cause" in case:
+        assert found.cause == case["expected_cause"]
+    if "expected_inspection" in case:
+        inspection = {name: as_recorded(name, value) for name, value in found.inspection.items()}
+        assert compare.diff(case["expected_inspection"], compare.normalise(inspection, case), case) == []
 
 
 @pytest.mark.parametrize("case", recorded("validation"), ids=lambda case: case["id"])
