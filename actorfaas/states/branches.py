@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actorfaas.states.document import Document
+from actorfaas.states.errors import STATES_RUNTIME, StatedFailure
 from actorfaas.states.instructions import ReadItems, RunTask, WriteResults
 from actorfaas.states.model import State, StateMachine
 from actorfaas.states.scope import Json
@@ -134,6 +135,13 @@ class Branch:
         self.request: RunTask | ReadItems | WriteResults | None = None
         self.gathering: Gathering | None = None
         self.is_closed = False
+
+    def count(self, events: int) -> None:
+        """The branch has more events. Raises StatedFailure where there are too many."""
+        self.events += events
+        if self.events > MAX_EVENTS:
+            cause = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
+            raise StatedFailure(STATES_RUNTIME, cause)
 
     @property
     def has_input(self) -> bool:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from actorfaas.states.branches import MAX_EVENTS, Branch
+from actorfaas.states.branches import Branch
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.document import Document
 from actorfaas.states.errors import STATES_ALL as STATES_ALL
@@ -250,10 +250,7 @@ class Engine:
             branch.tries = {}
         if branch.token:
             branch.token = ""
-        branch.events += 2
-        if branch.events > MAX_EVENTS:
-            cause = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
-            raise StatedFailure(STATES_RUNTIME, cause)
+        branch.count(2)
 
     def _end(self, branch: Branch) -> None:
         parent = branch.parent
@@ -298,7 +295,7 @@ class Engine:
     def _take_over(self, branch: Branch, following: Task, payload: bytes | None) -> None:
         """Stand at a task that runs already."""
         self._stand_at(branch, following)
-        branch.events += 3
+        branch.count(3)
         branch.history.count += 2
         self._run.done.append(Entered(branch.number, following.name, "Task", payload))
 

@@ -11,6 +11,7 @@ from functools import partial
 import orjson
 
 from actorfaas.states.branches import Branch, Gathering, Item
+from actorfaas.states.data_flow import QueryFlow
 from actorfaas.states.document import Document
 from actorfaas.states.errors import (
     STATES_EXCEED_TOLERATED_FAILURES,
@@ -41,6 +42,7 @@ def start_parallel(run: Run, branch: Branch, state: Parallel) -> None:
     document = branch.input()
     if state.flow.computes_input:
         document = Document.of(state.flow.effective(run.frame(branch)))
+    branch.count(1)
     run.note(branch, "ParallelStateStarted", state.name)
     gathering = Gathering(limit=len(state.branches), results=[b""] * len(state.branches))
     branch.gathering = gathering
@@ -57,6 +59,7 @@ def start_map(run: Run, branch: Branch, state: Map) -> None:
     frame = run.frame(branch)
     chosen = state.flow.chosen(frame)
     items = None if state.reader is not None else items_of(run, branch, state, chosen)
+    branch.count(1)
     run.note(branch, "MapStateStarted", state.name, 0 if items is None else len(items))
     gathering = limits_of(run, branch, state, chosen)
     if state.is_distributed:
@@ -89,7 +92,7 @@ def items_of(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
         return found
     if isinstance(state.items, Path):
         raise StatesError(STATES_RUNTIME, f'Reference path "{state.items.text}" must point to array.')
-    error = STATES_QUERY_EVALUATION if isinstance(state.items, QueryTemplate) else STATES_RUNTIME
+    error = STATES_QUERY_EVALUATION if isinstance(state.flow, QueryFlow) else STATES_RUNTIME
     raise StatesError(error, f"Map state input must be an array but was: {type_name(found)}")
 
 

@@ -44,7 +44,9 @@ MAX_NESTING = 50
 NOT_DRIVEN_YET: frozenset[str] = frozenset(
     {
         "activities",
+        "asynchronous invocations",
         "calls of other workflows",
+        "credentials",
         "item readers",
         "results with data about their executions",
         "result writers",
@@ -153,7 +155,8 @@ def _task(whole: Definition, fields: Fields, name: str, states: Collection[str])
     heartbeat = fields.setting("HeartbeatSeconds", 1, MAX_SECONDS)
     if timeout and heartbeat and (heartbeat.constant or 0) >= (timeout.constant or MAX_SECONDS + 1):
         fields.wrong("HeartbeatSeconds must be less than TimeoutSeconds", "HeartbeatSeconds")
-    fields.take("Credentials")
+    if fields.has("Credentials"):
+        whole.needs("credentials", fields, "Credentials")
     has_retry = "Retry" in fields.source
     retry = read_retry(fields)
     return Task(
@@ -193,7 +196,7 @@ def _resource(whole: Definition, fields: Fields) -> Resource:
     if resource is None:
         return nothing
     if resource.kind == "invoke":
-        resource = Resource("invoke", _invoked(fields), resource.pattern)
+        resource = Resource("invoke", _invoked(whole, fields), resource.pattern)
     features = {
         "activity": "activities",
         "start-execution": "calls of other workflows",
@@ -212,7 +215,7 @@ def _resource(whole: Definition, fields: Fields) -> Resource:
     return resource
 
 
-def _invoked(fields: Fields) -> str:
+def _invoked(whole: Definition, fields: Fields) -> str:
     """The function that `lambda:invoke` calls, "" where it must be evaluated."""
     parameters = fields.source.get("Arguments" if fields.is_jsonata else "Parameters")
     if fields.is_jsonata and isinstance(parameters, str):
@@ -220,6 +223,8 @@ def _invoked(fields: Fields) -> str:
     if not isinstance(parameters, dict) or not {"FunctionName", "FunctionName.$"} & parameters.keys():
         fields.wrong("lambda:invoke needs a FunctionName", "Arguments" if fields.is_jsonata else "Parameters")
         return ""
+    if parameters.get("InvocationType", "RequestResponse") != "RequestResponse":
+        whole.needs("asynchronous invocations", fields, "Resource")
     name = parameters.get("FunctionName", "")
     if not isinstance(name, str):
         fields.wrong("FunctionName must be text", "Arguments" if fields.is_jsonata else "Parameters", "FunctionName")

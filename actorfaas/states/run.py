@@ -41,7 +41,6 @@ class Run:
         "now_ns",
         "ready",
         "retries",
-        "tokens",
     )
 
     def __init__(
@@ -59,7 +58,6 @@ class Run:
         self.input = Document(b"null")
         self.now_ns = 0
         self.ended = False
-        self.tokens = 0
         self._context = context
         self._execution: dict[str, Json] | None = None
         self._numbers = 0
@@ -188,6 +186,5 @@ class Run:
         return Outside(self.now_ns // NS_PER_MS, lambda: self.chance_of(branch).random(), uuid4)
 
     def new_token(self, branch: Branch) -> str:
-        """The token by which a task that waits for one is answered."""
-        self.tokens += 1
-        return f"{self._context.execution_id}/{branch.number}/{self.tokens}"
+        """The token by which a task that waits for one is answered: another for each attempt."""
+        return f"{self._context.execution_id}/{branch.number}/{branch.events}"

@@ -27,7 +27,7 @@ NS_PER_S = 1_000_000_000
 
 def start_task(run: Run, branch: Branch, task: Task) -> None:
     """Ask for the task to be run."""
-    branch.events += 3
+    branch.count(3)
     branch.history.count += 2
     if not task.takes_input_directly:
         request = _computed_task(run, branch, task)
@@ -63,6 +63,8 @@ def _invocation(parameters: Json) -> tuple[str, Document]:
     name = parameters.get("FunctionName") if isinstance(parameters, dict) else None
     if not isinstance(name, str) or not name:
         raise StatesError(STATES_RUNTIME, "The parameters of lambda:invoke have no FunctionName that is text")
+    if parameters.get("InvocationType", "RequestResponse") != "RequestResponse":
+        raise StatesError(STATES_RUNTIME, "lambda:invoke has an InvocationType that is not RequestResponse")
     payload = parameters.get("Payload")
     if payload is None:
         return function_of(name), Document.of({})

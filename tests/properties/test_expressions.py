@@ -19,7 +19,7 @@ from actorfaas.states.queries import Query, QueryTemplate
 from actorfaas.states.scope import QueryScope, Scope, states_object
 from actorfaas.states.templates import Template
 from actorfaas.states.timestamps import parse_timestamp
-from tests.states.small_machine import outside
+from tests.states.expressions_kit import outside
 
 Json = Any  # a decoded JSON value of any shape
 

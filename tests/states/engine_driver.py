@@ -31,10 +31,11 @@ from actorfaas.states.instructions import (
     WriteResults,
 )
 from actorfaas.states.model import Retrier, StateMachine
+from tests.states.expressions_kit import NOW_MS
 
 Json = Any  # a decoded JSON value of any shape
 
-NOW_MS = 1_736_937_000_000
+
 NS_PER_MS = 1_000_000
 
 CONTEXT = ExecutionContext("execution", NOW_MS, "machine-id", "machine")

@@ -10,7 +10,7 @@ import pytest
 from actorfaas.states.choices import OPERATORS, compile_rule
 from actorfaas.states.errors import STATES_RUNTIME, ExpressionError, StatesError
 from actorfaas.states.scope import Scope
-from tests.states.small_machine import outside
+from tests.states.expressions_kit import outside
 
 Json = Any  # a decoded JSON value of any shape
 

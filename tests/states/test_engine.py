@@ -24,7 +24,7 @@ def engine_of(machine: StateMachine, retries: Mapping[str, tuple[Retrier, ...]] 
 
 
 def machine(**states: Any) -> StateMachine:  # Any: JSON of any shape
-    return parse(orjson.dumps({"StartAt": next(iter(states)), "States": states}))
+    return parse(orjson.dumps({"StartAt": next(iter(states)), "States": states}), refused=())
 
 
 def plain_task(function: str, following: str = "") -> Task:
@@ -207,3 +207,48 @@ def test_what_is_under_way_can_be_asked_for_again() -> None:
     assert task_of(again).attempt == 2
     engine.task_succeeded(0, b"2", 24 * S, handed_on=False)
     assert engine.outstanding(25 * S) == []
+
+
+def test_a_loop_that_never_ends_is_ended() -> None:
+    forever = {"Type": "Choice", "Choices": [{"Variable": "$", "IsNull": False, "Next": "p"}], "Default": "p"}
+    engine = engine_of(machine(c=forever, p={"Type": "Pass", "Next": "c"}))
+    last = finish_of(engine.begin(b"1", 0))
+    assert last == Finish(
+        "States.Runtime", "The execution reached the maximum number of history events (25000).", b"", failed=True
+    )
+
+
+def test_a_task_is_not_tried_again_for_ever() -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 99_999_999}]
+    engine = engine_of(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}))
+    engine.begin(b"1", 0)
+    attempts = 1
+    while not engine.ended:
+        engine.task_failed(0, "E", "", 0)
+        attempts += isinstance(engine.timer_fired(0, 0)[0], RunTask)
+    assert attempts == (25_000 - 2) // 3
+
+
+def test_a_thousand_states_do_not_recurse() -> None:
+    chained = {f"s{n}": {"Type": "Pass", "Next": f"s{n + 1}"} for n in range(3000)}
+    done = engine_of(machine(**chained, s3000={"Type": "Succeed"})).begin(b"[1]", 0)
+    assert finish_of(done) == Finish("", "", b"[1]")
+
+
+def test_payloads_that_nothing_looks_at_are_not_decoded() -> None:
+    plain = machine(
+        a={"Type": "Task", "Resource": "f", "Next": "p"},
+        p={"Type": "Pass", "Next": "w"},
+        w={"Type": "Wait", "Seconds": 1, "Next": "par"},
+        par={
+            "Type": "Parallel",
+            "Branches": [{"StartAt": "i", "States": {"i": {"Type": "Task", "Resource": "f", "End": True}}}],
+            "Next": "s",
+        },
+        s={"Type": "Succeed"},
+    )
+    engine = engine_of(plain)
+    engine.begin(b"?", 0)
+    engine.task_succeeded(0, b"no JSON", 0, handed_on=False)
+    assert task_of(engine.timer_fired(0, S)).payload == b"no JSON"
+    assert finish_of(engine.task_succeeded(1, b"nor this", 0, handed_on=False)).payload == b"[nor this]"

@@ -12,7 +12,7 @@ from actorfaas.states.functions import FUNCTIONS
 from actorfaas.states.intrinsics import MAX_NESTING, parse_call
 from actorfaas.states.paths import NoMatch
 from actorfaas.states.scope import Scope
-from tests.states.small_machine import outside
+from tests.states.expressions_kit import outside
 
 Json = Any  # a decoded JSON value of any shape
 

@@ -12,7 +12,7 @@ import pytest
 from actorfaas.states.errors import STATES_RESULT_PATH, STATES_RUNTIME, ExpressionError, StatesError
 from actorfaas.states.paths import NoMatch, Path, refer, result_path, select
 from actorfaas.states.scope import Scope
-from tests.states.small_machine import outside
+from tests.states.expressions_kit import outside
 
 Json = Any  # a decoded JSON value of any shape
 

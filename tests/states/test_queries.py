@@ -13,7 +13,7 @@ from actorfaas.states import queries
 from actorfaas.states.errors import STATES_QUERY_EVALUATION, ExpressionError, StatesError
 from actorfaas.states.queries import QueryTemplate, is_query
 from actorfaas.states.scope import QueryScope, states_object
-from tests.states.small_machine import NOW_MS, outside
+from tests.states.expressions_kit import NOW_MS, outside
 
 Json = Any  # a decoded JSON value of any shape
 

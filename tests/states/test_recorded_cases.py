@@ -23,7 +23,8 @@ from actorfaas.states.parsing import parse
 from actorfaas.states.resources import function_of
 from actorfaas.states.trial import Mock, Trial, try_state
 from actorfaas.states.validate import validate
-from tests.states.engine_driver import NOW_MS, Driver, TaskError
+from tests.states.engine_driver import Driver, TaskError
+from tests.states.expressions_kit import NOW_MS
 
 Case = dict[str, Any]  # a decoded JSON object: the recordings' format
 

@@ -9,7 +9,7 @@ import pytest
 from actorfaas.states.errors import STATES_INTRINSIC_FAILURE, STATES_RUNTIME, ExpressionError, StatesError
 from actorfaas.states.scope import Scope
 from actorfaas.states.templates import Field, Template
-from tests.states.small_machine import outside
+from tests.states.expressions_kit import outside
 
 Json = Any  # a decoded JSON value of any shape
 
