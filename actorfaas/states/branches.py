@@ -20,6 +20,9 @@ MAX_EVENTS = 25_000
 """How many events one branch may have: what ends a loop that never ends by itself."""
 
 
+ROOMY = 4096
+
+
 @dataclass(slots=True)
 class History:
     """How many events an execution has recorded: Step Functions' errors tell at which one a state was entered."""
@@ -57,6 +60,10 @@ class Gathering:
     failures: int = 0
     tolerated_count: float = 0
     tolerated_percentage: float = float("inf")
+
+    def keep(self, index: int, result: bytes) -> None:
+        """What came of a child. A text that orjson wrote holds 4 KiB however short it is, so a short one is copied."""
+        self.results[index] = bytes(memoryview(result)) if len(result) < ROOMY else result
 
     def exceeds(self) -> bool:
         """Whether more has failed than is tolerated."""

@@ -218,7 +218,7 @@ def _batch_input(run: Run, branch: Branch, state: Map, gathering: Gathering, bat
 
 def child_succeeded(run: Run, child: Branch, parent: Branch, gathering: Gathering) -> None:
     """A child came to its end."""
-    gathering.results[child.index] = child.input().text
+    gathering.keep(child.index, child.input().text)
     state = parent.state
     if isinstance(state, Map) and not state.is_distributed:
         run.note(parent, "MapIterationSucceeded", state.name, child.index)
@@ -231,7 +231,7 @@ def child_failed(
     """A child failed: the error of its parent's state, or None where that is tolerated."""
     state = parent.state
     weight = gathering.weights.get(child.number, 1)
-    gathering.results[child.index] = orjson.dumps({"Error": error.error, "Cause": error.cause})
+    gathering.keep(child.index, orjson.dumps({"Error": error.error, "Cause": error.cause}))
     if isinstance(state, Map) and not state.is_distributed:
         run.note(parent, "MapIterationFailed", state.name, child.index)
     _drop(run, child, parent, gathering)
