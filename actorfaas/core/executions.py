@@ -126,6 +126,8 @@ class Executions(Progress):
             if branch != ROOT:
                 execution.open(branch, *replay.origins[branch])
                 self._lane_count += 1
+        for branch, lane in execution.lanes.items():
+            lane.unopened = replay.unopened.get(branch, 0)
         if not replay.last_seq:  # it was stored, and then the node stopped before the first event was
             execution.history.add(now_ms, "ExecutionStarted")
         self._continue(execution, replay, now_ns)

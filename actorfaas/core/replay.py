@@ -20,6 +20,7 @@ from actorfaas.states.engine import (
     Engine,
     Finish,
     Instruction,
+    Noted,
     Opened,
     ReadItems,
     Recorded,
@@ -45,7 +46,7 @@ class Replay:
     """What a journal amounts to.
 
     `unwritten`: what the engine decided beyond its end. `branches`: those under way; `origins`: for every branch that
-    ever began, the one above and its index.
+    ever began, the one above and its index; `unopened`: iterations of Map states that have yet to begin.
     `finish`: the engine has ended the execution. `outcome`: status, error and cause of one whose end is journalled.
     """
 
@@ -54,6 +55,7 @@ class Replay:
     unwritten: deque[Recorded] = field(default_factory=deque)
     branches: dict[int, None] = field(default_factory=lambda: {ROOT: None})
     origins: dict[int, tuple[int, int]] = field(default_factory=lambda: {ROOT: (-1, -1)})
+    unopened: dict[int, int] = field(default_factory=dict)
     finish: Finish | None = None
     outcome: tuple[str, str, str] | None = None
     _asleep: dict[int, int] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Replay:
                 case Opened(branch, parent, index):
                     self.branches[branch] = None
                     self.origins[branch] = parent, index
+                    self.unopened[parent] = self.unopened.get(parent, 0) - 1
                 case Closed(branch):
                     del self.branches[branch]
                     self._asleep.pop(branch, None)
@@ -137,3 +140,5 @@ class Replay:
     def _note_history(self, instruction: Recorded) -> None:
         self._asleep.pop(instruction.branch, None)
         self.unwritten.append(instruction)
+        if isinstance(instruction, Noted) and instruction.type == "MapStateStarted":
+            self.unopened[instruction.branch] = instruction.index

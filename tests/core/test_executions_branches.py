@@ -202,6 +202,9 @@ def compare(world: World) -> None:
         assert not replay.unwritten
         assert replay.engine.outstanding(0) == running.engine.outstanding(0)
         assert list(replay.branches) == list(running.lanes)
+        assert {branch: replay.unopened.get(branch, 0) for branch in running.lanes} == {
+            branch: lane.unopened for branch, lane in running.lanes.items()
+        }
 
 
 @pytest.mark.parametrize("name", FLOWS)
