@@ -28,7 +28,7 @@ from actorfaas.states.errors import STATES_DATA_LIMIT as STATES_DATA_LIMIT
 from actorfaas.states.errors import STATES_RUNTIME as STATES_RUNTIME
 from actorfaas.states.errors import STATES_TASK_FAILED as STATES_TASK_FAILED
 from actorfaas.states.errors import STATES_TIMEOUT as STATES_TIMEOUT
-from actorfaas.states.errors import StatedFailure, StatesError
+from actorfaas.states.errors import StatedFailure, StatesError, too_deep
 from actorfaas.states.failures import fail
 from actorfaas.states.gathering import child_succeeded, collect, items_read, results_written, start_map, start_parallel
 from actorfaas.states.instructions import Closed as Closed
@@ -216,8 +216,7 @@ class Engine:
         except StatesError as error:
             fail(self._run, branch, error.in_state(branch.state.name, branch.entered_id))
         except RecursionError:
-            too_deep = StatesError(STATES_RUNTIME, "The data is nested too deeply")
-            fail(self._run, branch, too_deep.in_state(branch.state.name, branch.entered_id))
+            fail(self._run, branch, too_deep().in_state(branch.state.name, branch.entered_id))
 
     def _advance(self, branch: Branch) -> None:
         if branch.waits == "children":

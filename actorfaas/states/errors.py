@@ -52,5 +52,10 @@ class StatedFailure(StatesError):
         return self
 
 
+def too_deep() -> StatesError:
+    """The error of data that is nested deeper than Python's stack."""
+    return StatesError(STATES_RUNTIME, "The data is nested too deeply")
+
+
 class ExpressionError(ActorFaasError, ValueError):
     """A text in a definition is not the path, function call, template, rule or query it should be."""

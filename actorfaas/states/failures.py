@@ -15,6 +15,7 @@ from actorfaas.states.errors import (
     STATES_QUERY_EVALUATION,
     STATES_RUNTIME,
     StatesError,
+    too_deep,
 )
 from actorfaas.states.gathering import child_failed
 from actorfaas.states.instructions import Failed, Finish
@@ -126,6 +127,8 @@ def uncaught(run: Run, branch: Branch, error: StatesError) -> StatesError | None
         run.leave(branch, Document.of(outcome.output), catcher.next)
     except StatesError as another:
         return another.in_state(branch.state.name, branch.entered_id)
+    except RecursionError:
+        return too_deep().in_state(branch.state.name, branch.entered_id)
     if outcome.assigned:
         branch.variables = {**branch.variables, **outcome.assigned}
     return None

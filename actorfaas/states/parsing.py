@@ -206,8 +206,6 @@ def _resource(whole: Definition, fields: Fields) -> Resource:
         whole.needs(features[resource.kind], fields, "Resource")
     elif whole.functions is not None and resource.name and resource.name not in whole.functions:
         fields.wrong(f"this application has no function {resource.name!r}", "Resource")
-    if resource.kind == "invoke" and not resource.name:
-        whole.needs("computed function names", fields, "Resource")
     if resource.pattern == "waitForTaskToken":
         whole.needs("task tokens", fields, "Resource")
     if whole.is_express and (resource.pattern or resource.kind == "activity"):

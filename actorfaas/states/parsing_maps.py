@@ -22,7 +22,6 @@ def read_parallel(
     whole: Definition, fields: Fields, name: str, states: Collection[str], read_machine: MachineReader
 ) -> Parallel:
     """A Parallel state."""
-    whole.needs("Parallel states", fields, "Type")
     branches = []
     for part in fields.objects("Branches", "a branch"):
         part.is_jsonata = whole.is_jsonata
@@ -41,7 +40,6 @@ def read_parallel(
 
 def read_map(whole: Definition, fields: Fields, name: str, states: Collection[str], read_machine: MachineReader) -> Map:
     """A Map state, with ItemProcessor or, as it was before, Iterator."""
-    whole.needs("Map states", fields, "Type")
     processor, is_distributed = _processor(whole, fields, read_machine)
     return Map(
         name=name,

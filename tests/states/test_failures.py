@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from actorfaas.states.instructions import Failed, Noted, RunTask, Sleep
+from actorfaas.states.parsing import read
 from tests.states.machines_kit import definition, driver, failing, failure, machine, run, task
 
 Json = Any  # a decoded JSON value of any shape
@@ -221,3 +223,31 @@ def test_what_cannot_be_caught_ends_the_execution_from_any_depth() -> None:
     assert last.error == "States.Runtime"
     assert one.waiting == {}
     assert not [i for i in one.instructions if isinstance(i, Failed)]
+
+
+def nested(depth: int) -> Json:
+    value: Json = {"x.$": "$"}
+    for _ in range(depth):
+        value = {"x": value}
+    return value
+
+
+@pytest.mark.parametrize("fields", ["Parameters", "ResultSelector", "Assign", "Catch"])
+def test_templates_of_any_depth_fail_the_state_at_most(fields: str) -> None:
+    """Compiling one may just fit on the stack where filling it does not."""
+    outcomes: set[str] = set()
+    for depth in (*range(0, 250, 50), *range(250, 480, 5)):
+        template = {"v": nested(depth)} if fields in ("Assign", "Catch") else nested(depth)
+        catch = [{"ErrorEquals": ["E"], "Next": "p", "Assign": template}]
+        state = task(Catch=catch, Resource="g") if fields == "Catch" else task(**{fields: template})
+        document = {"StartAt": "a", "States": definition(a=state, p={"Type": "Pass"})["States"]}
+        if fields != "Catch":
+            del document["States"]["p"]
+        made, problems = read(json.dumps(document).encode(), refused=())
+        if problems or made is None:
+            outcomes.add("refused")
+            continue
+        last = driver(made, {"g": failing("E")}).run(1)
+        outcomes.add(last.error)
+    assert outcomes <= {"", "refused", "States.Runtime"}
+    assert "" in outcomes

@@ -260,14 +260,11 @@ def test_pointers_escape_slashes_and_tildes() -> None:
 @pytest.mark.parametrize(
     ("document", "feature"),
     [
-        (a_map(), "Map states"),
-        (machine(a={"Type": "Parallel", "Branches": [machine(i=PASS)], "End": True}), "Parallel states"),
         (machine(a=task(Credentials={"RoleArn": "arn"})), "credentials"),
         (
             machine(a=task(Resource=INVOKE, Parameters={"FunctionName": "f", "InvocationType": "Event"})),
             "asynchronous invocations",
         ),
-        (machine(a=task(Resource=INVOKE, Parameters={"FunctionName.$": "$.f"})), "computed function names"),
         (machine(a=task(Resource=f"{INVOKE}.waitForTaskToken", Parameters={"FunctionName": "f"})), "task tokens"),
         (machine(a=task(Resource="arn:aws:states:::states:startExecution.sync:2")), "calls of other workflows"),
         (machine(a=task(Resource="arn:aws:states:eu-west-1:123456789012:activity:knit")), "activities"),
