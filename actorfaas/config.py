@@ -67,7 +67,9 @@ class Settings:
     stop_timeout_s: float = field(default=10.0, metadata={"doc": "time a stopping node gives calls under way"})
     mailbox_limit: int = field(default=65536, metadata={"doc": "messages an actor may have waiting"})
     max_workers: int = field(default=256, metadata={"doc": "most worker processes alive on this node"})
-    look_ahead: int = field(default=2, metadata={"doc": "workers reserved ahead of a workflow's current state"})
+    look_ahead: int = field(
+        default=2, metadata={"doc": "how many states ahead of a workflow's current one have workers reserved; 0: none"}
+    )
     grow_after_ms: float = field(
         default=5.0, metadata={"doc": "a pool grows once a request has waited this long for a worker"}
     )

@@ -130,9 +130,9 @@ class Reserving:
 
     def _bring_in(self, execution: Execution, lane: Lane, prospect: Prospect, now_ns: int) -> None:
         """Reserve as many workers for a prospect as are out and will be short, if that is worth it."""
-        distance = len(lane.ahead) + 1
         if not prospect.task.function:
             return  # which one it calls is computed
+        distance = len(lane.ahead) + (1 if prospect.share >= 1.0 else 2)  # what may not come is called back first
         step = self._step(execution, lane, prospect.task, distance)
         topic = step.claim.function_topic
         if step.claim.kind or not self.dispatch.gains(topic, prospect.share, now_ns):

@@ -262,6 +262,20 @@ def test_a_state_that_waits_takes_a_worker_that_is_only_guessed_at() -> None:
     assert (world.outcome("e1")[0], world.outcome("e2")[0]) == ("succeeded", "succeeded")
 
 
+def test_who_needs_a_worker_takes_one_that_is_only_likely_to_be_needed_before_another_is_made() -> None:
+    world = make()
+    teach(world, "00000000")
+    begin(world, "choice", "e1")
+    (worker,) = world.dispatch.pools["b@1"].workers
+    assert is_reserved(world, worker)
+    world.start("b", "e2", payload=b"1")
+    world.settle()
+    assert busy_of(world, "b@1") == [worker]
+    finish(world, "a@1", b"0")
+    world.run()
+    assert (world.outcome("e1")[0], world.outcome("e2")) == ("succeeded", ("succeeded", b"2"))
+
+
 def test_a_worker_that_dies_while_it_is_brought_in_costs_nothing() -> None:
     world = make()
     begin(world, "parallel", "e1")
