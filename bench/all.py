@@ -34,6 +34,7 @@ BENCHMARKS = (
     "convolution",
     "faults",
     "expressions",
+    "transitions",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""
