@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorfaas.bundles.archive import ArchiveLimits, extract
@@ -28,6 +28,7 @@ damage = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_si
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
+@settings(deadline=None)  # the machine may be busy, and each example writes files
 @given(entries, damage)
 def test_extraction_stays_inside_or_refuses(
     content: list[tuple[str, int, bytes, int]], damaged: list[tuple[int, int]]
