@@ -64,7 +64,7 @@ test-fast: setup  ## the tests that start no processes
 test-system: setup  ## the tests that start real processes
 	@$(BIN)/python -m pytest -q -m '($(SLOW)) and not vm'
 
-test-vm: setup  ## the swapping tests under cgroup v2, in a virtual machine (5 minutes; root installs what it needs)
+test-vm: setup  ## the swapping tests under cgroup v2, in a virtual machine (8 minutes; root installs what it needs)
 	@tests/vm/install.sh $(BIN)/python
 	$(BIN)/python -m pytest -q -m vm --durations=3 tests/vm
 

@@ -64,6 +64,9 @@ class Settings:
     default_timeout_s: float = field(default=30.0, metadata={"doc": "time limit of functions that declare none"})
     ask_timeout_s: float = field(default=10.0, metadata={"doc": "how long one actor waits for another's answer"})
     deploy_timeout_s: float = field(default=120.0, metadata={"doc": "most time to import and initialise a bundle"})
+    start_timeout_s: float = field(
+        default=30.0, metadata={"doc": "time an actor has to start; a machine that is very slow needs more"}
+    )
     stop_timeout_s: float = field(default=10.0, metadata={"doc": "time a stopping node gives calls under way"})
     mailbox_limit: int = field(default=65536, metadata={"doc": "messages an actor may have waiting"})
     max_workers: int = field(default=256, metadata={"doc": "most worker processes alive on this node"})
@@ -208,6 +211,7 @@ _ABOVE_ZERO = frozenset(
         "ask_timeout_s",
         "default_timeout_s",
         "deploy_timeout_s",
+        "start_timeout_s",
         "mailbox_limit",
         "max_body_bytes",
         "max_bundle_bytes",

@@ -38,7 +38,6 @@ ACTORS: Mapping[str, str] = {
 HTTP_FD = "ACTORFAAS_HTTP_FD"
 """The environment variable in which the Frontend finds the listening socket."""
 
-START_TIMEOUT_S = 30.0
 EXIT_STOPPED, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
 OnReady = Callable[[str], None]
@@ -166,7 +165,7 @@ class Node:
                     name="+".join(group),
                     actors=tuple(self._actors[actor] for actor in group),
                     environment=environment | ({HTTP_FD: str(http_fd)} if serves_http else {}),
-                    start_timeout_s=START_TIMEOUT_S,
+                    start_timeout_s=settings.start_timeout_s,
                     pass_fds=(*lock_fds, http_fd) if serves_http else lock_fds,
                 )
             )

@@ -180,7 +180,7 @@ class Swapper(Actor):
     async def _open(self, worker: Worker, pool: ThreadPoolExecutor) -> Process:
         """Its process, opened at first need and watched until it ends."""
         if worker.process is None:
-            worker.process = await self._in_thread(pool, self._pager.open, worker.pid)
+            worker.process = await self._in_thread(pool, self._pager.open, worker.pid, worker.function_topic)
             self._loop.add_reader(worker.process.target.pidfd, self._ended, worker)
         return worker.process
 

@@ -20,10 +20,11 @@ from threading import Lock
 from typing import NamedTuple
 
 from actorfaas.config import Settings
-from actorfaas.errors import CgroupError, SwapError
+from actorfaas.errors import CgroupError, ProcessGone, SwapError
 from actorfaas.swap import cgroup, measuring, pagemap, prefetch, swaps
 from actorfaas.swap.cgroup import Group, Tree
 from actorfaas.swap.cgroup_base import FUNCTION_PREFIX, WORKER_PREFIX
+from actorfaas.swap.cgroup_files import safe_name
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.maps import private_ranges
 from actorfaas.swap.measuring import Mode, Sample
@@ -111,13 +112,19 @@ class Pager:
         self._readers = ThreadPoolExecutor(_READERS, "read")
         self._at_templates = Lock()
 
-    def open(self, pid: int) -> Process:
-        """Take hold of a worker; `close` lets go. Raises ProcessGone, or SwapError if it is no process of the node."""
+    def open(self, pid: int, function_topic: str = "") -> Process:
+        """Take hold of a worker; `close` lets go.
+
+        Raises SwapError if it is no process of the node, and ProcessGone, also if the number is that of a process in
+        the groups of another function than `function_topic` (if that is said), which has got it since.
+        """
         with ExitStack() as unless_taken:
             target = unless_taken.enter_context(Target(pid))
             if not self._is_of_node(target):
                 raise SwapError(f"process {pid} is not one of this node's")
             group = cgroup.leaf_of(self.tree, target) if self.tree else None
+            if group is not None and function_topic and not _is_of(group, function_topic):
+                raise ProcessGone(pid)
             process = Process(target, group, _layout_of(target))
             unless_taken.pop_all()
         return process
@@ -287,6 +294,10 @@ class Pager:
             with Target(pid) as ancestor:
                 pid = ancestor.parent_pid()
         return pid == self._node_pid
+
+
+def _is_of(leaf: Group, function_topic: str) -> bool:
+    return leaf.path.parent.name == safe_name(FUNCTION_PREFIX, function_topic)
 
 
 def _memory_of(group: Group, in_swap: int) -> Memory:

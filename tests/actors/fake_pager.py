@@ -74,7 +74,7 @@ class FakePager(Pager):
 
     # --- pager -------------------------------------------------------------------------------------------------------
 
-    def open(self, pid: int) -> Process:
+    def open(self, pid: int, function_topic: str = "") -> Process:
         self._step("open", pid)
         ends, self.lives[pid] = os.pipe()
         target = cast(Target, SimpleNamespace(pid=pid, pidfd=ends, close=lambda: os.close(ends)))

@@ -15,6 +15,7 @@ enter() {
     for folder in proc sys dev run; do
         mount --rbind "/$folder" "$root/$folder"
     done
+    mount -t tmpfs tmpfs "$root/var/tmp" # for those who may not look into root's folders
     exec chroot "$root" "$BASH" "$0" "$@"
 }
 [ -d /run/root ] || enter "$@"
@@ -24,7 +25,11 @@ python=$3
 shift 3
 export ACTORFAAS_TEST_SWAP_DIR=/run/swap PYTHONDONTWRITEBYTECODE=1 TMPDIR=/run
 export ACTORFAAS_TEST_NO_SKIPS=1
-export ACTORFAAS_TEST_SLOWNESS=10 # every instruction is emulated
+# Every instruction is emulated. Nodes get as much more time as the tests do, and need less in fewer processes.
+export ACTORFAAS_TEST_SLOWNESS=10
+export ACTORFAAS_START_TIMEOUT_S=300 ACTORFAAS_ASK_TIMEOUT_S=100 ACTORFAAS_DEPLOY_TIMEOUT_S=600
+export ACTORFAAS_DEFAULT_TIMEOUT_S=120
+export ACTORFAAS_PROCESSES="data_layer+local_queue+frontend swapper fw_supervisor execution_manager"
 
 cd "$checkout"
 echo "guest: Linux $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), started after $(cut -d' ' -f1 /proc/uptime) s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from typing import Any
@@ -10,6 +11,8 @@ from actorfaas import function, workflow
 
 PAGE = 4096
 HEAP_BYTES = 8 << 20
+LIMIT_MB = 32
+BLOCK = 1 << 20
 
 _state: dict[str, Any] = {}
 
@@ -82,6 +85,16 @@ def _task(resource: str, following: str = "") -> dict[str, Any]:
 
 def _alone(resource: str) -> dict[str, Any]:
     return {"StartAt": "one", "States": {"one": _task(resource)}}
+
+
+@function(concurrency=2, warm=2, memory_mb=LIMIT_MB)
+def limited(event: int) -> dict[str, int]:
+    """Fills `event` bytes of shared memory: no limit of a process counts that, the instance's group does."""
+    block = b"\1" * BLOCK
+    with mmap.mmap(-1, max(event, PAGE)) as memory:
+        for start in range(0, event, BLOCK):
+            memory[start : start + BLOCK] = block
+    return _whoami(event)
 
 
 two_states = workflow("two_states", before >> after)

@@ -13,34 +13,70 @@ from pathlib import Path
 
 import pytest
 
+from actorfaas.swap import cgroup
+from actorfaas.swap.cgroup import Tree
 from actorfaas.testing import RunningNode
+from tests.patience import SLOWNESS
 from tests.system.kit import Node, eventually
 from tests.system.swap.test_paging_node import called, until_out
 
 NOBODY = 65534
-STOP_S = 20.0
+STOP_S = 20.0 * SLOWNESS
+LOOK_S = 60.0 * SLOWNESS
 
 
 def as_nobody(python: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     """This Python's platform, run by another user with a Python that this user may run."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("ACTORFAAS_")}
     path = os.pathsep.join([str(Path(__file__).parents[3]), sysconfig.get_paths()["purelib"]])
     return subprocess.Popen(
         [python, *arguments],
         user=NOBODY,
         group=NOBODY,
         extra_groups=(),
-        env={"PYTHONPATH": path, "HOME": "/nonexistent", "PATH": os.environ["PATH"], **environment},
+        env={**settings, "PYTHONPATH": path, "HOME": "/nonexistent", "PATH": os.environ["PATH"], **environment},
         cwd="/",
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
+DELEGATED = """
+import os, signal, sys, time
+from pathlib import Path
+from actorfaas.swap import cgroup
+
+MIB = 1 << 20
+os.setsid()
+while not Path("/proc/self/cgroup").read_text().strip().endswith(sys.argv[1]):
+    time.sleep(0.01)
+tree = cgroup.open_tree(cgroup.owner_of(os.getpid()))
+leaf = tree.worker("f@1", "1")
+leaf.set_limit(64 * MIB, 64 * MIB)
+said, says = os.pipe()
+pid = os.fork()
+if pid == 0:
+    leaf.entrance.write_text("0")
+    heap = os.urandom(16 * MIB)
+    os.write(says, b"!")
+    signal.pause()
+os.read(said, 1)
+assert leaf.pids() == [pid]
+assert leaf.usage_bytes() > 16 * MIB
+assert leaf.reclaim() > 15 * MIB
+assert leaf.swap_bytes() > 15 * MIB
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+tree.close()
+assert not tree.root.exists()
+"""
+
+
 def interpreter() -> str:
     """A Python of this version that another user may run, or nothing."""
     for name in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
         try:
-            if as_nobody(name, "-c", "import actorfaas.node").wait(60) == 0:
+            if as_nobody(name, "-c", "import actorfaas.node").wait(LOOK_S) == 0:
                 return name
         except OSError:  # not there, or not for this user
             continue
@@ -94,3 +130,21 @@ def test_every_strategy_works(node: Node, strategy: str) -> None:
 
 def test_workflows_work(node: Node) -> None:
     assert node.ended(node.start("two_states", 0.01))["status"] == "succeeded"
+
+
+def test_a_delegated_group_is_enough_for_groups_of_ones_own(swap: object, tree: Tree) -> None:
+    """As a systemd user session delegates one: its folder and the files to move processes belong to the user."""
+    if tree.version != 2:
+        pytest.skip("v1 has no rule for delegating groups")
+    python = interpreter()
+    assert python, "no Python of this version that an ordinary user may run"
+    group = cgroup.detect().parent / f"delegated-{os.getpid()}"
+    group.mkdir()
+    try:
+        for path in (group, *(group / name for name in ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control"))):
+            os.chown(path, NOBODY, NOBODY)
+        process = as_nobody(python, "-c", DELEGATED, group.name)
+        (group / "cgroup.procs").write_text(str(process.pid))
+        assert process.wait(LOOK_S) == 0
+    finally:
+        tree.group(group).remove(timeout_s=LOOK_S)

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from actorfaas.swap import swapfile
-from tests.system.kit import Node, eventually, node_with
+from actorfaas.swap import swapfile, swaps
+from actorfaas.swap.swaps import SwapArea
+from tests.system.kit import Node, code_of, eventually, node_with, problem_of
 from tests.system.swap.kit import MIB
 
 HEAP = 8 * MIB
+LIMIT_MB = 32
+BEYOND = 2 * (LIMIT_MB + 160) * MIB
+"""More than `memory_mb`, what the template has loaded, and the allowance of homes.py, in memory and as much in swap."""
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,63 @@ def test_workers_that_were_out_are_used_by_an_execution_manager_that_restarts(no
     node.until_serving("stays")
     result, _ = called(node, "whoami")
     assert result["pid"] in pids
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_dies_while_it_is_out_is_replaced(node: Node) -> None:
+    called(node, "out_between_calls")
+    workers = {one["pid"] for one in until_out(node, "out_between_calls")}
+    for pid in workers:
+        node.kill(pid)
+    answer = eventually(lambda: served(node, "out_between_calls"), "an answer of another worker")
+    assert answer["wrong"] == 0
+    assert answer["pid"] not in workers
+
+
+def test_an_instance_beyond_its_limit_is_killed_alone_and_its_caller_is_told(node: Node) -> None:
+    called(node, "limited", 0)
+    pids = {one["pid"] for one in node.workers("limited")}
+    problem = problem_of(node.call("limited", BEYOND))
+    assert code_of(problem) == "memory"
+    assert f"out of memory (limit {LIMIT_MB} MB)" in problem["detail"]
+    assert eventually(lambda: served(node, "limited", 0), "an answer of another worker")["wrong"] == 0
+    assert len(pids & {one["pid"] for one in node.workers("limited")}) >= len(pids) - 1
+
+
+def test_swap_that_is_turned_off_under_a_node_and_on_again(node: Node, swap: SwapArea) -> None:
+    if others := [area.path for area in swaps.active() if area.path != swap.path]:
+        pytest.skip(f"this machine has swap of its own: {others[0]}")
+    path = Path(swap.path)
+    until_out(node, "out_between_calls")
+    pids = {one["pid"] for one in node.workers("out_between_calls")}
+    swapfile.turn_off(path, timeout_s=60)
+    try:
+        eventually(lambda: paging_mode(node) == "none", "the node's word that it cannot page")
+        for _ in range(3):
+            result, _ = called(node, "out_between_calls")
+            assert result["pid"] in pids
+        assert [one for one in node.workers("out_between_calls") if one["state"] == "paging_out"] == []
+    finally:
+        swapfile.turn_on(path, swap.priority)
+    eventually(lambda: paging_mode(node) == "outside", "the node's word that it can page again")
+    called(node, "out_between_calls")
+    until_out(node, "out_between_calls")
+    called(node, "out_between_calls")
+
+
+def served(node: Node, function: str, value: Any = None) -> Any:
+    """What a call returns; None if it is to be tried again."""
+    answer = node.call(function, value)
+    if answer.status_code != 200:
+        assert problem_of(answer)["retryable"], answer.text
+        return None
+    return answer.json()
+
+
+def paging_mode(node: Node) -> str:
+    return str(node.get("/v1/node")["mechanisms"]["paging_mode"])
 
 
 def test_a_node_that_was_killed_with_workers_out_starts_again(folder: Path) -> None:
