@@ -200,8 +200,7 @@ class Dispatch(Lending):
         pool = self.pools.get(topic)
         if pool is None or not self.pager.is_active or pool.stays_in:
             return False
-        can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
-        return share >= 1.0 or self.pager.gains(topic, share, can_start=can_start)
+        return share >= 1.0 or self.pager.gains(topic, share, can_start=self._can_start(pool, now_ns))
 
     def at_hand(self, topic: str) -> int:
         """Workers of a function that are in memory and free, as far as is known: held idle, or lent."""

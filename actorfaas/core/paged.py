@@ -83,8 +83,27 @@ class Paged(Recruiting):
             self._idle(pool, worker, now_ns)
         self._settle(pool, now_ns)
 
+    def squeeze(self, now_ns: int, *, is_on: bool) -> None:
+        """Memory is short, or no longer: until it is not, functions get no instance beside one that they have.
+
+        Otherwise calls that wait because memory is short would bring more and more instances into it.
+        """
+        was_on, self._is_squeezed = self._is_squeezed, is_on
+        if was_on and not is_on:
+            self._serve_starved(now_ns)
+
+    def drop_surplus(self, most: int) -> None:
+        """Swap is short: end up to `most` workers that are out and beyond what their function keeps warm, of the
+        functions used longest ago first."""
+        for pool in sorted(self.pools.values(), key=lambda pool: pool.last_used_ns):
+            out = [worker for worker in pool.away.values() if worker.phase == lifecycle.SWAPPED]
+            for worker in out[: max(0, min(most, pool.staying() - max(1, pool.warm)))]:
+                self._retire(pool, worker)
+                most -= 1
+
     def pager_lost(self, now_ns: int) -> None:
         """Whoever moves memory has gone: what was on its way is called as it is."""
+        self.squeeze(now_ns, is_on=False)
         for pool in self.pools.values():
             for worker in list(pool.workers.values()):
                 if worker.phase == lifecycle.PAGING_OUT:

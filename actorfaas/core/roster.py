@@ -41,6 +41,7 @@ class Roster:
         self._connected = False
         self.supervisor_lost_ns = 0
         self._starved: dict[str, int] = {}
+        self._is_squeezed = False
         self._ended: deque[str] = deque(maxlen=ENDED_REMEMBERED)
         self._unreaped: dict[str, tuple[KillWorker, int]] = {}  # what ends those, and since when
 
@@ -90,7 +91,7 @@ class Roster:
             raise InvariantViolation(f"{self.total()} workers, {self._max_workers} allowed")
         for pool in self.pools.values():
             pool.check_invariants()
-            stalled = pool.short() > 0 and not pool.starts and self._room(pool) > 0
+            stalled = pool.short() > 0 and not pool.starts and self._room(pool) > 0 and self._may_grow(pool)
             if stalled and self._connected and pool.ready and not pool.not_before_ns:
                 raise InvariantViolation(f"{pool.topic}: requests wait, there is room, and nothing is started")
 
@@ -100,6 +101,14 @@ class Roster:
         if self._starved and pool.staying() > 0:
             free -= sum(self._is_destitute(topic) for topic in self._starved if topic != pool.topic)
         return min(pool.concurrency - pool.size, free)
+
+    def _may_grow(self, pool: Pool) -> bool:
+        """Whether it may have another instance that stays: while memory is short, only who has none at all."""
+        return not self._is_squeezed or pool.size == 0
+
+    def _can_start(self, pool: Pool, now_ns: int) -> bool:
+        """Whether a new instance that stays could be had now."""
+        return pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0 and self._may_grow(pool)
 
     def _is_destitute(self, topic: str) -> bool:
         pool = self.pools.get(topic)

@@ -52,7 +52,10 @@ class Waking(Roster):
             self.pager.changed(worker)
 
     def _wake(self, pool: Pool, now_ns: int) -> None:
-        """Bring in as many workers as are short, unless new ones cost less."""
+        """Bring in as many workers as are short, unless new ones cost less, or memory is short and requests can wait
+        for one that is in."""
+        if self._is_squeezed and pool.lent and not pool.needed:
+            return
         for _ in range(pool.short()):
             worker = pool.swapped()
             if worker is None:
@@ -61,8 +64,7 @@ class Waking(Roster):
                 worker.next_kind = SWAPPED
                 self._idle(pool, worker, now_ns)  # whoever asks hands it out
                 continue
-            can_start = pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0
-            how = self.pager.way_in(pool.topic, can_start=can_start)
+            how = self.pager.way_in(pool.topic, can_start=self._can_start(pool, now_ns))
             if not how:
                 return
             if how == FAASNAP:

@@ -49,6 +49,10 @@ PagingFact = (
 RECORDED = "recorded"
 _KIND_OF = {REAP: PREFETCHED, FAASNAP: CONCURRENT, DEMAND: SWAPPED, "record": RECORDED}
 _HOW_OF_WAY = {Way.FORK: "", Way.SWAP_IN: REAP, Way.CONCURRENT: FAASNAP, Way.DEMAND: REAP}
+MOST_SWAP_USED = 0.85
+MOST_DROPPED = 8
+"""When more than that share of swap is in use, so many workers are ended at each measurement, if there is a surplus."""
+
 _MOST_ROUNDS = 8
 """How often in a row the policy is asked again because of what its own instructions changed."""
 
@@ -82,6 +86,7 @@ class Steering:
         self._open: set[str] = set()  # workers whose first call since their page-in has not ended
         self.mode = PagingMode("none", "the Swapper is not connected", 0)
         self.is_active = False
+        self._is_squeezed = False
         dispatch.pager = self
 
     # --- what the pools tell (core.paging.Pager) ---------------------------------------------------------------------
@@ -305,10 +310,21 @@ class Steering:
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
                 if percent >= 0:
                     self._tell_policy(policy_events.PressureMeasured(percent), now_ns)
+                self._protect(fact, now_ns)
             case TemplatePagedOut():
                 self._template_paged_out(fact, now_ns)
             case PagingMode():
                 self._set_mode(fact, now_ns)
+
+    def _protect(self, measured: MemoryMeasured, now_ns: int) -> None:
+        """From thrash: no more instances while memory is above the budget; fewer when they no longer fit in swap."""
+        budget = self._policy.budget
+        self._is_squeezed = budget.is_limited and (
+            budget.usage_bytes > (budget.high_bytes if self._is_squeezed else budget.limit_bytes)
+        )
+        self._dispatch.squeeze(now_ns, is_on=self._is_squeezed)
+        if measured.swap_used_bytes > MOST_SWAP_USED * measured.swap_total_bytes:
+            self._dispatch.drop_surplus(MOST_DROPPED)
 
     def _template_paged_out(self, done: TemplatePagedOut, now_ns: int) -> None:
         topic = done.function_topic
