@@ -208,11 +208,12 @@ class Pool:
         return bool(self.needed) or any(self.waiting.values()) or any(claims)
 
     def swapped(self) -> Worker | None:
-        """A held worker that is out, the last brought out first."""
-        for topic in reversed(self.away):
-            if self.away[topic].phase == lifecycle.SWAPPED:
-                return self.away[topic]
-        return None
+        """A held worker that is out, the oldest first: it has been called most, so that its memory has settled, and
+        what its function's record says of it holds."""
+        if not self.away:
+            return None
+        out = (each for each in self.workers.values() if each.phase == lifecycle.SWAPPED and each.topic in self.away)
+        return next(out, None)
 
     def last_idle(self) -> Worker | None:
         """The held worker that became idle last."""
