@@ -211,7 +211,7 @@ def main() -> None:
     report = Report("strategies", chosen.seed)
     with running(paging="off") as resident, running(paging_policy="pressure", swap_mb=2048) as paged:
         prepare(resident, paged)
-        measured = measure_all(resident, paged, 1 if chosen.quick else 20)
+        measured = measure_all(resident, paged, 1 if chosen.quick else 10)
     tabulate(measured, report)
     judge(measured, report)
     report.finish(chosen)

@@ -89,6 +89,8 @@ class Process:
     layout: str
     present: tuple[Range, ...] = field(default=())
     """What stayed in memory when it was last paged out, while nothing has run since."""
+    out: tuple[Range, ...] = field(default=())
+    """What was in swap then; both only if they were to be remembered."""
     before: tuple[Range, ...] = field(default=())
     """What was there when it was last paged in, if that was to be remembered."""
     has_places: bool = False
@@ -138,7 +140,7 @@ class Pager:
     ) -> PagedOut:
         """Bring private memory out unless it `is_needed`; `remember` what stayed, for a recording of the next call."""
         target, group = process.target, process.group
-        process.present = ()
+        process.present = process.out = ()
         process.is_out = False
         owned, before = _charged(process)
         if record is not None and (process.renewed is record or not process.has_places):
@@ -159,6 +161,7 @@ class Pager:
             refused = str(error)
         if remember:
             process.present = tuple(pagemap.find(target, Page.PRESENT))
+            process.out = tuple(pagemap.find(target, Page.SWAPPED))
         target.check()
         _, after = _charged(process)
         freed = max(0, before - after)
@@ -198,6 +201,8 @@ class Pager:
         if remember or not process.is_out:
             process.before = process.present or tuple(pagemap.find(target, Page.PRESENT))
         process.present = ()
+        if not remember:
+            process.out = ()
         plan = self._plans.of(record) if process.is_out else prefetch.plan(record.without(process.before))
         process.is_out = False
         _read_ahead(plan.files)
@@ -221,7 +226,8 @@ class Pager:
         """After a call: what it touched that neither was there when it was paged in nor is in the record."""
         mapped_files = ((one.address, one.length_bytes) for one in record.files if one.address)
         known = normalise(chain(process.before, record.memory, mapped_files))
-        return Recorder(process.target, process.layout, known).finish()
+        out, process.out = process.out, ()
+        return Recorder(process.target, process.layout, known, out or None).finish()
 
     def read_all(self, process: Process) -> int:
         """Before a call that is to be recorded: read what is out, if that is little; how many bytes that were.
@@ -239,8 +245,9 @@ class Pager:
     def start_recording(self, process: Process) -> Recorder:
         """Before a call: what it will touch is found out by `Recorder.scan` during it and `finish` after it."""
         before = process.present or tuple(pagemap.find(process.target, Page.PRESENT))
-        process.present = ()
-        return Recorder(process.target, process.layout, before, pagemap.find(process.target, Page.SWAPPED))
+        out = process.out or tuple(pagemap.find(process.target, Page.SWAPPED))
+        process.present = process.out = ()
+        return Recorder(process.target, process.layout, before, out)
 
     def faults(self, process: Process) -> Faults:
         """The page faults it has had."""

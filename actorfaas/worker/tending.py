@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from actorfaas.messages import Tended
-from actorfaas.worker import process
+from actorfaas.worker import heap, process
 
 _WILLNEED, _PAGEOUT, _POPULATE_READ = 3, 21, 22  # populate: Linux 5.14; without it the call maps the pages itself
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -121,7 +121,8 @@ def _add_own(found: list[Range], address: int, entries: array[int]) -> None:
 def _trim() -> int:
     """Collect garbage and give free memory back; the anonymous memory that remains. What is frozen stays untouched."""
     gc.collect()
-    process.give_back_free_memory()
+    if not heap.empty_end():
+        process.give_back_free_memory()
     with open("/proc/self/status", "rb") as file:
         for line in file:
             if line.startswith(b"RssAnon:"):
