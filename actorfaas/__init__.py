@@ -1,10 +1,29 @@
 """actorfaas: decorated Python functions and workflows, served from one machine.
 
-User code imports `function`, `workflow` and `Context` from here; the import is light, because every worker
-instance pays for it.
+User code imports `function`, `workflow`, `Context` and what workflows are composed of from here; the import is light,
+because every worker instance pays for it.
 """
 
-from actorfaas.api import Chain, Context, Function, KeyValue, VersionConflict, Workflow, function, workflow
+from actorfaas.api import (
+    Chain,
+    Context,
+    Function,
+    KeyValue,
+    VersionConflict,
+    Workflow,
+    WorkflowFailed,
+    choose,
+    each,
+    event,
+    fail,
+    function,
+    parallel,
+    pass_,
+    succeed,
+    wait,
+    when,
+    workflow,
+)
 
 __all__ = [
     "Chain",
@@ -13,8 +32,18 @@ __all__ = [
     "KeyValue",
     "VersionConflict",
     "Workflow",
+    "WorkflowFailed",
     "__version__",
+    "choose",
+    "each",
+    "event",
+    "fail",
     "function",
+    "parallel",
+    "pass_",
+    "succeed",
+    "wait",
+    "when",
     "workflow",
 ]
 

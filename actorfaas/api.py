@@ -10,9 +10,21 @@ from __future__ import annotations
 
 import sys
 
+from actorfaas.composing import (
+    Chain,
+    choose,
+    each,
+    fail,
+    parallel,
+    pass_,
+    succeed,
+    wait,
+    when,
+)
+from actorfaas.conditions import event
 from actorfaas.context import Context, KeyValue
-from actorfaas.declarations import Chain, Function, Workflow, first_paragraph
-from actorfaas.errors import DeclarationError, VersionConflict
+from actorfaas.declarations import Function, Workflow, first_paragraph
+from actorfaas.errors import DeclarationError, VersionConflict, WorkflowFailed
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
@@ -38,8 +50,18 @@ __all__ = [
     "KeyValue",
     "VersionConflict",
     "Workflow",
+    "WorkflowFailed",
+    "choose",
     "declared",
+    "each",
+    "event",
+    "fail",
     "function",
+    "parallel",
+    "pass_",
+    "succeed",
+    "wait",
+    "when",
     "workflow",
 ]
 
@@ -134,7 +156,8 @@ def workflow(
     **settings: Any,  # durability and timeout_s, as in the overloads
 ) -> Workflow | Callable[[Callable[[], Definition]], Workflow]:
     """Declare a workflow: `workflow("name", a >> b)`, `workflow("name", asl={...})`, or `@workflow` on a function
-    without parameters that returns either; `@workflow(durability="express")` gives it settings.
+    without parameters that returns either (its docstring becomes the definition's Comment);
+    `@workflow(durability="express")` gives it settings.
 
     In ASL, the `Resource` of a Task state is a function's name. `durability`: standard (survives a crash; at least
     once) or express (nothing is written before the result). `timeout_s`: limit for a whole execution; default: what
@@ -175,7 +198,7 @@ def declared(module_names: Iterable[str]) -> tuple[list[AnyFunction], list[Workf
     modules = frozenset(module_names)
     everything = [made for made, _ in _registry]
     workflows = [made for made in everything if isinstance(made, Workflow) and made.module in modules]
-    chained = {id(step) for one in workflows if one.chain is not None for step in one.chain.steps}
+    chained = {id(function) for one in workflows for function in one.functions.values()}
     functions = [
         made for made in everything if isinstance(made, Function) and (made.module in modules or id(made) in chained)
     ]

@@ -1,13 +1,16 @@
-"""What the decorators make: `Function`, `Chain` and `Workflow`, their checks, and the compilation of `a >> b`.
+"""What the decorators make: `Function` and `Workflow`, and their checks.
 
-Owns the checks of every setting and the Amazon States Language (https://states-language.net) a chain becomes. The
-decorators and the registry are in `api`; running handlers belongs to `worker`, validating ASL to `states`.
+Owns the checks of every setting. The decorators and the registry are in `api`, what workflows are composed of is in
+`composing`, the definitions they become in `compiling`; running handlers belongs to `worker`, validating definitions to
+`states`.
 
 Every instance imports this module, so it imports nothing heavy: no typing, re, inspect, functools or json at the top.
 """
 
 from __future__ import annotations
 
+from actorfaas.compiling import calls, compiled
+from actorfaas.composing import Call, Composable
 from actorfaas.errors import DeclarationError
 from actorfaas.ids import STRATEGIES, STRATEGY_MEANINGS
 
@@ -17,13 +20,14 @@ if TYPE_CHECKING:
     from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
     from actorfaas.context import KeyValue
+    from actorfaas.local_engine import StateTest, WorkflowTest
     from actorfaas.messages import FunctionSpec, WorkflowSpec
 
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)
     Json: TypeAlias = Any  # a decoded JSON document: the caller's business
     AnyFunction: TypeAlias = "Function[..., Any]"  # whatever its signature
-    Definition: TypeAlias = "Chain | AnyFunction | Mapping[str, Json]"
+    Definition: TypeAlias = "Composable | Mapping[str, Json]"
 
     class _Typed(Generic[P, R]):
         pass
@@ -44,7 +48,7 @@ MAX_NAME_LENGTH = 64
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR, _VARARGS = 0x80, 0x20, 0x200, 0x04  # flags of a code object
 
 
-class Function(_Typed[P, R]):
+class Function(Composable, _Typed[P, R]):
     """A declared function: calling it calls the handler itself, so unit tests need no platform.
 
     `handler` is the undecorated callable, `kind` one of sync, async, generator, async_generator, `takes_context`
@@ -105,8 +109,9 @@ class Function(_Typed[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.handler(*args, **kwargs)
 
-    def __rshift__(self, following: AnyFunction | Chain) -> Chain:
-        return Chain((self,)) >> following
+    def guarded(self) -> Call:
+        """The Task state that calls it."""
+        return Call(self, self.name, first_paragraph(self.__doc__))
 
     def __repr__(self) -> str:
         return f"<function {self.name} ({self.module}.{self.__qualname__})>"
@@ -134,48 +139,9 @@ class Function(_Typed[P, R]):
         )
 
 
-class Chain:
-    """Functions that run one after the other, each with the result of the one before: what `a >> b` gives."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self, steps: tuple[AnyFunction, ...]) -> None:
-        self.steps = steps
-
-    def __rshift__(self, following: AnyFunction | Chain) -> Chain:
-        if isinstance(following, Chain):
-            return Chain(self.steps + following.steps)
-        if isinstance(following, Function):
-            return Chain((*self.steps, following))
-        raise DeclarationError(f"only functions and chains can follow >>, not {following!r}; is it decorated?")
-
-    def __repr__(self) -> str:
-        return " >> ".join(step.name for step in self.steps)
-
-    def state_names(self) -> list[str]:
-        """The states' names in order: the functions' names, a repeated one with _2, _3, ... behind it."""
-        functions = {step.name for step in self.steps}
-        names: list[str] = []
-        for step in self.steps:
-            name, repeat = step.name, 1
-            while name in names or (repeat > 1 and name in functions):
-                repeat += 1
-                name = f"{step.name}_{repeat}"
-            names.append(name)
-        return names
-
-    def asl(self) -> dict[str, Json]:
-        """The chain as an Amazon States Language definition, its states in order."""
-        names = self.state_names()
-        states: dict[str, Json] = {}
-        for name, step, following in zip(names, self.steps, [*names[1:], ""], strict=True):
-            transition: dict[str, Json] = {"Next": following} if following else {"End": True}
-            states[name] = {"Type": "Task", "Resource": step.name, **transition}
-        return {"StartAt": names[0], "States": states}
-
-
 class Workflow:
-    """A declared workflow: a name, a definition (`asl`; `chain` when it was made from one) and its durability."""
+    """A declared workflow: a name, a definition (`asl`) and its durability. `composition`: what it was made from, None
+    where the definition was given; `functions`: those it calls, by name, as far as they are known."""
 
     def __init__(
         self,
@@ -188,9 +154,8 @@ class Workflow:
         description: str,
     ) -> None:
         self.name = checked_name(name, "workflow")
-        self.chain: Chain | None
-        self.asl: Mapping[str, Json]
-        self.chain, self.asl = _compiled(definition, self.name)
+        self.composition, self.asl = _compiled(definition, self.name, description)
+        self.functions = _called(self.composition)
         if durability not in DURABILITIES:
             raise DeclarationError(
                 f"workflow {name!r}: durability must be one of {', '.join(DURABILITIES)}, not {durability!r}"
@@ -223,18 +188,56 @@ class Workflow:
             description=self.description,
         )
 
+    def functions_of_module(self) -> dict[str, AnyFunction]:
+        """The functions that the workflow's module has, by name: those that a given definition can call here."""
+        import sys
+
+        found = vars(sys.modules[self.module]).values() if self.module in sys.modules else ()
+        return {one.name: one for one in found if isinstance(one, Function)}
+
     def run(self, value: Json = None, *, kv: KeyValue | None = None) -> Json:
-        """Run the workflow in this process with the plain functions, for unit tests; returns the last result.
+        """Run the workflow in this process with the plain functions, for unit tests; returns its output.
 
-        Values pass between states as JSON, as on the platform; a generator's items become a list. `kv` is what the
-        handlers see as `context.kv`; default: empty, in memory. Only chains of functions can be run so
-        (NotImplementedError for others), and not inside a running event loop if one of them is async.
+        The definition runs on the platform's engine; time is skipped, not waited for, and time limits of states are not
+        kept. Values pass between states as JSON; a generator's items become a list. `kv` is what the handlers see as
+        `context.kv`; default: empty, in memory. Not inside a running event loop if one of the functions is async.
+        Raises what the handler raised that failed the workflow, WorkflowFailed for an error that no handler raised,
+        and DeclarationError for a definition that is wrong.
         """
-        if self.chain is None:
-            raise NotImplementedError(f"workflow {self.name!r}: only a chain of functions runs without a node")
-        from actorfaas.local import run_chain
+        from actorfaas.local_engine import rehearse
 
-        return run_chain(self.chain, value, kv)
+        return rehearse(self, value, {}, kv).result()
+
+    def test(
+        self, value: Json = None, *, mocks: Mapping[str, Json] | None = None, kv: KeyValue | None = None
+    ) -> WorkflowTest:
+        """Run the workflow as `run` does, with some functions mocked; returns what happened, failed or not.
+
+        `mocks`: by function name, a value to return, an exception to raise (or its class), or a callable that is given
+        the event. Raises DeclarationError for a definition that is wrong and for a mock of a function it never calls.
+        """
+        from actorfaas.local_engine import rehearse
+
+        return rehearse(self, value, mocks or {}, kv)
+
+    def test_state(
+        self,
+        state: str,
+        value: Json = None,
+        *,
+        mock: Json = ...,
+        variables: Mapping[str, Json] | None = None,
+        context: Json = None,
+        kv: KeyValue | None = None,
+    ) -> StateTest:
+        """Try one state by itself, as the operation TestState of Step Functions does; nothing follows it.
+
+        `mock`: what its work gives, as in `test` (of a Parallel or Map state, the list of results); a Task without one
+        calls its function. `variables`, `context`: what its expressions see. Raises DeclarationError.
+        """
+        from actorfaas.local_engine import try_alone
+
+        return try_alone(self, state, value, mock=mock, variables=variables, context=context, kv=kv)
 
 
 def first_paragraph(doc: str | None) -> str:
@@ -316,14 +319,24 @@ def _checked_env(name: str, env: Mapping[str, str] | None) -> dict[str, str]:
     return made
 
 
-def _compiled(definition: Definition, name: str) -> tuple[Chain | None, Mapping[str, Json]]:
-    """The chain behind a definition, if it has one, and its ASL."""
-    if isinstance(definition, Function):
-        definition = Chain((definition,))
-    if isinstance(definition, Chain):
-        return definition, definition.asl()
+def _compiled(definition: Definition, name: str, comment: str) -> tuple[Composable | None, Mapping[str, Json]]:
+    """What a definition was composed of, if it was, and its ASL."""
+    if isinstance(definition, Composable):
+        return definition, compiled(definition, comment)
     if isinstance(definition, dict) and "StartAt" in definition and "States" in definition:
         return None, definition
     raise DeclarationError(
         f"workflow {name!r} is a chain such as a >> b, or ASL: a dict with StartAt and States; not {definition!r}"
     )
+
+
+def _called(composition: Composable | None) -> dict[str, AnyFunction]:
+    """The functions of a composition, by name. Raises DeclarationError where two share one."""
+    found: dict[str, AnyFunction] = {}
+    for call in () if composition is None else calls(composition):
+        function = call.function
+        if not isinstance(function, Function):
+            raise DeclarationError(f"{function!r} is not a declared function")
+        if found.setdefault(function.name, function) is not function:
+            raise DeclarationError(f"the workflow calls two functions named {function.name!r}")
+    return found

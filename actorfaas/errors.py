@@ -27,7 +27,8 @@
     └── UserCodeError               the person's code, not the platform's
         ├── DeployError             a bundle cannot be imported, or its definition is wrong
         │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
-        └── VersionConflict         a key-value write expected another version
+        ├── VersionConflict         a key-value write expected another version
+        └── WorkflowFailed          a workflow run in this process failed (`error`, `cause`)
 
 This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
 """
@@ -195,3 +196,12 @@ class VersionConflict(UserCodeError):
         super().__init__(f"key {key!r} is not {state} any more")
         self.key = key
         self.expected_version = expected_version
+
+
+class WorkflowFailed(UserCodeError):
+    """A workflow that was run in this process ended with an error that no handler raised."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(f"{error}: {cause}" if cause else error)
+        self.error = error
+        self.cause = cause

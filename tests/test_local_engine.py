@@ -1,0 +1,184 @@
+"""`actorfaas.local_engine`: running, testing and mocking workflows in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from actorfaas import (
+    Context,
+    WorkflowFailed,
+    choose,
+    each,
+    event,
+    fail,
+    function,
+    parallel,
+    pass_,
+    wait,
+    when,
+    workflow,
+)
+from actorfaas.api import _registry
+from actorfaas.context import MemoryKeyValue
+from actorfaas.errors import DeclarationError
+
+Json = Any  # a decoded JSON document
+
+
+@function
+def double(event: int) -> int:
+    return 2 * event
+
+
+@function
+def refuse(event: Json) -> Json:
+    raise ValueError(f"not {event}")
+
+
+@function
+def recover(event: Json) -> Json:
+    return [event["Error"], event["Cause"]]
+
+
+@function
+async def later(event: int) -> int:
+    return event + 1
+
+
+@pytest.fixture(autouse=True)
+def own_registry() -> Iterator[None]:
+    """What a test declares is forgotten after it."""
+    before = list(_registry)
+    yield
+    _registry[:] = before
+
+
+class TestRun:
+    def test_every_construct(self) -> None:
+        made = workflow(
+            "w",
+            parallel(each(double >> later, items="$.items"), pass_(event.items[0]))
+            >> choose(when(event[1] > 1, refuse.catch(ValueError, recover)), otherwise=fail("Small")),
+        )
+        assert made.run({"items": [2, 3]}) == ["ValueError", "not [[5, 7], 2]"]
+        with pytest.raises(WorkflowFailed, match="Small"):
+            made.run({"items": [1]})
+
+    def test_a_given_definition_calls_the_functions_of_its_module(self) -> None:
+        states = {"a": {"Type": "Task", "Resource": "double", "Next": "b"}, "b": {"Type": "Succeed"}}
+        assert workflow("w", asl={"StartAt": "a", "States": states}).run(4) == 8
+
+    def test_time_is_skipped(self) -> None:
+        attempts: list[int] = []
+
+        @function
+        def third_time(event: int, ctx: Context) -> int:
+            attempts.append(ctx.attempt)
+            if ctx.attempt < 3:
+                raise OSError("busy")
+            return event
+
+        done = workflow("w", third_time.retry(OSError, delay_s=60) >> wait(86_400)).test(7)
+        assert (done.output, attempts, done.waited_s) == (7, [1, 2, 3], 60 + 120 + 86_400)
+
+    def test_a_functions_own_retries(self) -> None:
+        calls: list[int] = []
+
+        @function(retries=2)
+        def always(event: int) -> int:
+            calls.append(event)
+            raise OSError("busy")
+
+        with pytest.raises(OSError, match="busy"):
+            workflow("w", always).run(1)
+        assert len(calls) == 3
+
+    def test_branches_wait_side_by_side(self) -> None:
+        done = workflow("w", parallel(wait(10), wait(30), wait(20))).test()
+        assert done.waited_s == 30
+
+    def test_a_failed_branch_stops_the_others(self) -> None:
+        done = workflow("w", parallel(wait(10) >> double, refuse)).test(1)
+        assert (done.status, done.error, "double" in done.visited) == ("failed", "ValueError", False)
+
+    def test_data_is_shared(self) -> None:
+        @function
+        def count(event: Json, ctx: Context) -> int:
+            return ctx.kv.put("n", event)
+
+        kv = MemoryKeyValue()
+        assert workflow("w", count >> count).run(1, kv=kv) == 2
+        assert kv.get("n") == 1
+
+    def test_a_definition_that_is_wrong(self) -> None:
+        with pytest.raises(DeclarationError, match="'w': /States/double/InputPath"):
+            workflow("w", double.reads("no path")).run(1)
+
+
+class TestTest:
+    @pytest.mark.parametrize(
+        ("mock", "output"),
+        [(5, 5), (lambda value: value - 1, 2), (KeyError("x"), ["KeyError", "'x'"]), (KeyError, ["KeyError", ""])],
+    )
+    def test_mocks(self, mock: Json, output: Json) -> None:
+        made = workflow("w", double.catch(KeyError, recover))
+        assert made.test(3, mocks={"double": mock}).output == output
+
+    def test_what_a_failed_run_tells(self) -> None:
+        done = workflow("w", double >> refuse >> later).test(3)
+        assert (done.status, done.output, done.error, done.cause) == ("failed", None, "ValueError", "not 6")
+        assert done.visited == ("double", "refuse")
+        assert isinstance(done.exception, ValueError)
+
+    def test_what_the_platform_raised_is_no_exception_of_a_handler(self) -> None:
+        done = workflow("w", refuse.catch(ValueError, choose(when(event.x == 1, double)))).test(1)
+        assert (done.error, done.exception) == ("States.Runtime", None)
+
+    def test_a_mock_that_nothing_calls(self) -> None:
+        with pytest.raises(DeclarationError, match="does not call 'other'"):
+            workflow("w", double).test(3, mocks={"other": 1})
+
+    def test_a_function_that_is_not_here(self) -> None:
+        states = {"a": {"Type": "Task", "Resource": "elsewhere", "End": True}}
+        made = workflow("w", asl={"StartAt": "a", "States": states})
+        with pytest.raises(DeclarationError, match="give a mock"):
+            made.run(1)
+        assert made.test(1, mocks={"elsewhere": 2}).output == 2
+
+
+class TestState:
+    def test_a_task_calls_its_function(self) -> None:
+        tried = workflow("w", double.reads(event.n).keeps("$.twice") >> later).test_state("double", {"n": 4})
+        assert (tried.status, tried.output, tried.next) == ("SUCCEEDED", {"n": 4, "twice": 8}, "later")
+        assert tried.inspection["afterInputPath"] == 4
+
+    def test_failures(self) -> None:
+        made = workflow("w", refuse.retry(ValueError).catch(KeyError, recover) >> double)
+        assert made.test_state("refuse", 1).status == "RETRIABLE"
+        caught = made.test_state("refuse", 1, mock=KeyError("k"))
+        assert (caught.status, caught.next, caught.output) == (
+            "CAUGHT_ERROR",
+            "recover",
+            {"Error": "KeyError", "Cause": "'k'"},
+        )
+        failed = made.test_state("double", "x", mock=OSError("o"))
+        assert (failed.status, failed.error, failed.cause, failed.output) == ("FAILED", "OSError", "o", None)
+
+    def test_a_choice(self) -> None:
+        made = workflow("w", choose(when(event.n > 1, double), otherwise=later))
+        assert [made.test_state("choose", {"n": n}).next for n in (1, 2)] == ["later", "double"]
+
+    def test_a_state_inside_another(self) -> None:
+        made = workflow("w", parallel(each(double >> later)))
+        assert made.test_state("double", 3).next == "later"
+        assert made.test_state("each_double", [1, 2], mock=[3, 5]).output == [3, 5]
+
+    def test_refused(self) -> None:
+        made = workflow("w", each(double))
+        with pytest.raises(DeclarationError, match="no state 'other'"):
+            made.test_state("other")
+        with pytest.raises(DeclarationError, match="is tested with the result"):
+            made.test_state("each_double", [1])
