@@ -95,8 +95,8 @@ def side_by_side(runs: list[Meaning], values: list[Json]) -> Json:
         except Raised as error:
             errors.add(error.args)
     assume(len(errors) < 2)
-    for error, cause in errors:
-        raise Raised(error, cause)
+    for name, cause in errors:
+        raise Raised(name, cause)
     return results
 
 
