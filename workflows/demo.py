@@ -166,7 +166,7 @@ def show_logs(http: httpx.Client) -> None:
 def tour(url: str) -> None:
     """Everything the demonstration shows, against a node that runs."""
     console.rule("deploy")
-    for name in ("random_average", "order_pipeline", "convolution", "text_report", "functionbench"):
+    for name in ("random_average", "order_pipeline", "convolution", "text_report", "parcels", "functionbench"):
         deploy(url, name)
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         console.rule("workflows")
@@ -178,6 +178,9 @@ def tour(url: str) -> None:
         expect(sum(picture["histogram"]["counts"]) == 384 * 384, f"convolution: {picture}")
         report = run_workflow(http, "text_report", example_input("text_report/inputs/story.json"))
         expect(report["kind"] == "report" and "4 pages" in report["report"], f"text_report: {report}")
+        sent = run_workflow(http, "parcels", example_input("parcels/inputs/order.json"), rounds=1)
+        expect(sent["way"] == "post" and sent["grams"] == 2460 and sent["cents"] == 900, f"parcels: {sent}")
+        expect(sent["invoice"]["attempts"] == 2, f"parcels: {sent}")
         console.rule("functions")
         call_functions(http)
         compare_strategies(http)

@@ -168,3 +168,23 @@ def test_video_processing_follows_the_object(load: Any) -> None:
     path = load("functionbench").video_processing({"frames": 8, "side": 64, "seed": 1})["path"]
     assert path == sorted(path)
     assert path[0] < 10 < 50 < path[-1]
+
+
+def test_parcels_are_packed_billed_and_sent(load: Any) -> None:
+    parcels = load("parcels").parcels
+    sent = parcels.run(example_input("parcels/inputs/order.json"))
+    assert (sent["status"], sent["way"], sent["grams"], sent["cents"]) == ("sent", "post", 2460, 900)
+    assert [box["label"] for box in sent["boxes"]] == ["3 x tea", "2 x mug", "1 x kettle"]
+    assert sent["invoice"] == {"customer": "Ada", "pieces": 6, "attempts": 2}
+    assert parcels.run(example_input("parcels/inputs/light.json"))["way"] == "courier"
+
+
+def test_parcels_that_cannot_be_sent(load: Any) -> None:
+    parcels = load("parcels").parcels
+    assert parcels.run(example_input("parcels/inputs/unknown.json")) == {
+        "status": "refused",
+        "unknown": "teapot",
+        "known": ["kettle", "mug", "tea"],
+    }
+    heavy = parcels.test({"customer": "Ada", "lines": [{"item": "kettle", "quantity": 15}]})
+    assert (heavy.error, "confirm" in heavy.visited) == ("TooHeavy", False)
