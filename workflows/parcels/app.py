@@ -1,6 +1,6 @@
 """Parcels: an order is packed and billed at once, its way chosen, written as a workflow in Python.
 
-Uses `choose`, `parallel`, `each`, `.retry` and `.catch`; `workflow.asl` (`actorfaas show parcels --asl`) is what it becomes.
+Uses `choose`, `parallel`, `each`, `.retry` and `.catch`; `actorfaas show parcels --asl` tells what it becomes.
 """
 
 from actorfaas import Context, choose, each, event, fail, function, parallel, when, workflow
