@@ -37,6 +37,7 @@ from actorfaas.messages import (
     Publish,
     ReleaseAssignment,
     ReleaseIdle,
+    ReleaseWorker,
     RetireWorker,
     SetNextTopic,
     Subscribe,
@@ -194,6 +195,8 @@ class LocalQueue(Actor):
                 self._unsubscribe(message, sender)
             case ReleaseIdle():
                 self._core.release_idle(message)
+            case ReleaseWorker():
+                self._core.release_worker(message.worker_topic)
             case RetireWorker():
                 self._core.retire(message.worker_topic, now)
             case _:

@@ -9,7 +9,9 @@ Answers to a claim that could not be granted at once are appended to `outcomes`;
 - A state that waits (`distance` 0) gets, in this order: an idle held worker, one reserved far ahead by somebody else,
   an idle lent one, a new one, one reserved for the next state by somebody else. A reservation therefore never starves
   a state, and reserving starts a new instance only when the function has none at all.
-- States and plain requests share a function's workers: neither side can hold all of them while the other waits.
+- States and plain requests share a function's workers: neither side can hold all of them while the other waits. So do
+  calls by strategies of paging (swap, reap, faasnap): while these wait, lent workers come back after their calls, and
+  every other one that is free is theirs.
 - At the node's limit the longest unused idle workers of other functions make room; a function with nothing at all
   may take even their warm ones, as may any after `STARVED_NS`, or else a member that is busy, once its request is done.
 - A function whose workers fail to start `MAX_START_FAILURES` times in a row fails what waits for it (claims are

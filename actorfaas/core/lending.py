@@ -41,7 +41,7 @@ class Lending(Paged):
         if topic != pool.topic:  # of the pool's own topic, TopicUsage tells who was called
             worker.uses += 1
             self.pager.call_ended(worker)
-        asked = topic == pool.topic and pool.release_asked > 0
+        asked = topic == pool.topic and pool.release_asked > 0 and not worker.returning
         surplus = asked and not worker.taking_back and pool.short() <= 0
         pool.release_asked = max(0, pool.release_asked - asked)
         to_go = worker.to_go

@@ -41,9 +41,10 @@ class Claim:
 class Worker:
     """One instance. `fresh`: made for a single request. `lent_to`: the topic the LocalQueue may use it for.
 
-    `taking_back`: an `Unsubscribe` is under way. `releasing`: its armed task is being released, the LocalQueue has
-    not said who won. `leaving`: told to exit, or killed; only its end is awaited. `unasked`: it came although nobody
-    (any more) asked for it, after a restart; such a worker may exceed a limit until it is retired.
+    `taking_back`: an `Unsubscribe` is under way. `returning`: it comes back once its call is done.
+    `releasing`: its armed task is being released, the LocalQueue has not said who won. `leaving`: told to exit, or
+    killed; only its end is awaited. `unasked`: it came although nobody (any more) asked for it, after a restart; such a
+    worker may exceed a limit until it is retired.
 
     Memory: `away_for` is the topic whose request waits until the worker is in. `to_go`: it is wanted out as soon as it
     is not lent any more. `goes_out`: it serves a strategy in which idle workers go out at once; `stays_in`: one
@@ -65,6 +66,7 @@ class Worker:
     refused_ns: int = 0
     claim: Claim | None = None
     taking_back: bool = False
+    returning: bool = False
     releasing: bool = False
     leaving: bool = False
     unasked: bool = False
@@ -100,7 +102,8 @@ class Pool:
 
     `ready`: its template can start workers. `broken`: why the template cannot be made at all, else "". `away`: held
     workers whose memory is out, or on its way. `paged`: the strategy when all calls are to meet workers that are out.
-    `stays_in`: strategy resident, nothing of it is ever brought out.
+    `stays_in`: strategy resident, nothing of it is ever brought out. `paged_turn`: the next worker that is free goes to
+    a strategy of paging if one waits, because the last one went to plain requests or states.
     """
 
     topic: str
@@ -124,6 +127,7 @@ class Pool:
     waiting: dict[str, int] = field(default_factory=dict)
     peaks: deque[tuple[int, int]] = field(default_factory=deque)
     rested: list[Worker] = field(default_factory=list)
+    paged_turn: bool = False
     release_asked: int = 0
     failures: int = 0
     not_before_ns: int = 0
@@ -192,6 +196,15 @@ class Pool:
         coming = sum(worker.away_for == topic for worker in self.workers.values() if not worker.leaving)
         return self.waiting[topic] + len(self.paged_claims[kind]) - coming
 
+    def paged_next(self) -> str:
+        """The strategy of paging that is to be given a worker next, "" for none: the one served longest ago."""
+        return next((kind for kind in self.paged_claims if self.paged_short(kind) > 0), "")
+
+    def serve_paged(self, kind: str) -> None:
+        """A strategy of paging is given a worker: next come plain requests and states, then the other strategies."""
+        self.paged_turn = False
+        self.paged_claims[kind] = self.paged_claims.pop(kind)
+
     def short(self) -> int:
         """Reusable workers that somebody waits for and that are not on their way."""
         return len(self.needed) + self.waiting[self.topic] - self.coming()
@@ -232,7 +245,7 @@ class Pool:
         if not missing:
             return 0
         leaving = sum(worker.phase == lifecycle.PAGING_OUT for worker in self.away.values())
-        leaving += sum(worker.taking_back and worker.to_go for worker in self.lent.values())
+        leaving += sum(worker.returning or (worker.taking_back and worker.to_go) for worker in self.lent.values())
         return max(0, missing - leaving - max(0, -self.short()))
 
     def _is_asked(self, kind: str) -> bool:
@@ -258,7 +271,7 @@ class Pool:
     def make_idle(self, worker: Worker, now_ns: int) -> None:
         """The ExecutionManager holds the worker, which has nothing to do."""
         worker.claim = None
-        worker.taking_back = worker.releasing = False
+        worker.taking_back = worker.returning = worker.releasing = False
         self.lent.pop(worker.topic, None)
         self.away.pop(worker.topic, None)
         worker.lent_to = worker.away_for = ""
@@ -300,7 +313,7 @@ class Pool:
         self.lent.pop(worker.topic, None)
         self.away.pop(worker.topic, None)
         worker.leaving = True
-        worker.taking_back = worker.releasing = worker.to_go = False
+        worker.taking_back = worker.returning = worker.releasing = worker.to_go = False
         worker.away_for = ""
 
     def forget(self, worker: Worker) -> None:

@@ -14,6 +14,7 @@ from actorfaas.messages import (
     DeclareTopic,
     DropTopic,
     ReleaseIdle,
+    ReleaseWorker,
     StartWorkers,
 )
 
@@ -91,10 +92,14 @@ class Recruiting(Waking):
         while pool.idle:
             plain = pool.waiting[pool.topic] > 0
             worker = pool.idle[next(reversed(pool.idle))]
+            if self._connected and pool.paged_turn and (kind := pool.paged_next()):
+                self._serve_with(pool, pool.swapped() or worker, kind, now_ns)
+                continue
             if pool.needed and not (plain and not pool.lent):
                 claim = pool.needed.popleft()
             elif plain and self._connected:
                 self._lend(pool, worker, pool.topic, now_ns)
+                pool.paged_turn = True
                 continue
             elif pool.needed:
                 claim = pool.needed.popleft()
@@ -103,11 +108,12 @@ class Recruiting(Waking):
             else:
                 return
             self._grant(pool, worker, claim, now_ns)
+            pool.paged_turn = True
             self.outcomes.append(Granted(claim))
 
     def _recruit(self, pool: Pool, rest: int, now_ns: int) -> None:
         """Workers that are short: from far reservations, from the topic, from those that are out, new ones, from near
-        reservations. `rest`: how many more strategies of paging need."""
+        reservations; for strategies of paging (`rest`: how many more they need) also busy ones, after their calls."""
         claims = min(len(pool.needed), max(0, pool.short())) + rest
         claims -= self._revoke(pool, claims, now_ns, beyond=1)
         if claims > 0:
@@ -116,6 +122,8 @@ class Recruiting(Waking):
         self._hand_out(pool, now_ns)
         self._start(pool, max(0, pool.short()) + pool.paged_rest(), Start("fork", False, now_ns), now_ns)
         self._revoke(pool, max(0, pool.short()) + pool.paged_rest(), now_ns, beyond=0)
+        if pool.paged_rest() > 0:
+            self._ask_back(pool)
 
     def _revoke(self, pool: Pool, count: int, now_ns: int, *, beyond: int) -> int:
         """Call back up to `count` reservations more than `beyond` states ahead, the farthest first."""
@@ -143,12 +151,20 @@ class Recruiting(Waking):
         for worker in pool.lent.values():
             if asked == count:
                 break
-            if worker.taking_back or now_ns - worker.refused_ns < BUSY_HINT_NS:
+            if worker.taking_back or worker.returning or now_ns - worker.refused_ns < BUSY_HINT_NS:
                 continue
             worker.taking_back = True
             self.effects.append(TakeBack(worker.topic))
             asked += 1
         return asked
+
+    def _ask_back(self, pool: Pool) -> None:
+        """Have lent workers come back after their calls: where plain requests always wait, none is ever idle. The first
+        is given to a strategy of paging; which that will be nobody knows, so all are asked."""
+        for worker in pool.lent.values():
+            if not (worker.taking_back or worker.returning):
+                worker.returning = True
+                self._tell_queue(ReleaseWorker(worker_topic=worker.topic))
 
     def _start(self, pool: Pool, count: int, start: Start, now_ns: int) -> None:
         if count <= 0 or not pool.ready or pool.not_before_ns > now_ns:
@@ -255,8 +271,7 @@ class Recruiting(Waking):
         if unused > 0:
             pool.release_asked = unused
             self._tell_queue(ReleaseIdle(topic=pool.topic, count=unused))
-        if self.pager.is_active:
-            self._send_out_forgotten(pool, now_ns)
+        self._send_out_forgotten(pool, now_ns)
         for worker in list(pool.workers.values()):
             stale = worker.fresh and worker.lent_to and now_ns - worker.lent_since_ns >= pool.idle_timeout_ns
             if stale and not worker.leaving:

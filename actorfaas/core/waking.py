@@ -19,14 +19,14 @@ class Waking(Roster):
 
     def _serve_paged(self, pool: Pool, now_ns: int) -> None:
         """Give workers to requests and states whose strategy wants one that was out; one that is in will do as well."""
-        for kind in pool.paged_claims:
-            while pool.paged_short(kind) > 0:
-                worker = pool.swapped() or pool.last_idle()
-                if worker is None:
-                    return
-                self._serve_with(pool, worker, kind, now_ns)
+        while kind := pool.paged_next():
+            worker = pool.swapped() or pool.last_idle()
+            if worker is None:
+                return
+            self._serve_with(pool, worker, kind, now_ns)
 
     def _serve_with(self, pool: Pool, worker: Worker, kind: str, now_ns: int) -> None:
+        pool.serve_paged(kind)
         how = HOW_OF_STRATEGY[kind]
         out = worker.phase == lifecycle.SWAPPED
         waits = False

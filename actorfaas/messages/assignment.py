@@ -107,6 +107,14 @@ class ReleaseIdle(Message):
     count: int
 
 
+@message(69)
+class ReleaseWorker(Message):
+    """ExecutionManager → LocalQueue: let the worker finish the request it has, then give it back; confirmed by
+    `WorkerReleased`."""
+
+    worker_topic: str
+
+
 @message(49)
 class WorkerReleased(Message):
     """LocalQueue → ExecutionManager: the worker is no longer lent."""

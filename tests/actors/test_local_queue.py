@@ -30,6 +30,7 @@ from actorfaas.messages import (
     QueueDescription,
     ReleaseAssignment,
     ReleaseIdle,
+    ReleaseWorker,
     Retire,
     RetireWorker,
     SetNextTopic,
@@ -121,6 +122,9 @@ async def test_the_execution_manager_lends_takes_back_and_retires(node: Node) ->
         await node.manager.ask("local_queue", Unsubscribe(name), Done)
     node.manager.tell("local_queue", Subscribe(name, "f@1"))
     node.manager.tell("local_queue", ReleaseIdle("f@1", 1))
+    assert await node.manager.expect(WorkerReleased) == WorkerReleased(name, "f@1")
+    node.manager.tell("local_queue", Subscribe(name, "f@1"))
+    node.manager.tell("local_queue", ReleaseWorker(name))
     assert await node.manager.expect(WorkerReleased) == WorkerReleased(name, "f@1")
     deadline_ns = time.monotonic_ns() + 60 * S
     node.manager.tell("local_queue", AssignTask(name, "t", "x", "A", 1, deadline_ns, "", True, False, "", b""))

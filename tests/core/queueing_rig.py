@@ -152,6 +152,10 @@ class Rig:
         self.core.release_idle(ReleaseIdle(topic, count))
         self.collect()
 
+    def release_worker(self, name: str) -> None:
+        self.core.release_worker(name)
+        self.collect()
+
     def retire(self, name: str) -> None:
         self.core.retire(name, self.now)
         self.collect()

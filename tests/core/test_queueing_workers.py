@@ -158,6 +158,27 @@ def test_members_idle_longest_are_given_back_first() -> None:
     assert rig.none(WorkerReleased)
 
 
+def test_a_busy_member_is_given_back_when_its_request_is_done_whoever_waits() -> None:
+    rig = Rig()
+    rig.declare()
+    rig.worker("w", "f@1")
+    rig.publish("r")
+    rig.publish("s")
+    rig.release_worker("w")
+    assert rig.none(WorkerReleased)
+    rig.returns("w", "r")
+    assert [released.worker_topic for released in rig.all(WorkerReleased)] == ["w"]
+    assert rig.core.describe(rig.now).topics[0].waiting == 1
+    rig.subscribe("w", "f@1")
+    rig.returns("w", "s")
+    assert rig.none(WorkerReleased), "it was asked for once"
+    rig.release_worker("w")
+    assert [released.worker_topic for released in rig.all(WorkerReleased)] == ["w"], "an idle one at once"
+    rig.release_worker("w")
+    rig.release_worker("nobody")
+    assert rig.none(WorkerReleased)
+
+
 def test_who_cannot_be_lent_is_said_to_be_released() -> None:
     rig = Rig()
     rig.declare()

@@ -33,6 +33,7 @@ from actorfaas.messages import (
     NewFunctionWorker,
     ReleaseAssignment,
     ReleaseIdle,
+    ReleaseWorker,
     Retire,
     RetireWorker,
     SetNextTopic,
@@ -278,6 +279,8 @@ class Node:
                 self.queues["from_queue"].append(lambda: self._taken_back(worker, taken))
             case ReleaseIdle():
                 queue.release_idle(message)
+            case ReleaseWorker():
+                queue.release_worker(message.worker_topic)
             case RetireWorker():
                 queue.retire(message.worker_topic, now)
             case _:

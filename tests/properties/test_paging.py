@@ -155,6 +155,40 @@ def test_nobody_needed_goes_out_and_everything_is_answered(
     check_rest(world)
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=steps,
+    max_workers=st.sampled_from([3, 5, 64]),
+    mode=st.sampled_from([OUTSIDE, SELF, NONE]),
+    policy=policies,
+)
+def test_every_waiting_call_is_served_while_plain_load_goes_on(
+    steps: list[tuple[str, int]], max_workers: int, mode: str, policy: Mode
+) -> None:
+    world = make_world(max_workers, mode, policy, 0)
+    for operation, choice in steps:
+        do(world, operation, choice)
+    world.start_fails = False
+    world.meet_swapper(mode)
+    for number in range(8):
+        world.publish("a@1", f"before {number}", timeout_s=600.0)
+        world.advance(0.1)
+        world.settle()
+    waiting = [f"a@1!{kind}" for kind in ("swap", "reap", "faasnap")]
+    for topic in waiting:
+        world.publish(topic, topic, timeout_s=600.0)
+    for number in range(300):
+        if all(world.published[topic] for topic in waiting):
+            break
+        world.publish("a@1", f"plain {number}", timeout_s=600.0)
+        world.publish("a@1", f"another {number}", timeout_s=600.0)
+        world.settle()
+        for topic in world.busy():
+            world.finish(topic)
+        world.advance(0.1)
+    assert all(isinstance(world.published[topic], InvocationResult) for topic in waiting)
+
+
 def check_answers(world: World) -> None:
     assert list(world.executions.all()) == []
     for execution_id, stored in world.store.items():

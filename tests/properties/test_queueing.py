@@ -252,7 +252,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        what=st.sampled_from(("lend", "lend", "take back", "retire", "release")),
+        what=st.sampled_from(("lend", "lend", "take back", "retire", "release", "give back")),
         topic=st.sampled_from(TOPICS),
     )
     def pool_changes(self, data: st.DataObject, what: str, topic: str) -> None:
@@ -265,6 +265,8 @@ class LocalQueueMachine(RuleBasedStateMachine):
             self.rig.retire(life.name)
         elif what == "release":
             self.rig.release_idle(1, topic)
+        elif what == "give back":
+            self.rig.release_worker(life.name)
         else:
             refusal = self.rig.unsubscribe(life.name)
             assert refusal in ("", "busy", "not_found")

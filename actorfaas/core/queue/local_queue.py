@@ -159,6 +159,16 @@ class LocalQueueCore:
             for worker in list(topic.ready)[: max(0, released.count)]:
                 self._members.release(worker)
 
+    def release_worker(self, worker_topic: str) -> None:
+        """Give back a member: now, or as soon as its request is done."""
+        worker = self.board.workers.get(worker_topic)
+        if worker is None or worker.topic is None:
+            return
+        if worker.lease is None:
+            self._members.release(worker)
+        else:
+            worker.returning = True
+
     def assign(self, assigned: AssignTask, now: int) -> None:
         """A task for one worker; answered by TaskFinished or TaskFailed."""
         self._assignments.assign(assigned, now)
