@@ -11,6 +11,7 @@ import pytest
 
 from actorfaas.swap import swapfile, swaps
 from actorfaas.swap.swaps import SwapArea
+from tests.patience import SLOWNESS
 from tests.system.kit import Node, code_of, eventually, node_with, problem_of
 from tests.system.swap.kit import MIB
 
@@ -122,7 +123,7 @@ def test_the_usual_side_of_a_choice_is_brought_in_and_given_up_when_it_was_wrong
 )
 def test_workers_for_all_branches_are_brought_in(node: Node, name: str, functions: tuple[str, ...], count: int) -> None:
     for _ in range(6):  # until all working sets are recorded, and the number of items is known
-        found = looked_ahead(node, name, functions)
+        found = looked_ahead(node, name, functions, 0.3 * SLOWNESS)
         if found == (["prefetched"] * count, count, 0):
             return
     pytest.fail(f"the last run had {found}")
