@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from actorfaas.states.errors import (
     STATES_ALL,
@@ -33,11 +33,6 @@ def matches(names: Collection[str], error: str) -> bool:
     if error == STATES_HEARTBEAT_TIMEOUT:
         return STATES_TIMEOUT in names
     return STATES_TASK_FAILED in names and error != STATES_TIMEOUT
-
-
-def first_match(entries: Sequence[Collection[str]], error: str) -> int | None:
-    """The position of the first retrier or catcher that is for an error; `entries` are their ErrorEquals."""
-    return next((position for position, names in enumerate(entries) if matches(names, error)), None)
 
 
 def delay_s(

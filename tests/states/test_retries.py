@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.states.retries import MAX_DELAY_S, delay_s, first_match, matches
+from actorfaas.states.retries import MAX_DELAY_S, delay_s, matches
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,6 @@ from actorfaas.states.retries import MAX_DELAY_S, delay_s, first_match, matches
 )
 def test_which_errors_a_retrier_is_for(names: tuple[str, ...], error: str, applies: bool) -> None:
     assert matches(names, error) is applies
-
-
-def test_the_first_that_is_for_an_error_is_taken() -> None:
-    entries = [("ValueError",), ("States.TaskFailed",), ("States.ALL",)]
-    assert [first_match(entries, error) for error in ("ValueError", "KeyError", "States.Timeout")] == [0, 1, 2]
-    assert first_match(entries[:1], "KeyError") is None
-    assert first_match([], "KeyError") is None
 
 
 def test_delays_grow_up_to_a_bound() -> None:
