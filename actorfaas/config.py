@@ -92,6 +92,9 @@ class Settings:
         metadata={"doc": "extracted bundles, and environments, kept although no deployment in service uses them"},
     )
     idempotency_hours: float = field(default=24.0, metadata={"doc": "how long an Idempotency-Key is remembered"})
+    metrics: bool = field(
+        default=True, metadata={"doc": "count calls, latencies and billed time, for /metrics and the response headers"}
+    )
     paging: str = field(
         default="auto", metadata={"doc": "auto: idle workers leave memory where there is swap; off: they stay"}
     )

@@ -44,6 +44,7 @@ HELLO = Route(
     durability="express",
     streams=False,
     description="says hello",
+    memory_mb=512,
 )
 STREAM = replace(HELLO, name="count", topic="count@1", streams=True)
 PIPELINE = replace(HELLO, name="pipeline", kind="workflow", topic="", durability="standard", max_attempts=1)

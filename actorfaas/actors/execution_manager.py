@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import ClassVar
@@ -33,13 +34,16 @@ from actorfaas.messages import (
     DescribePool,
     Done,
     GetRoutes,
+    MeasurePool,
     Message,
     PoolDescription,
+    PoolFigures,
     Refused,
     RemoveApp,
     Rollback,
     RoutesChanged,
     StartExecution,
+    StateCount,
     TemplateExited,
     Unsubscribe,
     WorkerStartFailed,
@@ -108,6 +112,8 @@ class ExecutionManager(Actor):
                 self.spawn(self._deploy(message, sender), type(message).__name__)
             case GetRoutes():
                 self.spawn(self._send_routes(sender), "routes")
+            case MeasurePool():
+                sender.reply(self._figures())
             case DescribePool():
                 self.spawn(self._describe(sender), "describe")
             case _ if isinstance(message, Fact):
@@ -194,6 +200,18 @@ class ExecutionManager(Actor):
             version.running -= 1
         log = self.log.info if ended.error else self.log.debug
         log("execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None)
+
+    def _figures(self) -> PoolFigures:
+        guesses = self.executions.guesses
+        states = Counter(worker.phase for pool in self.dispatch.pools.values() for worker in pool.workers.values())
+        return PoolFigures(
+            states=tuple(StateCount(state, count) for state, count in states.items()),
+            running_executions=self.executions.running(),
+            reservations=guesses.reservations,
+            wrong_guesses=guesses.wrong,
+            used=guesses.used,
+            tasks=tuple(self.executions.tally.figures()),
+        )
 
     async def _describe(self, sender: Sender) -> None:
         guesses = self.executions.guesses
@@ -309,6 +327,7 @@ class ExecutionManager(Actor):
         routes = RoutesChanged(self.catalogue.routes())
         if self.recovery.loaded.is_set() and routes != self._told_routes:
             self._told_routes = routes
+            self.executions.tally.forget_except(self.catalogue.functions())
             for connection in self._listeners:
                 connection.tell(routes)
         self.executions.settle(self.clock.monotonic_ns())

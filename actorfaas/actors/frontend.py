@@ -51,7 +51,7 @@ class Frontend(Actor):
         self.links = Links(self)
         self.directory = Directory(settings.default_timeout_s)
         self.calls = Calls()
-        self.metrics = Metrics()
+        self.metrics = Metrics(is_counting=settings.metrics)
         self.archives = Archives(settings.data_dir)
         guard = Guard(settings)
         executions = Executions(self, self.links)

@@ -33,6 +33,7 @@ from actorfaas.messages import (
     KvList,
     KvPut,
     KvValue,
+    MeasureTopics,
     Message,
     Publish,
     ReleaseAssignment,
@@ -42,6 +43,7 @@ from actorfaas.messages import (
     SetNextTopic,
     Subscribe,
     TendWorker,
+    TopicFigures,
     Unsubscribe,
     WorkerExited,
 )
@@ -171,6 +173,8 @@ class LocalQueue(Actor):
                 self._core.credit(sender.connection, message)
             case CancelRequest():
                 self._core.cancel(sender.connection, message, now)
+            case MeasureTopics():
+                sender.reply(TopicFigures(self._core.topics()))
             case DescribeQueue():
                 sender.reply(self._core.describe(now))
             case WorkerExited() if sender.actor == "fw_supervisor":

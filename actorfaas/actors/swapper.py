@@ -26,7 +26,10 @@ from actorfaas.messages import (
     CallMeasured,
     DescribeSwapper,
     ForgetWorker,
+    FunctionMemory,
     GetPagingMode,
+    MeasureMemory,
+    MemoryFigures,
     MemoryMeasured,
     Message,
     PageInWorker,
@@ -121,6 +124,8 @@ class Swapper(Actor):
             case GetPagingMode():
                 self._listeners.add(sender.connection)
                 sender.reply(self._paging_mode())
+            case MeasureMemory():
+                self.spawn(self._tell_figures(sender), "figures")
             case DescribeSwapper():
                 self.spawn(self._describe(sender), "describe")
             case _:
@@ -367,6 +372,24 @@ class Swapper(Actor):
                 self._paged_out_bytes,
                 self._paged_in_bytes,
                 tuple(workers),
+            )
+        )
+
+    async def _tell_figures(self, sender: Sender) -> None:
+        """Sums, and each function's part."""
+        functions = await self._in_thread(self._measure_thread, self._pager.memory_by_function)
+        now = self._sample
+        sender.reply(
+            MemoryFigures(
+                now.usage_bytes,
+                self._mode.budget_bytes,
+                now.swap_total_bytes,
+                now.swap_used_bytes,
+                self._page_outs,
+                self._page_ins,
+                self._paged_out_bytes,
+                self._paged_in_bytes,
+                tuple(FunctionMemory(topic, *memory) for topic, memory in functions),
             )
         )
 

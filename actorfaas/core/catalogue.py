@@ -116,6 +116,7 @@ class Catalogue:
                 timeout_ns=int(self.timeout_s(spec) * NS_PER_S),
                 retriers=own_retriers(spec),
                 fresh=spec.strategy if spec.strategy in FRESH_STRATEGIES | PAGED_STRATEGIES else "",
+                memory_mb=spec.memory_mb,
             )
             for function, spec in called.items()
         }
@@ -147,6 +148,10 @@ class Catalogue:
     def active(self, app: str) -> Version | None:
         """The current version of an application."""
         return self._active.get(app)
+
+    def functions(self) -> set[str]:
+        """The names of the functions of every version that is served or still has work."""
+        return {name for version in self.versions.values() for name in version.functions}
 
     def plan(self, name: str) -> Plan | None:
         """What invoking `name` runs now."""
@@ -190,6 +195,7 @@ class Catalogue:
                 durability="express",
                 streams=spec.kind in _GENERATORS,
                 description=spec.description,
+                memory_mb=spec.memory_mb,
             )
         for name, flow in made.workflows.items():
             yield Route(

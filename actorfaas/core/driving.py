@@ -153,7 +153,9 @@ class Driver(Reserving):
     def _reserved(self, execution: Execution, lane: Lane, run: RunTask) -> Step | None:
         """The reservation that was made for a task which has come."""
         if lane.ahead and lane.ahead[0].task is run.task and run.attempt == 1:
-            return lane.ahead.pop(0)
+            step = lane.ahead.pop(0)
+            self.guesses.used += step.armed
+            return step
         return self._take_due(execution, lane, run.task) if execution.due else None
 
     def _assign(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actorfaas.core.history import History, Place
+from actorfaas.core.history import History, Place, Traced
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
@@ -21,12 +21,14 @@ WORKER_UNAVAILABLE = "WorkerUnavailable"
 
 @dataclass(frozen=True, slots=True)
 class FunctionPlan:
-    """How executions call one function. `fresh`: its strategy, if not its pool's (fork, cold, swap, ...), else ""."""
+    """How executions call one function. `fresh`: its strategy, if not its pool's (fork, cold, swap, ...), else "".
+    `memory_mb`: what it declares, for what its calls are billed by."""
 
     topic: str
     timeout_ns: int
     retriers: tuple[Retrier, ...]
     fresh: str
+    memory_mb: int = 0
 
     def fresh_by(self, strategy: str) -> str:
         """The strategy by which a task gets an instance of its own or one that was out, or ""; the execution's wins."""
@@ -66,7 +68,8 @@ class Step:
     """One task: running, waiting for its worker, or reserved ahead.
 
     `armed`: its worker waits for what the task before publishes. `sent`: its worker has the payload. `heartbeat_ns`:
-    how long its handler may be silent, 0: for ever.
+    how long its handler may be silent, 0: for ever. `memory_mb`: what its function declares. `span_id`: the task
+    in the execution's trace, "" where there is none.
     """
 
     task: Task
@@ -75,6 +78,8 @@ class Step:
     claim: Claim
     timeout_ns: int
     heartbeat_ns: int
+    memory_mb: int = 0
+    span_id: str = ""
     payload: bytes = b""
     armed: bool = False
     sent: bool = False
@@ -91,6 +96,11 @@ class Step:
     def goes_on(self, now_ns: int) -> None:
         """Its handler was heard of."""
         self.silent_until_ns = now_ns + self.heartbeat_ns if self.heartbeat_ns else 0
+
+    @property
+    def traced(self) -> Traced:
+        """What the history says of it for metering and traces."""
+        return self.memory_mb, self.span_id
 
     def due_ns(self) -> int:
         """When it will have taken too long, or been silent for too long."""

@@ -35,6 +35,11 @@ Place = tuple[int, int]
 WHOLE: Place = (0, -1)
 """The execution itself."""
 
+Traced = tuple[int, str]
+"""What a task's function declares of memory (MB), for metering, and the task's span."""
+
+UNTRACED: Traced = (0, "")
+
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
 
@@ -112,7 +117,9 @@ class History:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
         self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", place)
 
-    def add_result(self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place) -> None:
+    def add_result(
+        self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place, traced: Traced = UNTRACED
+    ) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left."""
         self._append(
             at_ms,
@@ -129,10 +136,18 @@ class History:
             "",
             done.payload if self.is_standard else b"",
             place,
+            traced,
         )
 
     def add_failure(
-        self, at_ms: int, scheduled_ns: int, failed: TaskFailed, error: str, cause: str, place: Place
+        self,
+        at_ms: int,
+        scheduled_ns: int,
+        failed: TaskFailed,
+        error: str,
+        cause: str,
+        place: Place,
+        traced: Traced = UNTRACED,
     ) -> None:
         """A task failed; `error` is its name in the States Language."""
         ran = failed.started_ns > 0
@@ -151,6 +166,7 @@ class History:
             cause,
             b"",
             place,
+            traced,
         )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
@@ -276,6 +292,7 @@ class History:
         cause: str,
         payload: bytes,
         place: Place,
+        traced: Traced = UNTRACED,
     ) -> None:
         self._seq += 1
         self.pending_bytes += len(payload)
@@ -296,5 +313,6 @@ class History:
                 cause,
                 payload,
                 *place,
+                *traced,
             )
         )

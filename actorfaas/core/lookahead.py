@@ -123,7 +123,8 @@ def _at_once(state: Map, habits: Habits) -> int:
 
 @dataclass(slots=True)
 class GuessCount:
-    """Reservations made since the start, and those given up without use."""
+    """Reservations made since the start, those used, and those given up without use."""
 
     reservations: int = 0
+    used: int = 0
     wrong: int = 0

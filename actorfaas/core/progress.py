@@ -49,10 +49,11 @@ class Progress(Driver):
         if step.claim.start_kind:
             done = replace(done, start_kind=step.claim.start_kind)
         self.dispatch.pager.returned(step.claim.function_topic, done.start_kind, done.ended_ns - done.delivered_ns)
+        self._count(step, done, failed=False)
         gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
         lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
-        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.place)
+        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.place, step.traced)
         self._backlog_bytes += execution.history.pending_bytes - before
         lane.current = None
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
@@ -65,6 +66,13 @@ class Progress(Driver):
             self._go_on(execution, lane, succeeded, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)
+
+    def _count(self, step: Step, ended: TaskFinished | TaskFailed, *, failed: bool) -> None:
+        """Add a task to the figures of its function."""
+        function = step.claim.function_topic.rpartition("@")[0]
+        took_ns = max(0, ended.ended_ns - step.scheduled_ns)
+        run_ns = ended.ended_ns - ended.started_ns if ended.started_ns else 0
+        self.tally.of(function, ended.start_kind).add(took_ns, failed, run_ns, step.memory_mb)
 
     def _after(self, execution: Execution, lane: Lane, now_ns: int) -> None:
         """Something happened in a branch: store what is new, and look at it again in time."""
@@ -125,6 +133,7 @@ class Progress(Driver):
         """The reservation whose worker got the output, also one that was being given up."""
         if lane.ahead and lane.ahead[0].claim.worker == worker:
             step = lane.ahead.pop(0)
+            self.guesses.used += 1
             self.dispatch.started(step.claim, now_ns)
             return step
         self._given_up.pop(worker, None)
@@ -172,9 +181,10 @@ class Progress(Driver):
         if (undelivered or hindered) and self._may_run_again(execution, lane):
             self._run_again(execution, lane, now_ns)
             return
+        self._count(step, failed, failed=True)
         error, cause = error_of(failed)
         at_ms = self._at_ms(now_ns)
-        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place)
+        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place, step.traced)
         self._task_failed(execution, lane, error, cause, now_ns)
 
     def task_goes_on(self, execution_id: str, task_id: str, now_ns: int) -> None:

@@ -7,12 +7,15 @@ the moment in which the task before it ends.
 
 from __future__ import annotations
 
+from actorfaas import trace_context
 from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.lookahead import GuessCount, Prospect, following_tasks, prospects
 from actorfaas.core.pool import Claim
+from actorfaas.core.spans import span_of
+from actorfaas.core.tally import Tally
 from actorfaas.messages import AssignTask, ReleaseAssignment, SetNextTopic
 from actorfaas.states.model import StateMachine, Task
 
@@ -27,6 +30,7 @@ class Reserving:
         """`boot` tells the tasks of this start from those of the one before. `journal_delay_ns`: see `history`."""
         self.dispatch = dispatch
         self.guesses = GuessCount()
+        self.tally = Tally()
         self.offset_ms = 0
         self._effects = dispatch.effects
         self._look_ahead_depth = look_ahead
@@ -49,7 +53,9 @@ class Reserving:
         claim = Claim(execution.execution_id, called.topic, distance, kind, branch=lane.branch)
         timeout_ns = int(task.timeout_s * NS_PER_S) or called.timeout_ns
         heartbeat_ns = int(task.heartbeat_s * NS_PER_S)
-        return Step(task, attempt, self._task_id(execution, lane), claim, timeout_ns, heartbeat_ns)
+        task_id = self._task_id(execution, lane)
+        span_id = span_of(task_id) if execution.traceparent else ""
+        return Step(task, attempt, task_id, claim, timeout_ns, heartbeat_ns, called.memory_mb, span_id)
 
     def _task_id(self, execution: Execution, lane: Lane) -> str:
         execution.task_count += 1
@@ -68,7 +74,7 @@ class Reserving:
             following.claim.worker if following is not None and following.armed else "",
             armed,
             self._reports_payload(execution, lane, step),
-            execution.traceparent,
+            trace_context.child(execution.traceparent, step.span_id),
             b"" if armed else step.payload,
         )
 
@@ -149,8 +155,10 @@ class Reserving:
         for position, step in enumerate(execution.due):
             if step.task is task and self.dispatch.holds(step.claim):
                 del execution.due[position]
+                self.guesses.used += 1
                 step.claim.branch = lane.branch
                 step.task_id = self._task_id(execution, lane)
+                step.span_id = span_of(step.task_id) if execution.traceparent else ""
                 return step
         return None
 

@@ -7,19 +7,19 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import fields
+from typing import TypeVar
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas import __version__
 from actorfaas.config import Settings
 from actorfaas.errors import ActorFaasError
-from actorfaas.http import openapi, render
+from actorfaas.http import exposition, openapi, render
 from actorfaas.http.directory import Directory
 from actorfaas.http.exchange import json_response
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, SWAPPER, Links, Office
-from actorfaas.http.metrics import Metrics
+from actorfaas.http.metrics import Metrics, NodeFigures
 from actorfaas.ids import STRATEGY_MEANINGS
 from actorfaas.messages import (
     ActorDescription,
@@ -27,9 +27,16 @@ from actorfaas.messages import (
     DescribePool,
     DescribeQueue,
     DescribeSupervisor,
+    MeasureMemory,
+    MeasurePool,
+    MeasureTopics,
+    MemoryFigures,
+    Message,
     PoolDescription,
+    PoolFigures,
     QueueDescription,
     SupervisorDescription,
+    TopicFigures,
 )
 
 PEERS = (DATA_LAYER, SWAPPER, LOCAL_QUEUE, FW_SUPERVISOR, EXECUTION_MANAGER)
@@ -40,6 +47,7 @@ DESCRIBE_TIMEOUT_S = 1.0
 """A description is answered by the kernel at once; an actor that cannot is reported as not connected."""
 
 Numbers = Callable[[], tuple[int, int]]
+M = TypeVar("M", bound=Message)
 
 
 class InspectionEndpoints:
@@ -92,11 +100,20 @@ class InspectionEndpoints:
         return json_response({"ready": not waiting_for, "waiting_for": waiting_for}, 503 if waiting_for else 200)
 
     async def metrics(self, _: Request) -> Response:
-        """Prometheus text."""
+        """Prometheus text. Calls go first between its pieces."""
         in_flight, connections = self._numbers()
-        actors, pool = await asyncio.gather(self._describe_all(), self._pool())
-        text = self._metrics.text(in_flight, connections, actors, pool)
-        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+        actors, pool, memory, topics = await asyncio.gather(
+            self._describe_all(),
+            self._figures(EXECUTION_MANAGER, MeasurePool(), PoolFigures),
+            self._figures(SWAPPER, MeasureMemory(), MemoryFigures),
+            self._figures(LOCAL_QUEUE, MeasureTopics(), TopicFigures),
+        )
+        figures = NodeFigures(in_flight, connections, actors, pool, memory, None if topics is None else topics.topics)
+        pieces = []
+        for piece in self._metrics.text(figures):
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        return Response("".join(pieces), headers={"content-type": exposition.CONTENT_TYPE})
 
     async def openapi(self, _: Request) -> Response:
         """The description of this API for machines."""
@@ -117,8 +134,11 @@ class InspectionEndpoints:
             return None
 
     async def _pool(self) -> PoolDescription | None:
+        return await self._figures(EXECUTION_MANAGER, DescribePool(), PoolDescription)
+
+    async def _figures(self, peer: str, question: Message, expect: type[M]) -> M | None:
         try:
-            return await self._office.ask(EXECUTION_MANAGER, DescribePool(), PoolDescription, DESCRIBE_TIMEOUT_S)
+            return await self._office.ask(peer, question, expect, DESCRIBE_TIMEOUT_S)
         except ActorFaasError:
             return None
 

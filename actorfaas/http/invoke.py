@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from actorfaas.http import billing, server_timing, streams
 from actorfaas.http import headers as request_headers
-from actorfaas.http import server_timing, streams
 from actorfaas.http.bodies import CallerGone, Limits, collect, respond, respond_problem
 from actorfaas.http.budget import Budget, Share
 from actorfaas.http.calls import Call, Calls, Event, Outcome, Receive, Send, StreamCall, now_ns
@@ -60,6 +60,8 @@ class _Request:
     name: str = UNKNOWN
     status: int = 500
     start_kind: str = ""
+    run_ns: int = 0
+    memory_mb: int = 0
 
 
 class Invoker:
@@ -86,6 +88,7 @@ class Invoker:
         self._max_in_flight = office.settings.max_in_flight
         self.budget = Budget(office.settings.max_in_flight_bytes)
         self._dev = office.settings.dev
+        self._bills = office.settings.metrics
         self.in_flight = 0
         self.is_stopping = False
         self.idle = asyncio.Event()
@@ -113,7 +116,14 @@ class Invoker:
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
-            self._metrics.count(request.name, request.status, request.start_kind, now_ns() - request.began_ns)
+            self._metrics.count(
+                request.name,
+                request.status,
+                request.start_kind,
+                now_ns() - request.began_ns,
+                request.run_ns,
+                request.memory_mb,
+            )
 
     def _caller_lost(self, request: _Request) -> None:
         request.status = CALLER_GONE_STATUS
@@ -150,6 +160,7 @@ class Invoker:
         name = scope["path"][len(PREFIX) :]
         target = self._directory.find(name)
         request.name = name
+        request.memory_mb = target.route.memory_mb
         body = await collect(request.receive, headers, self._body_limits, request.share) or b"null"
         strategy = request_headers.strategy(headers, target.route.strategy)
         limit_s = request_headers.timeout_s(headers, target.timeout_s)
@@ -215,6 +226,8 @@ class Invoker:
             (b"server-timing", server_timing.of_invocation(result)),
             (b"actorfaas-worker", result.worker_topic.encode("utf-8")),
         ]
+        if self._bills:
+            headers += billing.of_call(result.run_ns, request.memory_mb)
         await respond(request.send, 200, headers, body)
 
     async def _outcome(self, call: Call, publish: Publish) -> Outcome:
@@ -235,6 +248,7 @@ class Invoker:
         """The result, if it is one; every other outcome is raised."""
         if isinstance(outcome, InvocationResult):
             request.start_kind = outcome.start_kind
+            request.run_ns = outcome.run_ns
             return outcome
         if outcome is None:
             raise CallerGone
@@ -243,10 +257,13 @@ class Invoker:
         if outcome.reason == "no_topic":
             raise _NoTopic(outcome)
         request.start_kind = outcome.start_kind
+        request.run_ns = outcome.run_ns
         problem = from_failure(outcome, request.name, with_traceback=self._dev)
         if outcome.worker_topic:
             problem.headers.append((b"server-timing", server_timing.of_invocation(outcome)))
             problem.headers.append((b"actorfaas-worker", outcome.worker_topic.encode("utf-8")))
+            if self._bills:
+                problem.headers += billing.of_call(outcome.run_ns, request.memory_mb)
         raise problem
 
     def cancel(self, call: Call, *, kill: bool) -> None:
@@ -285,7 +302,7 @@ class Invoker:
                 return
             request.status = 200
             result = await streams.forward(call, own, request.send, lambda count: self._credit(call, count))
-            request.start_kind = result.start_kind
+            request.start_kind, request.run_ns = result.start_kind, result.run_ns
         finally:
             self.cancel(call, kill=True)  # unless its last message came
 
@@ -318,6 +335,8 @@ class Invoker:
 
     async def _ended(self, request: _Request, state: ExecutionState, headers: Headers) -> None:
         headers.append((b"server-timing", server_timing.of_execution(state.events)))
+        if self._bills:
+            headers += billing.of_execution(state.events)
         problem = from_execution(state)
         if problem is not None:
             problem.headers.extend(headers[2:])

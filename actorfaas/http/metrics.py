@@ -1,164 +1,223 @@
-"""Counters of the HTTP layer and their Prometheus text form.
+"""What is counted of calls, and all metrics in Prometheus's text form.
 
-The hot path only adds to plain numbers; `prometheus_client` sees them when `/metrics` is read, through a collector
-of its own registry.
+The hot path only adds to plain numbers. Labels are bounded by what is deployed: names of functions and workflows, start
+kinds, HTTP statuses, topics, actors; never requests, workers or errors. Text comes in pieces, so that whoever sends it
+can let others go first in between.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Sequence
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from actorfaas.core.lifecycle import TRANSITIONS
-from actorfaas.messages import ActorDescription, PoolDescription
+from actorfaas.core.tally import BUCKETS_NS, Figures, Tally, gb_seconds
+from actorfaas.http import exposition
+from actorfaas.messages import ActorDescription, CallFigures, MemoryFigures, PoolFigures, TopicState
 
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 UNKNOWN = "unknown"
 """The name label of requests for something that is not deployed: one value, whatever people ask for."""
 
+BOUNDS = tuple(f"{bound / 1e9:g}" for bound in BUCKETS_NS)
 
-class _Latency:
-    """One histogram: counts per bucket (the last one: above all) and the sum."""
-
-    __slots__ = ("counts", "sum_s")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS_S) + 1)
-        self.sum_s = 0.0
+SERIES_AT_ONCE = 50
+"""Histograms in one piece of the text: about a millisecond's work."""
 
 
 class Metrics:
     """What happened so far."""
 
-    def __init__(self) -> None:
-        self._requests: dict[tuple[str, int, str], int] = {}
-        self._latencies: dict[str, _Latency] = {}
+    def __init__(self, *, is_counting: bool = True) -> None:
+        self._is_counting = is_counting
+        self._tally = Tally()
+        self._statuses: dict[tuple[str, int, str], int] = {}
         self.streamed_pieces = 0
         self.callers_lost = 0
 
-    def count(self, name: str, status: int, start_kind: str, duration_ns: int) -> None:
-        """One invocation ended. `start_kind` "" when none is known."""
+    def count(self, name: str, status: int, start_kind: str, took_ns: int, run_ns: int = 0, memory_mb: int = 0) -> None:
+        """One invocation ended. `start_kind` "" when none is known; `run_ns` in the handler, 0 if it did not run."""
+        if not self._is_counting:
+            return
         key = (name, status, start_kind)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        latency = self._latencies.get(name)
-        if latency is None:
-            latency = self._latencies[name] = _Latency()
-        duration_s = duration_ns / 1e9
-        latency.counts[bisect_left(BUCKETS_S, duration_s)] += 1
-        latency.sum_s += duration_s
+        self._statuses[key] = self._statuses.get(key, 0) + 1
+        self._tally.of(name, start_kind).add(took_ns, status >= 400, run_ns, memory_mb)
 
     def forget_except(self, names: Iterable[str]) -> None:
         """Drop the numbers of what is no longer deployed, so that labels do not accumulate."""
         keep = {*names, UNKNOWN}
-        self._requests = {key: value for key, value in self._requests.items() if key[0] in keep}
-        self._latencies = {name: value for name, value in self._latencies.items() if name in keep}
+        self._tally.forget_except(keep)
+        self._statuses = {key: value for key, value in self._statuses.items() if key[0] in keep}
 
-    def text(
-        self, in_flight: int, connections: int, actors: Sequence[ActorDescription], pool: PoolDescription | None
-    ) -> bytes:
-        """The Prometheus exposition of these numbers, the actors' descriptions and the pool's, if it is known."""
-        families = [*self._families(in_flight, connections), *_actor_families(actors)]
-        if pool is not None:
-            families.extend(_pool_families(pool))
-        registry = CollectorRegistry()
-        registry.register(_Snapshot(families))
-        return generate_latest(registry)
-
-    def _families(self, in_flight: int, connections: int) -> list[Metric]:
-        requests = CounterMetricFamily(
-            "actorfaas_requests", "Invocations answered", labels=("name", "status", "start_kind")
+    def text(self, node: NodeFigures) -> Iterator[str]:
+        """The exposition of these numbers and of the node's, piece by piece."""
+        calls = list(self._tally.figures())
+        tasks = node.pool.tasks if node.pool is not None else ()
+        yield self._requests(node)
+        yield from _histograms(
+            "actorfaas_request_duration_seconds", "From the request's head to the last byte handed on", "name", calls
         )
-        for (name, status, start_kind), total in self._requests.items():
-            requests.add_metric((name, str(status), start_kind), total)
-        latencies = HistogramMetricFamily(
-            "actorfaas_request_duration_seconds", "From the request's head to the last byte handed on", labels=("name",)
+        yield _outcomes(tasks)
+        yield from _histograms(
+            "actorfaas_task_duration_seconds", "From the state's turn to the handler's end", "function", tasks
         )
-        for name, latency in self._latencies.items():
-            latencies.add_metric((name,), _cumulated(latency.counts), latency.sum_s)
-        return [
-            requests,
-            latencies,
-            GaugeMetricFamily("actorfaas_requests_in_flight", "Invocations under way", in_flight),
-            GaugeMetricFamily("actorfaas_http_connections", "Open client connections", connections),
-            CounterMetricFamily("actorfaas_streamed_pieces", "Pieces of streamed responses", self.streamed_pieces),
-            CounterMetricFamily("actorfaas_callers_lost", "Callers that hung up first", self.callers_lost),
-        ]
+        yield _billed((*calls, *tasks))
+        yield "".join(_actor_families(node.actors))
+        if node.pool is not None:
+            yield "".join(_pool_families(node.pool))
+        if node.memory is not None:
+            yield "".join(_memory_families(node.memory))
+        if node.topics is not None:
+            yield "".join(_topic_families(node.topics))
+
+    def _requests(self, node: NodeFigures) -> str:
+        statuses = (
+            ({"name": name, "status": str(status), "start_kind": kind}, total)
+            for (name, status, kind), total in self._statuses.items()
+        )
+        return "".join(
+            (
+                exposition.family("actorfaas_requests_total", "counter", "Invocations answered", statuses),
+                exposition.gauge("actorfaas_requests_in_flight", "Invocations under way", node.in_flight),
+                exposition.gauge("actorfaas_http_connections", "Open client connections", node.connections),
+                exposition.counter(
+                    "actorfaas_streamed_pieces_total", "Pieces of streamed responses", self.streamed_pieces
+                ),
+                exposition.counter("actorfaas_callers_lost_total", "Callers that hung up first", self.callers_lost),
+            )
+        )
 
 
-class _Snapshot(Collector):
-    """Families computed before, as `generate_latest` wants them."""
+@dataclass(frozen=True, slots=True)
+class NodeFigures:
+    """What the other parts of the node told; None: it could not be asked."""
 
-    def __init__(self, families: list[Metric]) -> None:
-        self._families_now = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families_now
-
-
-def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:
-    total = 0
-    buckets = []
-    for bound, number in zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True):
-        total += number
-        buckets.append((bound, float(total)))
-    return buckets
+    in_flight: int
+    connections: int
+    actors: Sequence[ActorDescription]
+    pool: PoolFigures | None
+    memory: MemoryFigures | None
+    topics: Sequence[TopicState] | None
 
 
-_ACTOR_GAUGES = (
-    ("actorfaas_actor_mailbox_length", "Messages waiting", "mailbox_length"),
-    ("actorfaas_actor_mailbox_limit", "Most messages that may wait", "mailbox_limit"),
-    ("actorfaas_actor_tasks", "asyncio tasks", "tasks"),
-    ("actorfaas_actor_open_files", "Open file descriptors", "open_files"),
-    ("actorfaas_actor_resident_bytes", "Resident memory", "rss_bytes"),
-    ("actorfaas_actor_connections", "Connections", "connections"),
+def _histograms(name: str, text: str, label: str, figures: Sequence[CallFigures]) -> Iterator[str]:
+    yield exposition.histogram_head(name, text)
+    for first in range(0, len(figures), SERIES_AT_ONCE):
+        yield "".join(
+            exposition.histogram(
+                name, {label: one.function, "start_kind": one.start_kind}, BOUNDS, one.buckets, one.sum_ns / 1e9
+            )
+            for one in figures[first : first + SERIES_AT_ONCE]
+        )
+
+
+def _outcomes(tasks: Sequence[CallFigures]) -> str:
+    samples = (
+        ({"function": one.function, "start_kind": one.start_kind, "outcome": outcome}, number)
+        for one in tasks
+        for outcome, number in (("succeeded", one.calls - one.failed), ("failed", one.failed))
+    )
+    return exposition.family("actorfaas_tasks_total", "counter", "Tasks of executions that ended", samples)
+
+
+def _billed(figures: Iterable[CallFigures]) -> str:
+    """Per function, calls and tasks of executions together."""
+    sums: dict[str, Figures] = {}
+    for one in figures:
+        if one.billed_ms:
+            total = sums.setdefault(one.function, Figures())
+            total.billed_ms += one.billed_ms
+            total.billed_mb_ms += one.billed_mb_ms
+    return exposition.family(
+        "actorfaas_billed_milliseconds_total",
+        "counter",
+        "Time in handlers, each call rounded up to 1 ms",
+        (({"function": function}, total.billed_ms) for function, total in sums.items()),
+    ) + exposition.family(
+        "actorfaas_billed_gb_seconds_total",
+        "counter",
+        "The same times declared memory",
+        (({"function": function}, gb_seconds(total.billed_mb_ms)) for function, total in sums.items()),
+    )
+
+
+_ACTOR_FIGURES = (
+    ("mailbox_length", "gauge", "Messages waiting", "mailbox_length"),
+    ("mailbox_limit", "gauge", "Most messages that may wait", "mailbox_limit"),
+    ("tasks", "gauge", "asyncio tasks", "tasks"),
+    ("open_files", "gauge", "Open file descriptors", "open_files"),
+    ("resident_bytes", "gauge", "Resident memory", "rss_bytes"),
+    ("connections", "gauge", "Connections", "connections"),
+    ("messages_handled_total", "counter", "Messages handled", "messages_handled"),
+    ("messages_refused_total", "counter", "Messages refused because the mailbox was full", "messages_refused"),
+    ("restarts_total", "counter", "How often its process was started again", "restarts"),
 )
-_ACTOR_COUNTERS = (
-    ("actorfaas_actor_messages_handled", "Messages handled", "messages_handled"),
-    ("actorfaas_actor_messages_refused", "Messages refused because the mailbox was full", "messages_refused"),
+
+
+def _actor_families(actors: Sequence[ActorDescription]) -> Iterator[str]:
+    for name, kind, text, attribute in _ACTOR_FIGURES:
+        samples = (({"actor": actor.actor}, getattr(actor, attribute)) for actor in actors)
+        yield exposition.family(f"actorfaas_actor_{name}", kind, text, samples)
+    yield exposition.family(
+        "actorfaas_actor_loop_lag_seconds",
+        "gauge",
+        "How late its event loop was at worst since it was last asked",
+        (({"actor": actor.actor}, actor.loop_lag_ns / 1e9) for actor in actors),
+    )
+
+
+def _pool_families(pool: PoolFigures) -> Iterator[str]:
+    states = dict.fromkeys(TRANSITIONS, 0) | {one.state: one.workers for one in pool.states}
+    workers = (({"state": state}, number) for state, number in states.items())
+    yield exposition.family("actorfaas_workers", "gauge", "Workers by state", workers)
+    yield exposition.gauge("actorfaas_executions_running", "Executions under way", pool.running_executions)
+    yield exposition.counter(
+        "actorfaas_reservations_total", "Workers reserved ahead of their states", pool.reservations
+    )
+    yield exposition.counter("actorfaas_reservations_used_total", "Of these, those that were used", pool.used)
+    yield exposition.counter(
+        "actorfaas_wrong_guesses_total", "Of these, those that were given up without use", pool.wrong_guesses
+    )
+
+
+_MEMORY_FIGURES = (
+    ("memory_usage_bytes", "gauge", "Memory of all functions together; 0: not measured", "usage_bytes"),
+    ("memory_budget_bytes", "gauge", "What all functions may use together; 0: no limit", "budget_bytes"),
+    ("swap_used_bytes", "gauge", "Swap of the machine in use", "swap_used_bytes"),
+    ("swap_total_bytes", "gauge", "Swap of the machine", "swap_total_bytes"),
+    ("page_outs_total", "counter", "Workers paged out", "page_outs"),
+    ("page_ins_total", "counter", "Workers paged in", "page_ins"),
+    ("paged_out_bytes_total", "counter", "Memory that page-outs freed", "paged_out_bytes"),
+    ("paged_in_bytes_total", "counter", "Memory that page-ins read", "paged_in_bytes"),
 )
 
 
-def _actor_families(actors: Sequence[ActorDescription]) -> list[Metric]:
-    families: list[Metric] = []
-    for name, documentation, attribute in _ACTOR_GAUGES:
-        gauge = GaugeMetricFamily(name, documentation, labels=("actor",))
-        for actor in actors:
-            gauge.add_metric((actor.actor,), getattr(actor, attribute))
-        families.append(gauge)
-    for name, documentation, attribute in _ACTOR_COUNTERS:
-        counter = CounterMetricFamily(name, documentation, labels=("actor",))
-        for actor in actors:
-            counter.add_metric((actor.actor,), getattr(actor, attribute))
-        families.append(counter)
-    return families
+def _memory_families(memory: MemoryFigures) -> Iterator[str]:
+    for name, kind, text, attribute in _MEMORY_FIGURES:
+        yield exposition.family(f"actorfaas_{name}", kind, text, (({}, getattr(memory, attribute)),))
+    parts = [({"topic": one.function_topic}, one) for one in memory.functions]
+    yield exposition.family(
+        "actorfaas_function_memory_bytes",
+        "gauge",
+        "What the control group of a function is charged with: template and workers",
+        ((labels, one.usage_bytes) for labels, one in parts if one.usage_bytes >= 0),
+    )
+    yield exposition.family(
+        "actorfaas_function_swap_bytes",
+        "gauge",
+        "What of a function is in swap",
+        ((labels, one.swap_bytes) for labels, one in parts if one.swap_bytes >= 0),
+    )
 
 
-_POOL_GAUGES = (
-    ("actorfaas_memory_usage_bytes", "Memory of all functions together; 0: not measured", "memory_usage_bytes"),
-    ("actorfaas_memory_budget_bytes", "What all functions may use together; 0: no limit", "memory_budget_bytes"),
-    ("actorfaas_swap_used_bytes", "Swap of the machine in use", "swap_used_bytes"),
-    ("actorfaas_swap_total_bytes", "Swap of the machine", "swap_total_bytes"),
+_TOPIC_FIGURES = (
+    ("waiting", "Requests that wait for a worker", "waiting"),
+    ("queue_limit", "Most requests that may wait", "queue_limit"),
+    ("members", "Workers lent to the topic", "members"),
+    ("busy", "Of these, those that have a request", "busy"),
 )
 
 
-_POOL_COUNTERS = (
-    ("actorfaas_reservations", "Workers reserved ahead of their states", "reservations"),
-    ("actorfaas_wrong_guesses", "Of these, those that were given up without use", "wrong_guesses"),
-)
-
-
-def _pool_families(pool: PoolDescription) -> list[Metric]:
-    workers = GaugeMetricFamily("actorfaas_workers", "Workers by state", labels=("state",))
-    states = Counter(worker.state for worker in pool.workers)
-    for state in TRANSITIONS:
-        workers.add_metric((state,), states[state])
-    return [
-        workers,
-        *(GaugeMetricFamily(name, text, getattr(pool, attribute)) for name, text, attribute in _POOL_GAUGES),
-        *(CounterMetricFamily(name, text, getattr(pool, attribute)) for name, text, attribute in _POOL_COUNTERS),
-    ]
+def _topic_families(topics: Sequence[TopicState]) -> Iterator[str]:
+    for name, text, attribute in _TOPIC_FIGURES:
+        samples = (({"topic": topic.topic}, getattr(topic, attribute)) for topic in topics)
+        yield exposition.family(f"actorfaas_topic_{name}", "gauge", text, samples)

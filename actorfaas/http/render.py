@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from actorfaas.core.tally import billed_ms, gb_seconds
 from actorfaas.http.directory import Directory
 from actorfaas.messages import (
     ActorDescription,
@@ -161,6 +162,7 @@ def execution(state: ExecutionState) -> Document:
         "started_at_ms": state.started_at_ms,
         "ended_at_ms": state.ended_at_ms or None,
         "duration_ms": state.ended_at_ms - state.started_at_ms if state.ended_at_ms else None,
+        **_billed(state.events),
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
         "states": _settled(states(state.events), state.status),
@@ -191,6 +193,8 @@ def _event(event: HistoryEvent) -> Document:
         "worker": event.worker_topic,
         "start_kind": event.start_kind,
         **_durations(event),
+        **_billed((event,)),
+        "span_id": event.span_id,
         "error_type": event.error_type,
         "error_message": event.error_message,
         "payload": json_or_none(event.payload),
@@ -203,6 +207,15 @@ def _durations(event: HistoryEvent) -> Document:
         "start_ms": _ms(event.start_ns),
         "run_ms": _ms(event.run_ns),
         "gap_ms": _ms(event.gap_ns),
+    }
+
+
+def _billed(events: Iterable[HistoryEvent]) -> Document:
+    """What the tasks among them are billed; of what ran under a version without these figures only the time."""
+    milliseconds = [(billed_ms(event.run_ns), event.memory_mb) for event in events if event.run_ns]
+    return {
+        "billed_ms": sum(one_ms for one_ms, _ in milliseconds),
+        "billed_gb_s": round(gb_seconds(sum(one_ms * memory_mb for one_ms, memory_mb in milliseconds)), 6),
     }
 
 
@@ -389,6 +402,7 @@ def actor(name: str, described: ActorDescription | None) -> Document:
         "rss_bytes": described.rss_bytes if described else 0,
         "connections": described.connections if described else 0,
         "loop_lag_ms": _ms(described.loop_lag_ns) if described else 0.0,
+        "restarts": described.restarts if described else 0,
     }
 
 

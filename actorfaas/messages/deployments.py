@@ -48,7 +48,7 @@ class RemoveApp(Message):
 
 @struct
 class Route:
-    """What the Frontend needs to admit a request for `name`. `kind`: function or workflow."""
+    """What the Frontend needs to admit a request for `name`. `kind`: function or workflow. `memory_mb`: as declared."""
 
     name: str
     kind: str
@@ -62,6 +62,7 @@ class Route:
     durability: str
     streams: bool
     description: str
+    memory_mb: int = 0
 
 
 @message(104)

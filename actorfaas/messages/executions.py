@@ -49,6 +49,7 @@ class HistoryEvent:
     time from the end of the previous state's handler to the start of this one's. `branch`: the branch of a Parallel
     state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own. `index`:
     which branch of the state, or which item, that is, from 0; of MapStateStarted how many items there are; else -1.
+    `memory_mb`: what the function of a task declares; `span_id`: the task in its trace.
     """
 
     seq: int
@@ -67,6 +68,8 @@ class HistoryEvent:
     payload: bytes
     branch: int = 0
     index: int = -1
+    memory_mb: int = 0
+    span_id: str = ""
 
 
 @message(123)

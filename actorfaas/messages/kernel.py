@@ -61,7 +61,8 @@ class DescribeActor(Message):
 
 @message(7)
 class ActorDescription(Message):
-    """Reply to `DescribeActor`. `loop_lag_ns` is the largest since the last description."""
+    """Reply to `DescribeActor`. `loop_lag_ns` is the largest since the last description; `restarts`: how often the node
+    has started its process again."""
 
     actor: str
     pid: int
@@ -74,3 +75,4 @@ class ActorDescription(Message):
     rss_bytes: int
     connections: int
     loop_lag_ns: int
+    restarts: int = 0

@@ -294,6 +294,7 @@ class Actor:
             rss_bytes=introspect.rss_bytes(),
             connections=len(self._connections),
             loop_lag_ns=self._lag.take_ns(),
+            restarts=introspect.restarts(),
         )
 
     def _link(self, peer: str) -> PeerLink:

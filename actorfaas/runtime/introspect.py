@@ -1,4 +1,4 @@
-"""What a process says about itself: open files, resident memory, and how late its event loop runs."""
+"""What a process says about itself: open files, memory, restarts, and how late its event loop runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 _PERIOD_S = 0.5
 
+RESTARTS = "ACTORFAAS_RESTARTS"
+"""The environment variable in which an actor process finds how often it was started again."""
+
 
 def open_files() -> int:
     """Descriptors this process holds."""
@@ -18,6 +21,11 @@ def open_files() -> int:
 def rss_bytes() -> int:
     """Resident set size of this process (proc(5), statm)."""
     return int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
+
+
+def restarts() -> int:
+    """How often the node has started this process again."""
+    return int(os.environ.get(RESTARTS, "0"))
 
 
 class LoopLag:

@@ -21,6 +21,7 @@ from actorfaas.errors import ActorFaasError
 from actorfaas.logs import Logger
 from actorfaas.messages import ActorProcesses, Message, Ready, Stop
 from actorfaas.runtime.channel import Connection, attach
+from actorfaas.runtime.introspect import RESTARTS
 from actorfaas.runtime.process import CONTROL_FD
 
 REQUEST_GRACE_S = 2.5
@@ -79,7 +80,11 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "actorfaas.runtime.process", *self.spec.actors,
-                env={**self.spec.environment, CONTROL_FD: str(theirs.fileno())},
+                env={
+                    **self.spec.environment,
+                    CONTROL_FD: str(theirs.fileno()),
+                    RESTARTS: str(self.restarts),
+                },
                 pass_fds=(theirs.fileno(), *self.spec.pass_fds),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=2,  # an actor's stray output belongs to the log; standard output is the command's

@@ -105,6 +105,11 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX idempotency_key_by_execution ON idempotency_key (execution_id);",
     "ALTER TABLE event ADD COLUMN branch INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE event ADD COLUMN item INTEGER NOT NULL DEFAULT -1;",
+    """
+    ALTER TABLE event ADD COLUMN memory_mb INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE event ADD COLUMN span_id TEXT NOT NULL DEFAULT '';
+    CREATE INDEX execution_by_trace ON execution (substr(traceparent, 4, 32)) WHERE traceparent != '';
+    """,
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

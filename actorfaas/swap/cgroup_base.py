@@ -217,6 +217,10 @@ class Tree(ABC):
         group = self.group(self.root / safe_name(FUNCTION_PREFIX, name))
         return group if group.exists() else None
 
+    def functions(self) -> list[Group]:
+        """The groups of all functions."""
+        return [self.group(path) for path in self.root.glob(f"{FUNCTION_PREFIX}*")]
+
     def template_beside(self, leaf: Group) -> Group:
         """The leaf of the template that a worker's leaf is beside; nothing is made."""
         return self.group(leaf.path.parent / _TEMPLATE)

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -291,6 +291,14 @@ class Pager:
                 found += [(function.removeprefix(FUNCTION_PREFIX), pid, memory) for pid in group.pids()]
             except CgroupError:  # removed meanwhile
                 continue
+        return found
+
+    def memory_by_function(self) -> list[tuple[str, Memory]]:
+        """The topic of every function that has a group, and what its template and workers use together."""
+        found = []
+        for group in self.tree.functions() if self.tree else ():
+            with suppress(CgroupError):  # removed meanwhile
+                found.append((group.path.name.removeprefix(FUNCTION_PREFIX), _memory_of(group, UNKNOWN)))
         return found
 
     def _is_of_node(self, target: Target) -> bool:

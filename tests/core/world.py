@@ -38,9 +38,12 @@ class World(Node):
         wait_for_commit: bool = False,
         timeout_s: float = 0.0,
         payload: bytes = b"0",
+        traceparent: str = "",
     ) -> None:
         """Ask for an execution."""
-        start = StartExecution(execution_id, name, durability, strategy, wait_for_commit, timeout_s, "", payload)
+        start = StartExecution(
+            execution_id, name, durability, strategy, wait_for_commit, timeout_s, traceparent, payload
+        )
         plan = self.plan(name)
         refusal = self.executions.refusal(start, plan)
         if refusal is not None:

@@ -122,6 +122,7 @@ class Node:
         self.ended: list[Ended] = []
         self.published: dict[str, InvocationResult | InvocationFailed | None] = {}
         self.handed_over = 0
+        self.assigned: list[AssignTask] = []
         self.boots = itertools.count(1)
         self.numbers = itertools.count(1)
         self._new_queue()
@@ -267,6 +268,7 @@ class Node:
         queue, now = self.queue, self.now
         match message:
             case AssignTask():
+                self.assigned.append(message)
                 queue.assign(message, now)
             case SetNextTopic():
                 queue.set_next_topic(message)

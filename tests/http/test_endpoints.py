@@ -27,20 +27,28 @@ from actorfaas.messages import (
     Done,
     Executions,
     ExecutionSummary,
+    FunctionMemory,
     FunctionSpec,
     GetExecution,
     ListDeployments,
     ListExecutions,
     LogLine,
     Logs,
+    MeasureMemory,
+    MeasurePool,
+    MeasureTopics,
+    MemoryFigures,
     PoolDescription,
+    PoolFigures,
     QueueDescription,
     ReadLogs,
     Refused,
     RemoveApp,
     Rollback,
+    StateCount,
     SupervisorDescription,
     TemplateState,
+    TopicFigures,
     TopicState,
     WaitExecution,
     WorkerState,
@@ -370,7 +378,16 @@ async def test_node_and_metrics_tell_of_paging(node: Node) -> None:
     node.manager.answer(DescribePool, POOL)
     mechanisms = (await node.get("/v1/node")).json()["mechanisms"]
     assert (mechanisms["paging_mode"], mechanisms["paging_sentence"]) == (POOL.paging_mode, POOL.paging_sentence)
-    assert "actorfaas_swap_used_bytes 3.0" in (await node.get("/metrics")).text
+    swapper = await node.kit.fake("swapper")
+    node.manager.answer(MeasurePool, PoolFigures((StateCount("resident", 2),), 0, 0, 0, 0, ()))
+    node.queue.answer(MeasureTopics, TopicFigures((TopicState("hello@1", 4, 1000, 2, 1),)))
+    swapper.answer(MeasureMemory, MemoryFigures(7, 20, 40, 3, 1, 1, 100, 50, (FunctionMemory("hello@1", 5, 2),)))
+    await node.frontend.wait_for_peer("swapper")
+    text = (await node.get("/metrics")).text
+    assert "actorfaas_swap_used_bytes 3\n" in text
+    assert 'actorfaas_function_memory_bytes{topic="hello@1"} 5\n' in text
+    assert 'actorfaas_workers{state="resident"} 2\n' in text
+    assert 'actorfaas_topic_waiting{topic="hello@1"} 4\n' in text
 
 
 async def test_node_shows_settings_without_the_token(kit: Kit) -> None:

@@ -337,11 +337,31 @@ async def test_metrics_count_what_was_answered(kit: Kit) -> None:
         await call
         await node.post("/v1/invoke/nobody", b"1")
         text = (await node.get("/metrics")).text
-    assert 'actorfaas_requests_total{name="hello",start_kind="resident",status="200"} 1.0' in text
-    assert 'actorfaas_requests_total{name="hello",start_kind="resident",status="500"} 1.0' in text
-    assert 'actorfaas_requests_total{name="unknown",start_kind="",status="404"} 1.0' in text
-    assert 'actorfaas_request_duration_seconds_count{name="hello"} 2.0' in text
-    assert 'actorfaas_actor_mailbox_length{actor="local_queue"} 0.0' in text
+    assert 'actorfaas_requests_total{name="hello",status="200",start_kind="resident"} 1\n' in text
+    assert 'actorfaas_requests_total{name="hello",status="500",start_kind="resident"} 1\n' in text
+    assert 'actorfaas_requests_total{name="unknown",status="404",start_kind=""} 1\n' in text
+    assert 'actorfaas_request_duration_seconds_count{name="hello",start_kind="resident"} 2\n' in text
+    assert 'actorfaas_billed_milliseconds_total{function="hello"} 6\n' in text
+    assert 'actorfaas_actor_mailbox_length{actor="local_queue"} 0\n' in text
+
+
+async def test_a_call_says_what_it_is_billed(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        call = node.post("/v1/invoke/hello", b"1")
+        (await node.published()).answer(b"1", run_ns=2_000_001)
+        headers = (await call).headers
+        assert (headers["actorfaas-billed-ms"], headers["actorfaas-billed-gb-s"]) == ("3", "0.001500")
+        call = node.post("/v1/invoke/hello", b"1")
+        (await node.published()).fail("handler_error")
+        assert (await call).headers["actorfaas-billed-ms"] == "3", "a failed call ran, too"
+
+
+async def test_nothing_is_counted_or_billed_with_metrics_off(kit: Kit) -> None:
+    async with frontend(kit, metrics=False) as node:
+        call = node.post("/v1/invoke/hello", b"1")
+        (await node.published()).answer(b"1")
+        assert "actorfaas-billed-ms" not in (await call).headers
+        assert 'name="hello"' not in (await node.get("/metrics")).text
 
 
 async def test_failures_of_the_platform_itself_are_500_with_a_request_id(

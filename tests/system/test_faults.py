@@ -62,6 +62,8 @@ def test_callers_of_a_node_that_loses_an_actor(node: Node, victim: str) -> None:
         whole_s = time.monotonic()
         callers.wait_for(lambda _: len(callers.begun_after(whole_s)) >= 50, "calls begun after all was back")
     assert {name for name in again if again[name] != pids[name]} == {victim}
+    restarts = {one["actor"]: one["restarts"] for one in node.get("/v1/node")["actors"]}
+    assert restarts[victim] >= 1
     allowed = {"200", "502", "503", "504"} | ({LOST} if victim == "frontend" else set())
     assert [one for one in callers.outcomes if one.kind not in allowed] == []
     assert max(one.ended_s - one.began_s for one in callers.outcomes) < CALL_LIMIT_S + 1.0

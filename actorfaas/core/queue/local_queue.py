@@ -269,13 +269,17 @@ class LocalQueueCore:
 
     # --- what can be seen ------------------------------------------------------------------------------------------
 
+    def topics(self) -> tuple[TopicState, ...]:
+        """All topics."""
+        return tuple(
+            TopicState(topic.name, len(topic.waiting), topic.queue_limit, len(topic.members), topic.busy)
+            for topic in self.board.topics.values()
+        )
+
     def describe(self, now: int) -> QueueDescription:
         """All topics and all workers that have reported themselves."""
         return QueueDescription(
-            tuple(
-                TopicState(topic.name, len(topic.waiting), topic.queue_limit, len(topic.members), topic.busy)
-                for topic in self.board.topics.values()
-            ),
+            self.topics(),
             tuple(_connected(worker, now) for worker in self.board.workers.values() if worker.reported),
         )
 
