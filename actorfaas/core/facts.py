@@ -70,10 +70,10 @@ def _work(fact: WorkFact, executions: Executions, now_ns: int) -> None:
     match fact:
         case TopicDemand(topic=topic, waiting=waiting, members=members):
             dispatch.demand(topic, waiting, members, now_ns)
-        case TopicUsage(topic=topic, busy_peak=busy_peak, waiting=waiting, used=used):
-            dispatch.usage(topic, busy_peak, waiting, used, now_ns)
-            if fact.delivered:
-                dispatch.pager.ran(topic.partition("!")[0], fact.run_ns // fact.delivered)
+        case TopicUsage(topic=topic):
+            dispatch.usage(fact, now_ns)
+            if fact.ended:
+                dispatch.pager.ran(topic.partition("!")[0], fact.run_ns // fact.ended)
             for start in fact.starts:
                 dispatch.pager.returned(topic.partition("!")[0], start.start_kind, start.took_ns // start.count)
         case LeaseExpired(worker_topic=worker):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Granted
 from actorfaas.core.paged import Paged
 from actorfaas.core.pool import NS_PER_S, Pool, Worker
+from actorfaas.messages import TopicUsage
 
 SERVED_NS = NS_PER_S // 2
 """Calls of a function that follow each other more closely count as one arrival."""
@@ -83,19 +82,22 @@ class Lending(Paged):
         if pool is not None:
             lent = pool.lent_recently(topic, now_ns) if topic != pool.topic else len(pool.lent) - members
             pool.waiting[topic] = max(0, waiting - max(0, lent))
-            self._was_called(pool, now_ns)
+            pool.last_used_ns = now_ns
             self._settle(pool, now_ns)
 
-    def usage(self, topic: str, busy_peak: int, waiting: int, used: Iterable[str], now_ns: int) -> None:
+    def usage(self, usage: TopicUsage, now_ns: int) -> None:
         """What a topic did in the last second, and which members it used."""
+        topic = usage.topic
         pool = self._pool_of_topic(topic)
         if pool is None:
             return
-        self._was_called(pool, now_ns)
-        pool.waiting[topic] = waiting
+        pool.last_used_ns = now_ns
+        if usage.delivered:  # calls that go on came in an earlier second
+            self._was_called(pool, now_ns)
+        pool.waiting[topic] = usage.waiting
         if topic == pool.topic:
-            pool.note_peak(busy_peak, now_ns)
-            for name in used:
+            pool.note_peak(usage.busy_peak, now_ns)
+            for name in usage.used:
                 worker = pool.workers.get(name)
                 if worker is not None and not worker.leaving:
                     worker.uses += 1

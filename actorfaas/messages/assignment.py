@@ -147,8 +147,9 @@ class StartUsage:
 class TopicUsage(Message):
     """LocalQueue → ExecutionManager, about once a second for every topic that was used since the last one.
 
-    `busy_peak` is the largest number of members busy at once in the period; `run_ns` the sum over deliveries; `used`
-    the members that were given a request; `starts` what returned, by how its instance was had.
+    `busy_peak` is the largest number of members busy at once in the period; `ended` how many deliveries ended in it,
+    whenever they began, and `run_ns` the sum of how long they ran; `used` the members that were given a request;
+    `starts` what returned, by how its instance was had.
     """
 
     topic: str
@@ -157,6 +158,7 @@ class TopicUsage(Message):
     waiting: int
     delivered: int
     failed: int
+    ended: int
     run_ns: int
     used: tuple[str, ...] = ()
     starts: tuple[StartUsage, ...] = ()

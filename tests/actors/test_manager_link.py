@@ -39,7 +39,7 @@ async def test_facts_wait_in_order_and_what_repeats_itself_does_not(kit: Kit) ->
     link = ManagerLink(logs.get("test"))
     link.tell(reported(1))
     link.tell(TopicDemand("f@1", 1, 0, 0))
-    link.tell(TopicUsage("f@1", 1, 1, 0, 1, 0, 0))
+    link.tell(TopicUsage("f@1", 1, 1, 0, 1, 0, 1, 0))
     link.tell(reported(2))
     assert await arrived(kit, link, 2) == [reported(1), reported(2)]
 

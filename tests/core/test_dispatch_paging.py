@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.messages import InvocationResult, ReleaseIdle
+from actorfaas.messages import InvocationResult, ReleaseIdle, TopicUsage
 from actorfaas.swap.policy import Mode
 from tests.core.specs import function
 from tests.core.world import World
@@ -330,7 +330,7 @@ def test_use_told_late_counts_for_a_worker_taken_back_meanwhile() -> None:
     world.flush()
     world.settle()
     assert world.phases("a@1") == ["swapped"]
-    world.dispatch.usage("a@1", 1, 0, (name,), world.now)
+    world.dispatch.usage(TopicUsage("a@1", 0, 1, 0, 1, 0, 1, 0, (name,)), world.now)
     assert world.dispatch.pools["a@1"].workers[name].uses == 1
 
 

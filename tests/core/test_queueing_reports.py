@@ -94,7 +94,7 @@ def test_use_is_reported_about_once_a_second() -> None:
     assert rig.none(TopicUsage)
     rig.passes(10 * MS)
     assert rig.one(TopicUsage, rig.manager) == TopicUsage(
-        "f@1", 2, 2, 0, 2, 1, 6 * MS, ("w2", "w1"), (StartUsage("resident", 1, 6 * MS),)
+        "f@1", 2, 2, 0, 2, 1, 2, 6 * MS, ("w2", "w1"), (StartUsage("resident", 1, 6 * MS),)
     )
     rig.passes(5 * S)
     assert rig.none(TopicUsage)

@@ -71,14 +71,14 @@ class World(Node):
         """Workers with a task, by topic."""
         return [topic for topic, instance in self.instances.items() if instance.tasks]
 
-    def finish(self, topic: str, payload: bytes = b"") -> None:
+    def finish(self, topic: str, payload: bytes = b"", ran_s: float = 0.0) -> None:
         """A worker returns; by default what it was given plus one, if that is a number."""
         instance = self.instances[topic]
         self._tend_first(instance)
         task = instance.tasks.popleft()
         instance.calls += 1
         output = payload or (str(int(task.payload) + 1).encode() if task.payload.isdigit() else task.payload)
-        self._say(instance, TaskResult(task.request_id, task.next_topic, self.now, self.now, output))
+        self._say(instance, TaskResult(task.request_id, task.next_topic, self.now - int(ran_s * S), self.now, output))
 
     def fail(self, topic: str, error_type: str = "ValueError", reason: str = "handler_error") -> None:
         """A handler raises."""

@@ -307,3 +307,25 @@ def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
     world.steering.take_in(WorkerPagedOut(first, "", 5 * MB, 0, 1, 3 * MB), world.now)
     assert known.template_bytes.value < before
     assert known.template_bytes.count == 1
+
+
+def test_a_call_arrives_once_however_it_waits_and_however_long_it_runs() -> None:
+    world = World(mode=OUTSIDE, policy="predictive")
+    world.deploy(function("a"))
+    world.run()
+    known = world.steering._learning.of("a@1")
+    (worker,) = world.instances
+    assert world.dispatch.want_out(worker, world.now)
+    world.flush()
+    world.settle()
+    world.publish("a@1", "r1")  # its worker is out: it waits, and that is told as well
+    for _ in range(6):
+        world.advance(1.0)
+        world.settle()
+    (worker,) = world.busy()
+    world.finish(worker, ran_s=5.0)
+    for _ in range(3):
+        world.advance(1.0)
+        world.settle()
+    assert known.arrivals.count == 1
+    assert known.costs.run.expected_ns(0) == pytest.approx(5e9, rel=0.2)

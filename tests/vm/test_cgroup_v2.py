@@ -9,8 +9,8 @@ import pytest
 from tests.vm import machine
 
 FOLDER = "tests/system/swap"
-NOT_RUN = ("test_node_memory.py",)
-"""It starts a node for almost every test, half a minute each where every instruction is emulated."""
+NOT_RUN = ("test_node_memory.py", "test_policies_node.py")
+"""They start a node for almost every test, half a minute each where every instruction is emulated."""
 
 TIMEOUT_S = 780.0
 

@@ -284,6 +284,7 @@ class Topic:
         "busy_peak",
         "delivered",
         "dropped",
+        "ended",
         "failed",
         "held",
         "last_demand",
@@ -318,7 +319,8 @@ class Topic:
         self.busy_peak = 0
         self.delivered = 0
         self.failed = 0
-        self.run_ns = 0
+        self.ended = 0
+        self.run_ns = 0  # of those that ended
         self.starts: dict[str, tuple[int, int]] = {}  # by start kind: how many calls returned, and their times
 
     @property

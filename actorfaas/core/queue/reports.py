@@ -98,13 +98,14 @@ class Reports:
                     len(topic.waiting),
                     topic.delivered,
                     topic.failed,
+                    topic.ended,
                     topic.run_ns,
                     tuple(topic.served),
                     tuple(StartUsage(kind, count, took_ns) for kind, (count, took_ns) in topic.starts.items()),
                 )
             )
             topic.busy_peak = topic.busy
-            topic.delivered = topic.failed = topic.run_ns = 0
+            topic.delivered = topic.failed = topic.ended = topic.run_ns = 0
             topic.served.clear()
             topic.starts.clear()
             if topic.busy or topic.waiting:

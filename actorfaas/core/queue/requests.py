@@ -185,6 +185,7 @@ class Requests:
     @staticmethod
     def _account(request: Request, run: tuple[int, int], now: int) -> None:
         topic = request.topic
+        topic.ended += 1
         topic.run_ns += run[1] - run[0]
         took_ns = now - request.delivered_ns
         topic.service_ns = topic.service_ns + ((took_ns - topic.service_ns) >> 3) if topic.service_ns else took_ns

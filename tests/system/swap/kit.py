@@ -1,9 +1,12 @@
-"""Names shared by the tests of swapping, how they page a process out, and an ExecutionManager that does as told."""
+"""Names shared by the tests of swapping, how they page a process out, an ExecutionManager that does as told, and
+calls of a node whose workers are to be out."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from typing import Any
 
 from actorfaas.actors.data_layer import DataLayer
 from actorfaas.actors.swapper import Swapper
@@ -23,6 +26,7 @@ from actorfaas.swap.pager import Pager
 from actorfaas.swap.target import Target
 from bench.paged_child import Child
 from tests.actors_kit import FakePeer, Kit
+from tests.system.kit import Node, eventually
 
 MIB = 1 << 20
 HEAP = 32 * MIB
@@ -66,3 +70,24 @@ async def manager_of(kit: Kit, tree: Tree) -> Manager:
     await kit.start(DataLayer(kit.settings))
     await kit.start(Swapper(kit.settings, Pager(tree, os.getpid())))
     return Manager(await kit.fake("execution_manager", peers=("swapper",)))
+
+
+def until_out(node: Node, function: str) -> list[Any]:
+    """The function's workers, once every one of them is out of memory."""
+
+    def out() -> list[Any]:
+        found = node.workers(function)
+        return found if all(one["state"] == "swapped" for one in found) else []
+
+    return eventually(out, f"all workers of {function} are out")
+
+
+def called(node: Node, function: str, value: Any = None, strategy: str = "") -> tuple[dict[str, Any], str]:
+    """What a call returns, and how its instance was had. Its memory must hold what it did."""
+    headers = {"Actorfaas_Strategy": strategy} if strategy else {}
+    answer = node.call(function, value, **headers)
+    assert answer.status_code == 200, answer.text
+    result = answer.json()
+    assert result["wrong"] == 0
+    kind = re.search(r'start;dur=[\d.]+;desc="(\w+)"', answer.headers["Server-Timing"])
+    return result, kind[1] if kind else ""

@@ -18,7 +18,7 @@ from actorfaas.swap.cgroup import Tree
 from actorfaas.testing import RunningNode
 from tests.patience import SLOWNESS
 from tests.system.kit import Node, eventually
-from tests.system.swap.test_paging_node import called, until_out
+from tests.system.swap.kit import called, until_out
 
 NOBODY = 65534
 STOP_S = 20.0 * SLOWNESS

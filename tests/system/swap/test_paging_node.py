@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from actorfaas.swap import swapfile, swaps
 from actorfaas.swap.swaps import SwapArea
 from tests.patience import SLOWNESS
 from tests.system.kit import Node, code_of, eventually, node_with, problem_of
-from tests.system.swap.kit import MIB
+from tests.system.swap.kit import MIB, called, until_out
 
 HEAP = 8 * MIB
 LIMIT_MB = 32
@@ -25,27 +24,6 @@ BEYOND = 2 * (LIMIT_MB + 160) * MIB
 def node(tmp_path_factory: pytest.TempPathFactory, swap: object) -> Iterator[Node]:
     with node_with(tmp_path_factory.mktemp("node"), "sizable", paging_policy="immediate", log_level="info") as running:
         yield running
-
-
-def until_out(node: Node, function: str) -> list[Any]:
-    """The function's workers, once every one of them is out of memory."""
-
-    def out() -> list[Any]:
-        found = node.workers(function)
-        return found if all(one["state"] == "swapped" for one in found) else []
-
-    return eventually(out, f"all workers of {function} are out")
-
-
-def called(node: Node, function: str, value: Any = None, strategy: str = "") -> tuple[dict[str, Any], str]:
-    """What a call returns, and how its instance was had. Its memory must hold what it did."""
-    headers = {"Actorfaas_Strategy": strategy} if strategy else {}
-    answer = node.call(function, value, **headers)
-    assert answer.status_code == 200, answer.text
-    result = answer.json()
-    assert result["wrong"] == 0
-    kind = re.search(r'start;dur=[\d.]+;desc="(\w+)"', answer.headers["Server-Timing"])
-    return result, kind[1] if kind else ""
 
 
 def test_workers_of_reap_are_out_between_calls_and_come_back_with_their_working_set(node: Node) -> None:
