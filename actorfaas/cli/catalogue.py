@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from actorfaas.cli.definitions import definition_of
 from actorfaas.cli.executions import states_table, took
 from actorfaas.cli.output import ago, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
@@ -44,14 +46,23 @@ def list_command(options: Options) -> None:
 @click.command("show")
 @click.argument("name")
 @click.option("--asl", is_flag=True, help="Only the workflow's Amazon States Language definition.")
+@click.option("--diagram", is_flag=True, help="The workflow's states as a picture: SVG.")
+@click.option("--mermaid", is_flag=True, help="The workflow's states as Mermaid text.")
+@click.option("--into", metavar="FILE", default="", help="Write the definition, picture or text there.")
 @click.option("--history", is_flag=True, help="Every event of the execution, as JSON.")
 @click.option("--app", "is_app", is_flag=True, help="NAME is an application: list its versions.")
 @common_options
-def show_command(options: Options, name: str, asl: bool, history: bool, is_app: bool) -> None:
+def show_command(options: Options, name: str, history: bool, is_app: bool, into: str, **forms: bool) -> None:
     """Show the function, workflow, execution or application NAME.
 
-    Where an application has the name of a function or workflow, --app shows the application.
+    Where an application has the name of a function or workflow, --app shows the application. With --asl, --diagram
+    or --mermaid, NAME may also be a file that is not deployed: a definition (ending in .json), or a Python module,
+    as app.py or, where it has several workflows, app.py:WORKFLOW.
     """
+    form = _form(forms, into)
+    if form:
+        _show_definition(options, name, form, into)
+        return
     with options.client() as node:
         if name.startswith(EXECUTION_PREFIX):
             if history:
@@ -62,10 +73,6 @@ def show_command(options: Options, name: str, asl: bool, history: bool, is_app: 
         found = node.deployment(name) if is_app else _find(node, name)
     if "deployments" in found:
         _show_versions(options, found)
-    elif asl:
-        if "definition" not in found:
-            raise click.UsageError(f"{name} is a function; only workflows have a definition")
-        write_json(found["definition"])
     elif options.as_json:
         write_json(found)
     else:
@@ -75,6 +82,38 @@ def show_command(options: Options, name: str, asl: bool, history: bool, is_app: 
 def how(one: Json) -> str:
     """The setting that says most about how something runs."""
     return str(one.get("durability") or one.get("strategy") or "")
+
+
+def _form(forms: dict[str, bool], into: str) -> str:
+    """Which of asl, diagram and mermaid was asked for, or ""."""
+    asked = [form for form, is_asked in forms.items() if is_asked]
+    if len(asked) > 1:
+        raise click.UsageError(f"choose one of {', '.join(f'--{form}' for form in asked)}")
+    if into and not asked:
+        raise click.UsageError("--into needs --asl, --diagram or --mermaid")
+    return asked[0] if asked else ""
+
+
+def _show_definition(options: Options, name: str, form: str, into: str) -> None:
+    from actorfaas.diagrams.mermaid import mermaid
+    from actorfaas.diagrams.svg import svg
+
+    found = definition_of(options, name)
+    match form:
+        case "diagram":
+            text = svg(found.definition, found.name)
+        case "mermaid":
+            text = mermaid(found.definition)
+        case _:
+            text = json.dumps(found.definition, indent=2, ensure_ascii=False) + "\n"
+    if not into:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(into).write_text(text, "utf-8")
+    except OSError as error:
+        raise click.FileError(into, error.strerror or str(error)) from None
+    note(f"{into} shows {found.name}")
 
 
 def _find(node: Client, name: str) -> Json:

@@ -128,12 +128,14 @@ def _ports(box: Box, others: Sequence[Entity], x: Mapping[Entity, float]) -> lis
     if len(others) < 2 or not box.name:
         return [(other, box.centre) for other in others]
     reach = box.width * (0.28 if box.kind == "Choice" else 0.4)
-    distance = min(PORT_DISTANCE, 2 * reach / (len(others) - 1))
-    wanted = [min(max(x[other], box.centre - reach), box.centre + reach) for other in others]
+    last = len(others) - 1
+    distance = min(PORT_DISTANCE, 2 * reach / last)
+    wanted = []
+    for index, other in enumerate(others):  # not beyond what leaves room for those beside it
+        least, most = box.centre - reach + index * distance, box.centre + reach - (last - index) * distance
+        wanted.append(min(max(x[other], least), most))
     weights = [100.0 if abs(x[other] - box.centre) < 1 else 1.0 for other in others]  # straight lines stay straight
-    places = spread(wanted, weights, distance)
-    beyond = max(0.0, places[-1] - box.centre - reach) or min(0.0, places[0] - box.centre + reach)
-    return [(other, place - beyond) for other, place in zip(others, places, strict=True)]
+    return list(zip(others, spread(wanted, weights, distance), strict=True))
 
 
 def _place_down(plan: _Plan) -> None:

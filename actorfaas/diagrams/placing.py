@@ -24,8 +24,8 @@ Line = tuple[Entity, Entity]
 
 @dataclass(slots=True)
 class _Column:
-    """Entities below each other. `wanted`: the x it is drawn to; `offset`: its place in its cluster; `behind`: columns
-    to the left, with distances."""
+    """Entities below each other. `wanted`: the x it is drawn to; `offset`: its place in its cluster; `behind` and
+    `ahead`: columns to the left and right, with distances."""
 
     entities: list[Entity]
     x: float = 0.0
@@ -33,6 +33,12 @@ class _Column:
     weight: float = 0.01
     offset: float = 0.0
     behind: list[tuple[_Column, float]] = field(default_factory=list)
+    ahead: list[tuple[_Column, float]] = field(default_factory=list)
+
+    def keep_from(self, left: _Column, distance: float) -> None:
+        """Stay so far to the right of a column."""
+        self.behind.append((left, distance))
+        left.ahead.append((self, distance))
 
 
 def centres(layers: Layers, widths: Mapping[Entity, float], states: frozenset[Entity]) -> dict[Entity, float]:
@@ -45,7 +51,7 @@ def centres(layers: Layers, widths: Mapping[Entity, float], states: frozenset[En
         both = index_of[left], index_of[right]
         apart[both] = max(apart.get(both, 0.0), (widths[left] + widths[right]) / 2 + gap)
     for (one, other), distance in apart.items():
-        columns[other].behind.append((columns[one], distance))
+        columns[other].keep_from(columns[one], distance)
     order = _from_left(columns)
     pairs = ((index_of[upper], index_of[lower]) for upper, lower in lines(layers))
     neighbours = [(columns[one], columns[other]) for one, other in pairs if one != other]
@@ -117,16 +123,12 @@ def _columns(layers: Layers, straight: Mapping[Entity, Entity]) -> list[_Column]
 def _from_left(columns: Sequence[_Column]) -> list[_Column]:
     """The columns so that each comes after those to its left."""
     missing = {id(column): len(column.behind) for column in columns}
-    following: dict[int, list[_Column]] = {id(column): [] for column in columns}
-    for column in columns:
-        for left, _ in column.behind:
-            following[id(left)].append(column)
     ready = [column for column in columns if not column.behind]
     order: list[_Column] = []
     while ready:
         column = ready.pop()
         order.append(column)
-        for right in following[id(column)]:
+        for right, _ in column.ahead:
             missing[id(right)] -= 1
             if missing[id(right)] == 0:
                 ready.append(right)
@@ -168,13 +170,22 @@ def _keep_apart(order: Sequence[_Column]) -> None:
             for _, left, right, distance in broken:
                 other = cluster_of[id(left)]
                 if other is not cluster and lacking(left, right, distance) > TOLERANCE:
-                    cluster = _merged(other, cluster, left.offset + distance - right.offset, cluster_of)
+                    cluster = _merged(other, cluster, cluster_of)
     for column in order:
         column.x = place(column)
 
 
-def _merged(left: _Cluster, right: _Cluster, shift: float, cluster_of: dict[int, _Cluster]) -> _Cluster:
-    """Both as one; `shift`: what the right one's offsets become greater by. The smaller one is added to the larger."""
+def _merged(left: _Cluster, right: _Cluster, cluster_of: dict[int, _Cluster]) -> _Cluster:
+    """Both as one, the right one as near as all distances between them allow. The smaller one joins the larger."""
+    if len(left.members) < len(right.members):
+        between = ((one, other, far) for one in left.members for other, far in one.ahead)
+    else:
+        between = ((one, other, far) for other in right.members for one, far in other.behind)
+    shift = max(
+        one.offset + far - other.offset
+        for one, other, far in between
+        if cluster_of.get(id(one)) is left and cluster_of.get(id(other)) is right
+    )
     weight = left.weight + right.weight
     x = (left.x * left.weight + (right.x - shift) * right.weight) / weight
     small, large = (left, right) if len(left.members) < len(right.members) else (right, left)
@@ -192,6 +203,6 @@ def spread(wanted: Sequence[float], weights: Sequence[float], distance: float) -
     """Places near the wanted ones, in their order, at least so far apart."""
     columns = [_Column([], wanted=want, weight=weight) for want, weight in zip(wanted, weights, strict=True)]
     for left, right in pairwise(columns):
-        right.behind.append((left, distance))
+        right.keep_from(left, distance)
     _keep_apart(columns)
     return [column.x for column in columns]
