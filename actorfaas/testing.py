@@ -59,14 +59,15 @@ def running_node(folder: Path | None = None, /, **settings: str | float) -> Iter
         with tempfile.TemporaryDirectory(prefix="actorfaas-") as name, running_node(Path(name), **settings) as node:
             yield node
         return
-    process = _start(folder, settings)
+    process = start_process(folder, settings)
     try:
-        yield RunningNode(_wait_until_ready(folder, process), folder, process)
+        yield RunningNode(wait_until_ready(folder, process), folder, process)
     finally:
         _stop(process)
 
 
-def _start(folder: Path, settings: dict[str, str | float]) -> subprocess.Popen[bytes]:
+def start_process(folder: Path, settings: dict[str, str | float]) -> subprocess.Popen[bytes]:
+    """Start `actorfaas serve` in its data folder; whether and when it serves is left to `wait_until_ready`."""
     given = {"data_dir": str(folder), "port": "0", "log_level": "warning"} | settings
     environment = os.environ | {f"ACTORFAAS_{name.upper()}": str(value) for name, value in given.items()}
     command = [sys.executable, "-m", "actorfaas", "serve"]
@@ -86,7 +87,8 @@ def _start(folder: Path, settings: dict[str, str | float]) -> subprocess.Popen[b
         )
 
 
-def _wait_until_ready(folder: Path, process: subprocess.Popen[bytes]) -> str:
+def wait_until_ready(folder: Path, process: subprocess.Popen[bytes]) -> str:
+    """Its URL, once it serves. Raises NodeDidNotStart."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:

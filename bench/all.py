@@ -33,6 +33,7 @@ BENCHMARKS = (
     "soak",
     "convolution",
     "faults",
+    "crash",
     "expressions",
     "transitions",
 )

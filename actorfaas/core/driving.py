@@ -80,8 +80,8 @@ class Driver(Reserving):
                     self._run(execution, execution.lanes[instruction.branch], instruction, now_ns)
                 case Sleep(branch, _, until_ns):
                     self._sleep(execution, execution.lanes[branch], until_ns, now_ns)
-                case Opened(branch, parent, index):
-                    execution.open(branch, parent, index)
+                case Opened(branch, parent, index, _, machine):
+                    execution.open(branch, parent, index, machine)
                     self._lane_count += 1
                 case Closed(branch):
                     self._close_lane(execution, branch, "cancelled", now_ns)

@@ -187,9 +187,9 @@ class Execution:
         """The branch that a task belongs to, if it is under way."""
         return self.lanes.get(int(task_id.rsplit(".", 2)[1]))
 
-    def open(self, branch: int, parent: int, index: int) -> Lane:
-        """A branch begins."""
-        lane = self.lanes[branch] = Lane(branch, parent, index, self.engine.machine_of(branch))
+    def open(self, branch: int, parent: int, index: int, machine: StateMachine) -> Lane:
+        """A branch begins. The engine may know it no more: what happens at once may be its end, too."""
+        lane = self.lanes[branch] = Lane(branch, parent, index, machine)
         above = self.lanes.get(parent)
         if above is not None:
             above.children += 1

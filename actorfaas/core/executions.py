@@ -102,7 +102,7 @@ class Executions(Progress):
 
     def _add(self, execution: Execution) -> None:
         self._all[execution.execution_id] = execution
-        execution.open(ROOT, -1, -1)
+        execution.open(ROOT, -1, -1, execution.plan.machine)
         self._lane_count += 1
 
     @staticmethod
@@ -124,7 +124,7 @@ class Executions(Progress):
         execution = self._resumed(found, plan, replay.engine, replay.last_seq)
         for branch in sorted(replay.branches):
             if branch != ROOT:
-                execution.open(branch, *replay.origins[branch])
+                execution.open(branch, *replay.origins[branch], replay.engine.machine_of(branch))
                 self._lane_count += 1
         for branch, lane in execution.lanes.items():
             lane.unopened = replay.unopened.get(branch, 0)

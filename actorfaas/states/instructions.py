@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actorfaas.states.model import Task
+from actorfaas.states.model import StateMachine, Task
 from actorfaas.states.scope import Json
 
 
@@ -66,13 +66,17 @@ class Sleep:
 
 @dataclass(slots=True)
 class Opened:
-    """A branch of the state at which `parent` stands began. `index`: which branch or item; `is_execution`: it is an
-    execution of its own (of a distributed Map state), with a history of its own."""
+    """A branch of the state at which `parent` stands began, which goes through the states of `machine`. `index`: which
+    branch or item; `is_execution`: it is an execution of its own (of a distributed Map state), with a history of its own.
+
+    It may be over again before who drives the engine hears of it: `Closed` follows then, among the same instructions.
+    """
 
     branch: int
     parent: int
     index: int
     is_execution: bool
+    machine: StateMachine
 
 
 @dataclass(slots=True)

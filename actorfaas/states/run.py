@@ -77,7 +77,7 @@ class Run:
             variables={} if apart else parent.variables,
         )
         self.branches[child.number] = child
-        self.done.append(Opened(child.number, parent.number, index, apart))
+        self.done.append(Opened(child.number, parent.number, index, apart, machine))
         return child
 
     def close(self, branch: Branch) -> None:

@@ -97,7 +97,33 @@ NESTED = machine(
     },
 )
 
-FLOWS = {"split": SPLIT, "mapped": MAPPED, "caught": CAUGHT, "loop": LOOP, "nested": NESTED}
+PASS = {"Type": "Pass", "End": True}
+
+AT_ONCE = machine(
+    split={
+        "Type": "Parallel",
+        "Branches": [
+            machine(now=PASS),
+            machine(later=task("b")),
+            machine(
+                items={"Type": "Pass", "Result": [1, 2], "Next": "each"},
+                each={**PASS, "Type": "Map", "ItemProcessor": machine(same=PASS)},
+            ),
+            machine(again={**PASS, "Type": "Parallel", "Branches": [machine(at=PASS), machine(once=PASS)]}),
+        ],
+        "End": True,
+    }
+)
+"""Branches that are over as soon as they have begun."""
+
+FLOWS = {
+    "split": SPLIT,
+    "mapped": MAPPED,
+    "caught": CAUGHT,
+    "loop": LOOP,
+    "nested": NESTED,
+    "at_once": AT_ONCE,
+}
 
 
 def make(*, look_ahead: int = 2, **changes: object) -> World:

@@ -28,6 +28,13 @@ def test_the_branches_of_a_parallel_state_run_at_once_and_hand_on_directly() -> 
     assert world.outcome("e1") == ("succeeded", b"4")
 
 
+def test_branches_may_be_over_as_soon_as_they_have_begun() -> None:
+    world = make()
+    world.start("at_once", "e1", payload=b"1")
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"[1,2,[1,2],[1,1]]")
+
+
 def test_events_say_which_branch_they_are_about() -> None:
     world = make()
     world.start("split", "e1", payload=b"10")

@@ -347,4 +347,6 @@ def test_requests_of_iterations_name_their_branch() -> None:
     one.start([1, 2])
     requests = [i for i in one.instructions if isinstance(i, RunTask)]
     assert [(i.branch, i.payload) for i in requests] == [(1, b"1"), (2, b"2")]
-    assert [i for i in one.instructions if isinstance(i, Opened)] == [Opened(1, 0, 0, False), Opened(2, 0, 1, False)]
+    opened = [i for i in one.instructions if isinstance(i, Opened)]
+    assert [(i.branch, i.parent, i.index, i.is_execution) for i in opened] == [(1, 0, 0, False), (2, 0, 1, False)]
+    assert {i.machine.start_at for i in opened} == {"i"}
