@@ -87,7 +87,7 @@ class Crash:
         return httpx.Client(base_url=self.host.url, timeout=60, trust_env=False)
 
     def _storm(self) -> None:
-        spread_s = self.duration_s * 0.9
+        began, spread_s = time.monotonic(), self.duration_s * 0.9
         starters = [
             Starter(self.host.url, self.orders[n::STARTERS], spread_s, f"crash-{self.seed}") for n in range(STARTERS)
         ]
@@ -97,7 +97,7 @@ class Crash:
             starter.start()
         strike(self.host, self.kills, self.duration_s / self.kills / 2, self.seed, lambda: not over.is_alive())
         over.cancel()
-        deadline = time.monotonic() + LAST_END_S
+        deadline = began + spread_s + LAST_END_S
         while any(starter.is_alive() for starter in starters):  # it may have given up after the last kill
             self.host.revive()
             time.sleep(0.1)

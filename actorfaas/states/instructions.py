@@ -67,7 +67,7 @@ class Sleep:
 @dataclass(slots=True)
 class Opened:
     """A branch of the state at which `parent` stands began, which goes through the states of `machine`. `index`: which
-    branch or item; `is_execution`: it is an execution of its own (of a distributed Map state), with a history of its own.
+    branch or item; `is_execution`: it is an execution of its own (of a distributed Map state), with its own history.
 
     It may be over again before who drives the engine hears of it: `Closed` follows then, among the same instructions.
     """
