@@ -17,6 +17,7 @@
     │   ├── PagingRefused           the kernel does not let this process page another one
     │   ├── SwapUnavailable         a swap file or device cannot be made, used or given up
     │   └── CgroupError             a control group cannot be made, read, changed or removed
+    ├── LoadFailed                  load could not be generated: a generator process ended early
     ├── IllegalTransition           a state machine was asked for a step its table does not have
     ├── InvariantViolation          `check_invariants` found a contradiction (tests only)
     ├── ClientError                 a call over HTTP did not succeed (raised by `actorfaas.client`)
@@ -116,6 +117,10 @@ class SwapUnavailable(SwapError):
 
 class CgroupError(SwapError):
     """A control group cannot be made, read, changed or removed."""
+
+
+class LoadFailed(ActorFaasError):
+    """Load could not be generated; says nothing of how the server did."""
 
 
 class IllegalTransition(ActorFaasError):

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cancel": ("executions", "Stop an execution."),
     "logs": ("logs", "Show what functions wrote."),
     "workers": ("workers", "Show the pool of instances."),
+    "load": ("load", "Generate load and report latencies."),
     "swap": ("swap", "Turn swap for idle instances on and off."),
     "rollback": ("deployments", "Make an earlier version current."),
     "remove": ("deployments", "Stop serving an application."),

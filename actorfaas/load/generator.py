@@ -1,0 +1,105 @@
+"""A generator process: `python -m actorfaas.load.generator NUMBER`, started by `running`.
+
+Reads its plan (pickled by the process that started it) and then lines from standard input: the time at which to
+begin, and `stop`; the end of the input means the same. Writes lines of JSON: `ready`, `progress` now and then, at the
+end `result` or `error`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import pickle
+import resource
+import signal
+import sys
+import time
+from typing import Any
+
+import uvloop
+
+from actorfaas.load.engine import Engine
+from actorfaas.load.plan import Plan
+from actorfaas.load.tally import Tally
+
+PROGRESS_S = 0.5
+SPARE_DESCRIPTORS = 64
+
+
+def main() -> None:
+    """Run the plan's share of one process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this one says when to stop
+    plan: Plan = pickle.load(sys.stdin.buffer)
+    number = int(sys.argv[1])
+    _raise_descriptor_limit()
+    _say(ready=number)
+    line = sys.stdin.buffer.readline()
+    if not line.strip():
+        return
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a collection would hold calls up; there is next to nothing to collect
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_generate(plan, number, float(line)))
+
+
+async def _generate(plan: Plan, number: int, begin_s: float) -> None:
+    tally = Tally(plan.width_s, plan.late_s, begin_s, plan.is_open)
+    engine = Engine(plan, number, tally)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), lambda: _stop(engine, loop))
+    reporting = loop.create_task(_report(tally, engine), name="load: progress")
+    began_cpu_s = time.process_time()
+    try:
+        await engine.run(begin_s)
+    except OSError as error:
+        _say(error=f"{plan.endpoint.host}:{plan.endpoint.port}: {error.strerror or error}")
+        return
+    finally:
+        reporting.cancel()
+    took_s = time.monotonic() - begin_s
+    _say(
+        result={
+            "tally": tally.to_json(),
+            "most_at_once": engine.most_at_once,
+            "processor": (time.process_time() - began_cpu_s) / took_s if took_s > 0 else 0.0,
+            "was_stopped": engine.was_stopped,
+        }
+    )
+
+
+def _stop(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    loop.remove_reader(sys.stdin.fileno())
+    engine.stop()
+
+
+async def _report(tally: Tally, engine: Engine) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_S)
+        interval = tally.course[-1].latency if tally.course else None
+        _say(
+            progress={
+                "sent": tally.sent + engine.outstanding,
+                "ok": tally.ok,
+                "failed": tally.failed,
+                "dropped": tally.dropped_count,
+                "late": tally.late,
+                "outstanding": engine.outstanding,
+                "recent_max_ms": interval.max_s * 1000 if interval else 0.0,
+            }
+        )
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _say(**document: Any) -> None:  # what a message holds is its receiver's matter
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
