@@ -7,8 +7,8 @@ because every worker instance pays for it.
 from actorfaas.api import (
     Chain,
     Context,
+    DataRefused,
     Function,
-    KeyValue,
     VersionConflict,
     Workflow,
     WorkflowFailed,
@@ -28,8 +28,8 @@ from actorfaas.api import (
 __all__ = [
     "Chain",
     "Context",
+    "DataRefused",
     "Function",
-    "KeyValue",
     "VersionConflict",
     "Workflow",
     "WorkflowFailed",

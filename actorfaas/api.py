@@ -22,9 +22,9 @@ from actorfaas.composing import (
     when,
 )
 from actorfaas.conditions import event
-from actorfaas.context import Context, KeyValue
+from actorfaas.context import Context
 from actorfaas.declarations import Function, Workflow, first_paragraph
-from actorfaas.errors import DeclarationError, VersionConflict, WorkflowFailed
+from actorfaas.errors import DataRefused, DeclarationError, VersionConflict, WorkflowFailed
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ else:
 __all__ = [
     "Chain",
     "Context",
+    "DataRefused",
     "DeclarationError",
     "Function",
-    "KeyValue",
     "VersionConflict",
     "Workflow",
     "WorkflowFailed",

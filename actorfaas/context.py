@@ -1,89 +1,31 @@
-"""What a handler is told about its call: `Context`, and the functions' key-value data it reaches through it.
+"""What a handler is told about its call, and what it can say to the platform: `Context`.
 
-Owns the interface (`KeyValue`) and an in-memory implementation of it for unit tests; the worker brings the one that
-talks to the platform. Every instance imports this module: only what is needed at once is imported at the top.
+The worker brings the `Platform` behind it; without one, as in unit tests, a context does what can be done in this
+process. Every instance imports this module: only what is needed at once is imported at the top.
 """
 
 from __future__ import annotations
 
 import time
 
-from actorfaas.errors import VersionConflict
-
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from logging import Logger
-    from typing import Any, Protocol
+    from typing import Protocol
 
-    Json = Any  # a decoded JSON document: the caller's business
+    from actorfaas.data import Data
 else:
     Protocol = object
 
 
-class KeyValue(Protocol):
-    """An application's data, shared by all its functions. Values are JSON documents; versions count from 1."""
+class Platform(Protocol):
+    """What a worker has behind its context. A context without one is that of a unit test."""
 
-    def get(self, key: str) -> Json:
-        """The value, or None when there is none."""
-        raise NotImplementedError
+    def heartbeat(self) -> None:
+        """Say that the call goes on."""
 
-    def get_versioned(self, key: str) -> tuple[Json, int]:
-        """The value and its version; (None, 0) when there is none."""
-        raise NotImplementedError
-
-    def put(self, key: str, value: Json, if_version: int | None = None) -> int:
-        """Store a value; returns its version.
-
-        `if_version`: only if the key has that version now (0: only if it is absent), else VersionConflict.
-        """
-        raise NotImplementedError
-
-    def delete(self, key: str, if_version: int | None = None) -> None:
-        """Remove a key; an absent one is no error. `if_version` as in `put`."""
-        raise NotImplementedError
-
-    def list(self, prefix: str = "", limit: int = 1000) -> list[str]:
-        """The first `limit` keys that begin with `prefix`, in order."""
-        raise NotImplementedError
-
-
-class MemoryKeyValue(KeyValue):
-    """Key-value data in this process only: what a `Context` has in a unit test."""
-
-    def __init__(self) -> None:
-        self._items: dict[str, tuple[str, int]] = {}  # JSON text, as the platform stores it: no shared objects
-
-    def get(self, key: str) -> Json:
-        return self.get_versioned(key)[0]
-
-    def get_versioned(self, key: str) -> tuple[Json, int]:
-        import json
-
-        text, version = self._items.get(key, ("null", 0))
-        return json.loads(text), version
-
-    def put(self, key: str, value: Json, if_version: int | None = None) -> int:
-        import json
-
-        text = json.dumps(value)
-        version = self._expect(key, if_version) + 1
-        self._items[key] = (text, version)
-        return version
-
-    def delete(self, key: str, if_version: int | None = None) -> None:
-        self._expect(key, if_version)
-        self._items.pop(key, None)
-
-    def list(self, prefix: str = "", limit: int = 1000) -> list[str]:
-        return sorted(key for key in self._items if key.startswith(prefix))[:limit]
-
-    def _expect(self, key: str, if_version: int | None) -> int:
-        """The present version of `key`, once it is the expected one."""
-        version = self._items.get(key, ("", 0))[1]
-        if if_version is not None and if_version != version:
-            raise VersionConflict(key, if_version)
-        return version
+    def data(self) -> Data:
+        """The application's data."""
 
 
 class Context:
@@ -91,14 +33,14 @@ class Context:
 
     `request_id`: this call. `execution_id` and `state`: the workflow execution and its state ("" outside one).
     `attempt`: 1 for the first delivery. `deadline`: when the call will be ended, in seconds of `time.monotonic()`.
-    `traceparent`: the W3C trace header to pass on. `kv`: the application's key-value data.
+    `traceparent`: the W3C trace header to pass on. `data`: the application's data, see `actorfaas.data.Data`.
     Build one without arguments to call a handler in a unit test.
     """
 
     __slots__ = (
-        "_heartbeat",
-        "_kv",
+        "_data",
         "_logger",
+        "_platform",
         "attempt",
         "deadline",
         "execution_id",
@@ -118,9 +60,9 @@ class Context:
         attempt: int = 1,
         deadline: float = float("inf"),
         traceparent: str = "",
-        kv: KeyValue | None = None,
+        data: Data | None = None,
         logger: Logger | None = None,
-        heartbeat: Callable[[], None] | None = None,
+        platform: Platform | None = None,
     ) -> None:
         self.request_id = request_id
         self.execution_id = execution_id
@@ -129,9 +71,9 @@ class Context:
         self.attempt = attempt
         self.deadline = deadline
         self.traceparent = traceparent
-        self._kv = kv
+        self._data = data
         self._logger = logger
-        self._heartbeat = heartbeat
+        self._platform = platform
 
     def remaining_time_s(self) -> float:
         """Seconds until the deadline; 0 when it has passed, infinity when there is none."""
@@ -140,15 +82,20 @@ class Context:
     def heartbeat(self) -> None:
         """Say that this call goes on. A state with HeartbeatSeconds fails when it has not been said for so long. For
         the handler's own thread; without a platform it does nothing."""
-        if self._heartbeat is not None:
-            self._heartbeat()
+        if self._platform is not None:
+            self._platform.heartbeat()
 
     @property
-    def kv(self) -> KeyValue:
-        """The application's key-value data; kept in memory unless the platform gave the real one."""
-        if self._kv is None:
-            self._kv = MemoryKeyValue()
-        return self._kv
+    def data(self) -> Data:
+        """The application's data; kept in memory unless the platform gave the real one."""
+        if self._data is None:
+            if self._platform is not None:
+                self._data = self._platform.data()
+            else:
+                from actorfaas.data.memory import MemoryData
+
+                self._data = MemoryData()
+        return self._data
 
     @property
     def logger(self) -> Logger:

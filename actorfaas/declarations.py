@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
-    from actorfaas.context import KeyValue
+    from actorfaas.data import Data
     from actorfaas.local_engine import StateTest, WorkflowTest
     from actorfaas.messages import FunctionSpec, WorkflowSpec
 
@@ -195,21 +195,22 @@ class Workflow:
         found = vars(sys.modules[self.module]).values() if self.module in sys.modules else ()
         return {one.name: one for one in found if isinstance(one, Function)}
 
-    def run(self, value: Json = None, *, kv: KeyValue | None = None) -> Json:
+    def run(self, value: Json = None, *, data: Data | None = None) -> Json:
         """Run the workflow in this process with the plain functions, for unit tests; returns its output.
 
         The definition runs on the platform's engine; time is skipped, not waited for, and time limits of states are not
-        kept. Values pass between states as JSON; a generator's items become a list. `kv` is what the handlers see as
-        `context.kv`; default: empty, in memory. Not inside a running event loop if one of the functions is async.
+        kept. Values pass between states as JSON; a generator's items become a list. `data` is what the handlers see as
+        `context.data`; default: empty, in memory (`actorfaas.testing.MemoryData`). Not inside a running event loop if
+        one of the functions is async.
         Raises what the handler raised that failed the workflow, WorkflowFailed for an error that no handler raised,
         and DeclarationError for a definition that is wrong.
         """
         from actorfaas.local_engine import rehearse
 
-        return rehearse(self, value, {}, kv).result()
+        return rehearse(self, value, {}, data).result()
 
     def test(
-        self, value: Json = None, *, mocks: Mapping[str, Json] | None = None, kv: KeyValue | None = None
+        self, value: Json = None, *, mocks: Mapping[str, Json] | None = None, data: Data | None = None
     ) -> WorkflowTest:
         """Run the workflow as `run` does, with some functions mocked; returns what happened, failed or not.
 
@@ -218,7 +219,7 @@ class Workflow:
         """
         from actorfaas.local_engine import rehearse
 
-        return rehearse(self, value, mocks or {}, kv)
+        return rehearse(self, value, mocks or {}, data)
 
     def test_state(
         self,
@@ -228,7 +229,7 @@ class Workflow:
         mock: Json = ...,
         variables: Mapping[str, Json] | None = None,
         context: Json = None,
-        kv: KeyValue | None = None,
+        data: Data | None = None,
     ) -> StateTest:
         """Try one state by itself, as the operation TestState of Step Functions does; nothing follows it.
 
@@ -237,7 +238,7 @@ class Workflow:
         """
         from actorfaas.local_engine import try_alone
 
-        return try_alone(self, state, value, mock=mock, variables=variables, context=context, kv=kv)
+        return try_alone(self, state, value, mock=mock, variables=variables, context=context, data=data)
 
 
 def first_paragraph(doc: str | None) -> str:

@@ -28,7 +28,8 @@
     └── UserCodeError               the person's code, not the platform's
         ├── DeployError             a bundle cannot be imported, or its definition is wrong
         │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
-        ├── VersionConflict         a key-value write expected another version
+        ├── VersionConflict         a change to data expected another version
+        ├── DataRefused             a change to data cannot be made (too large, too many, not a number)
         └── WorkflowFailed          a workflow run in this process failed (`error`, `cause`)
 
 This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
@@ -201,6 +202,10 @@ class VersionConflict(UserCodeError):
         super().__init__(f"key {key!r} is not {state} any more")
         self.key = key
         self.expected_version = expected_version
+
+
+class DataRefused(UserCodeError):
+    """Data cannot be changed or read like that: a key or value out of bounds, too many changes at once, ..."""
 
 
 class WorkflowFailed(UserCodeError):

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from actorfaas.context import Context, KeyValue, MemoryKeyValue
+from actorfaas.context import Context
 from actorfaas.core.execution import own_retriers
+from actorfaas.data import Data
+from actorfaas.data.memory import MemoryData
 from actorfaas.errors import DeclarationError, DeployError, WorkflowFailed
 from actorfaas.ids import new_id
 from actorfaas.local import call
@@ -75,11 +77,11 @@ class StateTest:
     inspection: Mapping[str, Json]
 
 
-def rehearse(workflow: Workflow, value: Json, mocks: Mocks, kv: KeyValue | None) -> WorkflowTest:
+def rehearse(workflow: Workflow, value: Json, mocks: Mocks, data: Data | None) -> WorkflowTest:
     """Run a workflow to its end. Raises DeclarationError for a wrong definition or a mock that is of no use."""
     execution_id = new_id("exe")
     machine, functions = _prepared(workflow, mocks)
-    calls = _Calls(functions, mocks, MemoryKeyValue() if kv is None else kv, execution_id)
+    calls = _Calls(functions, mocks, MemoryData() if data is None else data, execution_id)
     now_ns = time.time_ns() // _NS_PER_MS * _NS_PER_MS
     engine = Engine(
         machine,
@@ -97,7 +99,7 @@ def try_alone(
     mock: Json,
     variables: Mapping[str, Json] | None,
     context: Json,
-    kv: KeyValue | None,
+    data: Data | None,
 ) -> StateTest:
     """Try one state, also one in a branch. Raises DeclarationError."""
     _, functions = _prepared(workflow, {})
@@ -118,7 +120,7 @@ def try_alone(
     elif fields["Type"] == "Task":
         steps = tried(Mock(b"null")).inspection
         asked = next(steps[name] for name in ("afterArguments", "afterParameters", "input") if name in steps)
-        calls = _Calls(functions, {}, MemoryKeyValue() if kv is None else kv, "")
+        calls = _Calls(functions, {}, MemoryData() if data is None else data, "")
         trial = tried(_work(state, lambda event: calls.call(fields["Resource"], state, event, 1), asked))
     else:
         trial = tried(None)
@@ -132,7 +134,7 @@ class _Calls:
 
     functions: Mapping[str, AnyFunction]
     mocks: Mocks
-    kv: KeyValue
+    data: Data
     execution_id: str
 
     def call(self, name: str, state: str, event: Json, attempt: int) -> Json:
@@ -141,15 +143,16 @@ class _Calls:
             return _mocked(self.mocks[name], event)
         if name not in self.functions:
             raise DeclarationError(f"state {state!r} calls {name!r}, which is no function here; give a mock for it")
-        context = Context(
-            request_id=new_id("req"),
-            execution_id=self.execution_id,
-            function_name=name,
-            state=state,
-            attempt=attempt,
-            kv=self.kv,
-        )
-        return call(self.functions[name], event, context)
+        with self.data.transaction() as data:
+            context = Context(
+                request_id=new_id("req"),
+                execution_id=self.execution_id,
+                function_name=name,
+                state=state,
+                attempt=attempt,
+                data=data,
+            )
+            return call(self.functions[name], event, context)
 
 
 @dataclass(slots=True)

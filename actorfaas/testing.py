@@ -1,4 +1,4 @@
-"""A real node for tests, demonstrations and benchmarks: a free port, a folder of its own, stopped at the end.
+"""For tests: the functions' data in memory (`MemoryData`), and a real node with a free port and a folder of its own.
 
     with running_node() as node:
         httpx.post(f"{node.url}/v1/invoke/hello", json={"name": "Ada"})
@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
+
+from actorfaas.data.memory import MemoryData
+
+__all__ = ["MemoryData", "NodeDidNotStart", "RunningNode", "running_node"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0

@@ -339,8 +339,8 @@ class TestRun:
         @function
         def visit(event: int, ctx: Context) -> int:
             seen.append((ctx.function_name, ctx.state, ctx.execution_id))
-            ctx.kv.put("visits", (ctx.kv.get("visits") or 0) + 1)
-            visits: int = ctx.kv.get("visits")
+            ctx.data.put("visits", ctx.data.get("visits", 0) + 1)
+            visits: int = ctx.data.get("visits")
             return visits
 
         assert workflow("w", visit >> visit).run(0) == 2

@@ -22,8 +22,8 @@ from actorfaas import (
     workflow,
 )
 from actorfaas.api import _registry
-from actorfaas.context import MemoryKeyValue
 from actorfaas.errors import DeclarationError
+from actorfaas.testing import MemoryData
 
 Json = Any  # a decoded JSON document
 
@@ -107,11 +107,24 @@ class TestRun:
     def test_data_is_shared(self) -> None:
         @function
         def count(event: Json, ctx: Context) -> int:
-            return ctx.kv.put("n", event)
+            ctx.data.put("n", event)
+            return ctx.data.counter("visits").add()
 
-        kv = MemoryKeyValue()
-        assert workflow("w", count >> count).run(1, kv=kv) == 2
-        assert kv.get("n") == 1
+        data = MemoryData()
+        assert workflow("w", count >> count).run(1, data=data) == 2
+        assert (data.get("n"), data.counter("visits").get()) == (1, 2)
+
+    def test_a_task_that_fails_changes_nothing(self) -> None:
+        @function(retries=1, retry_delay_s=0)
+        def once(event: Json, ctx: Context) -> int:
+            visits = ctx.data.counter("visits").add()
+            if ctx.attempt == 1:
+                raise ValueError
+            return visits
+
+        data = MemoryData()
+        assert workflow("w", once).run(1, data=data) == 1
+        assert data.counter("visits").get() == 1
 
     def test_a_definition_that_is_wrong(self) -> None:
         with pytest.raises(DeclarationError, match="'w': /States/double/InputPath"):

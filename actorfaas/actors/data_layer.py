@@ -25,10 +25,10 @@ from actorfaas.messages import (
     FinishExecution,
     GetExecution,
     GetWorkingSet,
-    KvDelete,
+    KvCommit,
     KvGet,
     KvList,
-    KvPut,
+    KvNames,
     ListDeployments,
     ListExecutions,
     ListUnfinished,
@@ -158,12 +158,12 @@ class DataLayer(Actor):
         match message:
             case KvGet():
                 self._answer(sender, store.kv_get(message))
-            case KvPut():
-                self._answer(sender, store.kv_put(message))
-            case KvDelete():
-                self._answer(sender, store.kv_delete(message))
+            case KvCommit():
+                self._answer(sender, store.kv_commit(message))
             case KvList():
                 self._answer(sender, store.kv_list(message))
+            case KvNames():
+                self._answer(sender, store.kv_names(message))
             case SaveWorkingSet():
                 self._answer(sender, store.save_working_set(message))
             case GetWorkingSet():

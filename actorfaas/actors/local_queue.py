@@ -27,11 +27,11 @@ from actorfaas.messages import (
     DescribeQueue,
     Done,
     DropTopic,
-    KvDelete,
+    KvCommit,
+    KvCommitted,
     KvGet,
     KvKeys,
     KvList,
-    KvPut,
     KvValue,
     MeasureTopics,
     Message,
@@ -48,6 +48,7 @@ from actorfaas.messages import (
     WorkerExited,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
+from actorfaas.writes import qualified
 
 TICK_S = 0.005
 
@@ -68,11 +69,10 @@ left, so that its handler hears of it before its own time is up, and is run agai
 
 _DATA_ANSWERS: dict[type[Message], type[Message]] = {
     KvGet: KvValue,
-    KvPut: KvValue,
-    KvDelete: Done,
+    KvCommit: KvCommitted,
     KvList: KvKeys,
 }
-_DATA = (KvGet, KvPut, KvDelete, KvList)
+_DATA = (KvGet, KvCommit, KvList)
 
 
 class LocalQueue(Actor):
@@ -231,7 +231,7 @@ class LocalQueue(Actor):
 
     # --- functions' data -------------------------------------------------------------------------------------------
 
-    def _pass_on(self, worker: Worker, message: KvGet | KvPut | KvDelete | KvList, sender: Sender) -> None:
+    def _pass_on(self, worker: Worker, message: KvGet | KvCommit | KvList, sender: Sender) -> None:
         under_way = self._data_asks.get(sender.connection, 0)
         size_bytes = _value_bytes(message)
         lease = worker.lease
@@ -245,12 +245,11 @@ class LocalQueue(Actor):
             self._data_asks[sender.connection] = under_way + 1
             self._data_bytes += size_bytes
             patience_s = min(DATA_PATIENCE_S, (lease.deadline_ns - time.monotonic_ns()) / 2e9)
-            relay = self._relay(replace(message, namespace=worker.app), sender, patience_s)
-            self.spawn(relay, "relay to data_layer")
+            self.spawn(self._relay(message, worker.app, sender, patience_s), "relay to data_layer")
 
-    async def _relay(self, message: Message, sender: Sender, patience_s: float) -> None:
+    async def _relay(self, message: KvGet | KvCommit | KvList, app: str, sender: Sender, patience_s: float) -> None:
         try:
-            sender.reply(await self._ask_data(message, patience_s))
+            sender.reply(await self._ask_data(_in_the_name_of(app, message), patience_s))
         except RequestRefused as refused:
             sender.refuse(
                 refused.code, refused.detail, retryable=refused.retryable, retry_after_s=refused.retry_after_s
@@ -268,8 +267,8 @@ class LocalQueue(Actor):
         """What the DataLayer answers; while it restarts it is waited for, at most `patience_s`. Raises
         PeerUnavailable, AskTimeout, RequestRefused.
 
-        What was under way when it went is asked again, but not a write that depends on a version: that may have
-        happened, and would then be refused.
+        What was under way when it went is asked again, but no change that would not be the same if made twice: it
+        may have happened.
         """
         deadline_s = time.monotonic() + min(patience_s, self.settings.ask_timeout_s)
         while True:
@@ -277,7 +276,7 @@ class LocalQueue(Actor):
             try:
                 return await self.ask("data_layer", message, _DATA_ANSWERS[type(message)])
             except PeerUnavailable:
-                if _depends_on_a_version(message) or time.monotonic() > deadline_s:
+                if (isinstance(message, KvCommit) and not message.is_repeatable) or time.monotonic() > deadline_s:
                     raise
 
     # --- effects and time ------------------------------------------------------------------------------------------
@@ -324,8 +323,11 @@ class LocalQueue(Actor):
 
 
 def _value_bytes(message: Message) -> int:
-    return len(message.payload) if isinstance(message, KvPut) else 0
+    return len(message.payload) if isinstance(message, KvCommit) else 0
 
 
-def _depends_on_a_version(message: Message) -> bool:
-    return isinstance(message, KvPut | KvDelete) and message.expected_version >= 0
+def _in_the_name_of(app: str, message: KvGet | KvCommit | KvList) -> Message:
+    """What a worker of an application asks for, as the DataLayer is asked. Raises RequestRefused "unauthorized"."""
+    if isinstance(message, KvCommit):
+        return replace(message, app=app)
+    return replace(message, namespace=qualified(message.namespace, app))

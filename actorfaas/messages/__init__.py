@@ -101,7 +101,17 @@ from actorfaas.messages.kernel import (
     Refused,
     Stop,
 )
-from actorfaas.messages.key_values import KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue
+from actorfaas.messages.key_values import (
+    KvBatch,
+    KvCommit,
+    KvCommitted,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvNames,
+    KvValue,
+    KvWrite,
+)
 from actorfaas.messages.paging import (
     CallEnded,
     CallMeasured,
@@ -230,12 +240,15 @@ __all__ = [
     "InvocationFailed",
     "InvocationResult",
     "KillWorker",
-    "KvDelete",
+    "KvBatch",
+    "KvCommit",
+    "KvCommitted",
     "KvGet",
     "KvKeys",
     "KvList",
-    "KvPut",
+    "KvNames",
     "KvValue",
+    "KvWrite",
     "LeaseExpired",
     "ListDeployments",
     "ListExecutions",

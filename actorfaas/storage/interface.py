@@ -22,11 +22,12 @@ from actorfaas.messages import (
     ExecutionState,
     FinishExecution,
     IdempotencyClaim,
-    KvDelete,
+    KvCommit,
+    KvCommitted,
     KvGet,
     KvKeys,
     KvList,
-    KvPut,
+    KvNames,
     KvValue,
     ListExecutions,
     LogLine,
@@ -47,6 +48,7 @@ class Pruned:
     executions: int
     log_lines: int
     idempotency_keys: int
+    expired_data: int
     more: bool
 
 
@@ -86,14 +88,14 @@ class Store(Protocol):
     def kv_get(self, request: KvGet) -> Future[KvValue]:
         """A key's value and version; version 0 when there is none."""
 
-    def kv_put(self, request: KvPut) -> Future[KvValue]:
-        """Set a key if it has the expected version; "precondition_failed" otherwise."""
-
-    def kv_delete(self, request: KvDelete) -> Future[None]:
-        """Remove a key if it has the expected version; "precondition_failed" otherwise."""
+    def kv_commit(self, request: KvCommit) -> Future[KvCommitted]:
+        """Make changes together, or none where one expected another version; "invalid", "unauthorized"."""
 
     def kv_list(self, request: KvList) -> Future[KvKeys]:
         """A page of keys with a prefix, in code point order."""
+
+    def kv_names(self, request: KvNames) -> Future[KvKeys]:
+        """A page of namespaces with a prefix, in code point order."""
 
     def append_logs(self, lines: tuple[LogLine, ...]) -> Future[None]:
         """Number lines in the order they come and keep them."""

@@ -110,6 +110,10 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE event ADD COLUMN span_id TEXT NOT NULL DEFAULT '';
     CREATE INDEX execution_by_trace ON execution (substr(traceparent, 4, 32)) WHERE traceparent != '';
     """,
+    """
+    CREATE TABLE key_value_expiry (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+    CREATE INDEX key_value_by_expiry ON key_value_expiry (at_ms);
+    """,
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 
 from actorfaas import messages
+from actorfaas.batches import unpacked
 from actorfaas.config import Settings
-from actorfaas.errors import RequestRefused, StorageError
+from actorfaas.errors import StorageError
 from actorfaas.logs import Logger
 from actorfaas.storage import deployments, executions, function_logs, idempotency, key_values, schema, working_sets
 from actorfaas.storage.bodies import Bodies, Body
@@ -23,7 +24,7 @@ from actorfaas.storage.interface import Pruned, Store
 from actorfaas.storage.lock import FolderLock
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
-from actorfaas.storage.writer import Transaction, Writer
+from actorfaas.storage.writer import Writer
 
 PRUNE_EXECUTIONS = 200
 PRUNE_KEYS = 200
@@ -123,7 +124,7 @@ class SqliteStore(Store):
     # --- key-value data ----------------------------------------------------------------------------------------------
 
     def kv_get(self, request: messages.KvGet) -> Future[messages.KvValue]:
-        query = partial(key_values.get, namespace=request.namespace, key=request.key)
+        query = partial(key_values.get, namespace=request.namespace, key=request.key, now_ms=self._now_ms())
         return self._tasks.spawn(self._bodies.read(self._reader, query, self._loaded_value), f"get {request.key}")
 
     async def _loaded_value(self, found: key_values.StoredValue | None) -> messages.KvValue:
@@ -133,27 +134,29 @@ class SqliteStore(Store):
             else messages.KvValue(found.version, await self._bodies.load(found.body))
         )
 
-    def kv_put(self, request: messages.KvPut) -> Future[messages.KvValue]:
-        key_values.check_key(request.key)
-        size_bytes = len(request.payload)
-        if size_bytes > self._settings.max_body_bytes:
-            limit = self._settings.max_body_bytes
-            raise RequestRefused("invalid", f"a value of {size_bytes} bytes exceeds max_body_bytes ({limit})")
+    def kv_commit(self, request: messages.KvCommit) -> Future[messages.KvCommitted]:
+        writes = unpacked(request.payload, request.app)
+        for write in writes:
+            key_values.check(write, self._settings.max_body_bytes)
+        return self._tasks.spawn(self._committed(writes), "commit data")
 
-        def put(body: Body, transaction: Transaction) -> messages.KvValue:
-            return messages.KvValue(key_values.put(transaction, request, body), b"")
-
-        if not self._bodies.is_large(request.payload):
-            return self._writer.submit(partial(put, Body(request.payload)))
-
-        work = self._bodies.write(self._writer, (request.payload,), lambda bodies: partial(put, bodies[0]))
-        return self._tasks.spawn(work, f"put {request.key}")
-
-    def kv_delete(self, request: messages.KvDelete) -> Future[None]:
-        return self._writer.submit(partial(key_values.delete, request=request))
+    async def _committed(self, writes: tuple[messages.KvWrite, ...]) -> messages.KvCommitted:
+        commit = partial(key_values.commit, writes=writes, now_ms=self._now_ms())
+        values = tuple(write.value for write in writes)
+        try:
+            if any(map(self._bodies.is_large, values)):
+                numbers = await self._bodies.write(self._writer, values, lambda bodies: partial(commit, bodies=bodies))
+            else:
+                numbers = await self._writer.submit(partial(commit, bodies=[Body(value) for value in values]))
+        except key_values.Conflict as conflict:
+            return messages.KvCommitted((), conflict.position)
+        return messages.KvCommitted(numbers)
 
     def kv_list(self, request: messages.KvList) -> Future[messages.KvKeys]:
-        return self._reader.run(partial(key_values.page, request=request))
+        return self._reader.run(partial(key_values.page, request=request, now_ms=self._now_ms()))
+
+    def kv_names(self, request: messages.KvNames) -> Future[messages.KvKeys]:
+        return self._reader.run(partial(key_values.names, request=request))
 
     # --- function logs -----------------------------------------------------------------------------------------------
 
@@ -187,12 +190,14 @@ class SqliteStore(Store):
     async def prune(self) -> Pruned:
         # Keys first: their executions can then go, too.
         keys = await self._writer.submit(partial(idempotency.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
+        expired = await self._writer.submit(partial(key_values.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
         pruned, more = await self._prune_executions()
         lines = await self._log_reader.run(partial(function_logs.excess, kept=self._settings.log_retention_lines))
         pruned_lines = 0
         if lines > 0:
             pruned_lines = await self._log_writer.submit(partial(function_logs.prune, count=min(lines, PRUNE_LINES)))
-        return Pruned(pruned, pruned_lines, keys, more or lines > PRUNE_LINES or keys == PRUNE_KEYS)
+        more = more or lines > PRUNE_LINES or PRUNE_KEYS in (keys, expired)
+        return Pruned(pruned, pruned_lines, keys, expired, more)
 
     async def _prune_executions(self) -> tuple[int, bool]:
         """One step: how many were removed, and whether there is another one to do now."""

@@ -1,110 +1,141 @@
-"""The `Context` of one task, and the key-value data behind it, reached over the worker's own connection.
+"""The `Context` of one task, and the platform behind it, reached over the worker's own connection.
 
-What a handler may do with either is said in `actorfaas.context`; keeping the data is the DataLayer's.
+What a handler may do with either is said in `actorfaas.context` and `actorfaas.data`; keeping the data is the
+DataLayer's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import get_ident
 from typing import TypeVar
 
-from actorfaas.context import Context, KeyValue
-from actorfaas.errors import RequestRefused, VersionConflict
-from actorfaas.messages import Done, Heartbeat, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Task
+from actorfaas.batches import packed
+from actorfaas.context import Context, Platform
+from actorfaas.data import Data, Keeper, Pending
+from actorfaas.errors import DataRefused, RequestRefused, VersionConflict
+from actorfaas.messages import (
+    Heartbeat,
+    KvCommit,
+    KvCommitted,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvValue,
+    KvWrite,
+    Message,
+    Task,
+)
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.encoding import BadResult, Json, dumps, loads
 from actorfaas.worker.process import MemoryLimit
+from actorfaas.writes import ADD, ANY_VERSION
 
 M = TypeVar("M", bound=Message)
-_ANY_VERSION = -1
 _PAGE = 1000
 
 
-class SocketKeyValue(KeyValue):
-    """The application's data through the LocalQueue. For the thread that runs the handler, while it runs.
+class TaskPlatform(Platform, Keeper):
+    """The platform as the handler of one task reaches it. For the thread that runs the handler, while it runs.
 
-    Every method raises RequestRefused when the platform says no, AskTimeout at the request's deadline.
+    Every method raises RequestRefused when the platform says no, AskTimeout at the task's deadline.
     """
 
-    __slots__ = ("_channel", "_deadline_ns", "_limit", "_thread", "open")
+    __slots__ = ("_channel", "_is_over", "_limit", "_pending", "_task", "_thread")
 
-    def __init__(self, channel: Channel, limit: MemoryLimit, deadline_ns: int) -> None:
+    def __init__(self, task: Task, channel: Channel, limit: MemoryLimit) -> None:
+        self._task = task
         self._channel = channel
         self._limit = limit
-        self._deadline_ns = deadline_ns
         self._thread = get_ident()
-        self.open = True
+        self._pending: Pending | None = None
+        self._is_over = False
 
-    def get(self, key: str) -> Json:
-        return self.get_versioned(key)[0]
+    # --- the handler -------------------------------------------------------------------------------------------------
 
-    def get_versioned(self, key: str) -> tuple[Json, int]:
-        value = self._ask(KvGet(namespace="", key=key), KvValue)
-        return (loads(value.payload), value.version) if value.version else (None, 0)
+    def heartbeat(self) -> None:
+        self._check("ctx.heartbeat")
+        self._channel.tell(Heartbeat(request_id=self._task.request_id))
 
-    def put(self, key: str, value: Json, if_version: int | None = None) -> int:
-        expected = _ANY_VERSION if if_version is None else if_version
+    def data(self) -> Data:
+        self._pending = Pending()
+        return Data(self, self._pending)
+
+    # --- the end of its call -----------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """The handler returned: commit what it changed. Raises VersionConflict, DataRefused."""
+        if self._pending is not None and (writes := self._pending.writes()):
+            self.commit(writes)
+
+    def close(self) -> None:
+        """The call is over: a context that user code kept no longer reaches the connection."""
+        self._is_over = True
+
+    # --- data --------------------------------------------------------------------------------------------------------
+
+    def read(self, namespace: str, key: str) -> tuple[bytes, int]:
+        found = self._ask(KvGet(namespace, key), KvValue)
+        return bytes(found.payload), found.version
+
+    def keys(self, namespace: str, prefix: str, after: str, limit: int) -> list[str]:
+        found: list[str] = []
+        while len(found) < limit:
+            wanted = min(limit - len(found), _PAGE)
+            page = self._ask(KvList(namespace, prefix, found[-1] if found else after, wanted), KvKeys)
+            found.extend(page.keys)
+            if len(page.keys) < wanted:
+                break
+        return found
+
+    def commit(self, writes: Sequence[KvWrite]) -> Sequence[int]:
+        try:
+            payload = packed(writes)
+        except RequestRefused as refused:
+            raise DataRefused(refused.detail) from None
+        done = self._ask(KvCommit("", all(map(_is_repeatable, writes)), payload), KvCommitted)
+        if 0 <= done.conflict < len(writes):
+            conflict = writes[done.conflict]
+            raise VersionConflict(conflict.key, conflict.expected_version)
+        return done.numbers
+
+    def encode(self, value: Json, what: str) -> bytes:
         self._limit.lift()
         try:
-            payload = dumps(value, f"value for key {key!r}")
+            return dumps(value, what)
         except BadResult as error:
             raise TypeError(str(error)) from None
         finally:
             self._limit.apply()
-        stored = self._ask(KvPut(namespace="", key=key, expected_version=expected, payload=payload), KvValue)
-        return stored.version
 
-    def delete(self, key: str, if_version: int | None = None) -> None:
-        expected = _ANY_VERSION if if_version is None else if_version
-        self._ask(KvDelete(namespace="", key=key, expected_version=expected), Done)
+    def decode(self, payload: bytes) -> Json:
+        return loads(payload)
 
-    def list(self, prefix: str = "", limit: int = 1000) -> list[str]:
-        keys: list[str] = []
-        while len(keys) < limit:
-            wanted = min(limit - len(keys), _PAGE)
-            after = keys[-1] if keys else ""
-            page = self._ask(KvList(namespace="", prefix=prefix, after=after, limit=wanted), KvKeys)
-            keys.extend(page.keys)
-            if len(page.keys) < wanted:
-                break
-        return keys
-
-    def _ask(self, message: KvGet | KvPut | KvDelete | KvList, expect: type[M]) -> M:
-        if not self.open:
-            raise RuntimeError("this context's request has ended; use the context of the present call")
-        if get_ident() != self._thread:
-            raise RuntimeError("ctx.kv works in the handler's own thread only; read and write there")
+    def _ask(self, message: KvGet | KvCommit | KvList, expect: type[M]) -> M:
+        self._check("ctx.data")
         try:
-            reply = self._channel.ask(message, self._deadline_ns)
+            reply = self._channel.ask(message, self._task.deadline_ns)
         except RequestRefused as refused:
-            if refused.code == "precondition_failed" and isinstance(message, KvPut | KvDelete):
-                raise VersionConflict(message.key, message.expected_version) from None
+            if refused.code in ("invalid", "unauthorized"):
+                raise DataRefused(refused.detail) from None
             raise
         if not isinstance(reply, expect):
             raise RequestRefused("internal", f"{type(reply).__name__} is no answer to {type(message).__name__}")
         return reply
 
-
-class SocketHeartbeat:
-    """Says over the worker's connection that a call goes on. For the thread that runs the handler, while it runs."""
-
-    __slots__ = ("_channel", "_request_id", "_thread", "open")
-
-    def __init__(self, channel: Channel, request_id: str) -> None:
-        self._channel = channel
-        self._request_id = request_id
-        self._thread = get_ident()
-        self.open = True
-
-    def __call__(self) -> None:
-        if not self.open:
+    def _check(self, what: str) -> None:
+        if self._is_over:
             raise RuntimeError("this context's request has ended; use the context of the present call")
         if get_ident() != self._thread:
-            raise RuntimeError("ctx.heartbeat works in the handler's own thread only; call it there")
-        self._channel.tell(Heartbeat(request_id=self._request_id))
+            raise RuntimeError(f"{what} works in the handler's own thread only; use it there")
 
 
-def build_context(task: Task, function_name: str, channel: Channel, limit: MemoryLimit) -> Context:
+def _is_repeatable(write: KvWrite) -> bool:
+    """Whether a change that is made twice is as if made once."""
+    return write.action != ADD and write.expected_version == ANY_VERSION
+
+
+def build_context(task: Task, function_name: str, platform: TaskPlatform) -> Context:
     """What the handler of `task` is given."""
     return Context(
         request_id=task.request_id,
@@ -114,13 +145,5 @@ def build_context(task: Task, function_name: str, channel: Channel, limit: Memor
         attempt=task.attempt,
         deadline=task.deadline_ns / 1e9,
         traceparent=task.traceparent,
-        kv=SocketKeyValue(channel, limit, task.deadline_ns),
-        heartbeat=SocketHeartbeat(channel, task.request_id),
+        platform=platform,
     )
-
-
-def close_context(context: Context) -> None:
-    """The request is over: a context that user code kept no longer reaches the connection."""
-    for part in (context.kv, context._heartbeat):
-        if isinstance(part, SocketKeyValue | SocketHeartbeat):
-            part.open = False

@@ -56,7 +56,7 @@ def bounded(text: str, limit_bytes: int) -> str:
 
 
 def _keep_user_frames(described: TracebackException, folder: str) -> None:
-    """Begin every stack at the bundle's first frame; leave out the platform's, such as those of a failed `ctx.kv`."""
+    """Begin every stack at the bundle's first frame; leave out the platform's, such as those of a failed `ctx.data`."""
     prefix = os.path.join(folder, "")
     pending = [described]
     while pending:

@@ -23,7 +23,7 @@ from actorfaas.messages import (
     Tend,
 )
 from actorfaas.worker.channel import Channel
-from actorfaas.worker.context import build_context, close_context
+from actorfaas.worker.context import TaskPlatform, build_context
 from actorfaas.worker.encoding import BadPayload, BadResult, Json, dumps, loads
 from actorfaas.worker.handlers import STREAMING_KINDS, call_of, encode_chunk
 from actorfaas.worker.output import Output
@@ -95,13 +95,14 @@ class Worker:
 
     def _serve(self, task: Task) -> None:
         self._output.begin(task.request_id, task.execution_id)
-        context = None
+        context = platform = None
         started_ns = ended_ns = 0
         reply: Message
         try:
             event = loads(task.payload)
             if self._takes_context:
-                context = build_context(task, self._function.name, self._channel, self._limit)
+                platform = TaskPlatform(task, self._channel, self._limit)
+                context = build_context(task, self._function.name, platform)
             self._limit.apply()
             started_ns = time.monotonic_ns()
             result = self._call(event, context)
@@ -110,12 +111,14 @@ class Worker:
             ended_ns = time.monotonic_ns()
             self._limit.lift()
             payload = result if result is _STREAMED else dumps(result)
+            if platform is not None:
+                platform.finish()
             reply = TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, payload)
         except BaseException as error:  # noqa: BLE001  # the guard around user code: whatever it raises is a reply
             self._limit.lift()  # there must be room for the report
             reply = self._failure(task, error, started_ns, ended_ns)
-        if context is not None:
-            close_context(context)
+        if platform is not None:
+            platform.close()
         self._output.end()
         self._tell(reply)
 

@@ -10,14 +10,13 @@ from actorfaas.actors import local_queue
 from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
-    Done,
     InvocationFailed,
     InvocationResult,
-    KvDelete,
+    KvCommit,
+    KvCommitted,
     KvGet,
     KvKeys,
     KvList,
-    KvPut,
     KvValue,
     Message,
     Refused,
@@ -42,28 +41,29 @@ async def test_data_is_asked_for_in_the_name_of_the_workers_application(node: No
         return reply
 
     node.data_layer.answer(KvGet, lambda asked: answered(asked, KvValue(3, b'"there"')))
-    node.data_layer.answer(KvPut, lambda asked: answered(asked, KvValue(4, b"")))
-    node.data_layer.answer(KvDelete, lambda asked: answered(asked, Done()))
+    node.data_layer.answer(KvCommit, lambda asked: answered(asked, KvCommitted((4,))))
     node.data_layer.answer(KvList, lambda asked: answered(asked, KvKeys(("a", "b"))))
     _, worker = await node.running()
-    assert await worker.ask(KvGet("somebody else's", "a"), KvValue) == KvValue(3, b'"there"')
-    assert (await worker.ask(KvPut("", "a", -1, b"1"), KvValue)).version == 4
-    await worker.ask(KvDelete("", "a", 4), Done)
-    assert (await worker.ask(KvList("", "", "", 10), KvKeys)).keys == ("a", "b")
+    assert await worker.ask(KvGet("", "a"), KvValue) == KvValue(3, b'"there"')
+    await worker.ask(KvGet("@tenant/map/m", "a"), KvValue)
+    assert (await worker.ask(KvCommit("bank", True, b"changes"), KvCommitted)).numbers == (4,)
+    assert (await worker.ask(KvList("/set/s", "", "", 10), KvKeys)).keys == ("a", "b")
+    with pytest.raises(RequestRefused, match="unauthorized"):
+        await worker.ask(KvGet("bank", "a"), KvValue)
     assert seen == [
         KvGet("shop", "a"),
-        KvPut("shop", "a", -1, b"1"),
-        KvDelete("shop", "a", 4),
-        KvList("shop", "", "", 10),
+        KvGet("@tenant/map/m", "a"),
+        KvCommit("shop", True, b"changes"),
+        KvList("shop/set/s", "", "", 10),
     ]
 
 
 async def test_a_refusal_of_the_data_layer_reaches_the_worker(node: Node) -> None:
     await node.start(data_layer=True)
-    node.data_layer.answer(KvPut, Refused("precondition_failed", "it has version 2"))
+    node.data_layer.answer(KvCommit, Refused("invalid", "it is too large"))
     _, worker = await node.running()
-    with pytest.raises(RequestRefused, match="precondition_failed: it has version 2"):
-        await worker.ask(KvPut("", "a", 1, b"1"), KvValue)
+    with pytest.raises(RequestRefused, match="invalid: it is too large"):
+        await worker.ask(KvCommit("", True, b"1"), KvCommitted)
 
 
 async def test_data_needs_a_running_request(node: Node) -> None:
@@ -80,29 +80,29 @@ async def test_a_data_layer_that_restarts_is_waited_for(node: Node) -> None:
     await node.start(data_layer=True)
     _, worker = await node.running()
     asks = [
-        asyncio.ensure_future(worker.ask(KvPut("", "a", -1, b"1"), KvValue)),
-        asyncio.ensure_future(worker.ask(KvPut("", "b", 0, b"1"), KvValue)),
+        asyncio.ensure_future(worker.ask(KvCommit("", True, b"a"), KvCommitted)),
+        asyncio.ensure_future(worker.ask(KvCommit("", False, b"b"), KvCommitted)),
     ]
     for _ in asks:
-        await node.data_layer.expect(KvPut)
+        await node.data_layer.expect(KvCommit)
     (await node.data_layer.expect_caller("local_queue")).close()
     with pytest.raises(RequestRefused) as refused:
-        await asks[1]  # it may have been written: asked again, its own version would refuse it
+        await asks[1]  # it may have been committed: asked again, it would be done twice, or refused
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
-    again, sender = await node.data_layer.expect_ask(KvPut)
-    sender.reply(KvValue(1, b""))
-    assert again.key == "a"
-    assert (await asks[0]).version == 1
+    again, sender = await node.data_layer.expect_ask(KvCommit)
+    sender.reply(KvCommitted((1,)))
+    assert again.payload == b"a"
+    assert (await asks[0]).numbers == (1,)
 
 
 async def test_data_asked_for_while_the_data_layer_is_away_waits(node: Node, kit: Kit) -> None:
     await node.start(data_layer=True)
     _, worker = await node.running()
     await kit.stop(node.data_layer)
-    ask = asyncio.ensure_future(worker.ask(KvPut("", "a", 0, b"1"), KvValue))
+    ask = asyncio.ensure_future(worker.ask(KvCommit("", False, b"1"), KvCommitted))
     again = await kit.fake("data_layer")
-    again.answer(KvPut, KvValue(1, b""))
-    assert (await ask).version == 1
+    again.answer(KvCommit, KvCommitted((1,)))
+    assert (await ask).numbers == (1,)
 
 
 async def test_without_a_data_layer_data_is_unavailable(node: Node, kit: Kit) -> None:
@@ -155,11 +155,11 @@ async def test_values_on_their_way_are_bounded_in_bytes_for_all_workers(
     monkeypatch.setattr(local_queue, "DATA_BYTES_LIMIT", 1000)
     await node.start(data_layer=True)
     _, worker = await node.running()
-    first = asyncio.ensure_future(worker.ask(KvPut("", "a", -1, b"x" * 900), KvValue))
-    _, storing = await node.data_layer.expect_ask(KvPut)
+    first = asyncio.ensure_future(worker.ask(KvCommit("", True, b"x" * 900), KvCommitted))
+    _, storing = await node.data_layer.expect_ask(KvCommit)
     with pytest.raises(RequestRefused, match="overloaded"):
-        await worker.ask(KvPut("", "b", -1, b"x" * 200), KvValue)
-    storing.reply(KvValue(1, b""))
-    assert (await first).version == 1
-    node.data_layer.answer(KvPut, KvValue(2, b""))
-    assert (await worker.ask(KvPut("", "b", -1, b"x" * 2000), KvValue)).version == 2
+        await worker.ask(KvCommit("", True, b"x" * 200), KvCommitted)
+    storing.reply(KvCommitted((1,)))
+    assert (await first).numbers == (1,)
+    node.data_layer.answer(KvCommit, KvCommitted((2,)))
+    assert (await worker.ask(KvCommit("", True, b"x" * 2000), KvCommitted)).numbers == (2,)

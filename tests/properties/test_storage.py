@@ -16,15 +16,14 @@ from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     ClaimIdempotencyKey,
     HistoryEvent,
-    KvDelete,
+    KvCommitted,
     KvGet,
     KvList,
-    KvPut,
     ListExecutions,
     LogLine,
 )
 from actorfaas.storage.sqlite_store import SqliteStore
-from tests.storage.samples import append, create, event, finish, line, read_logs, sqlite_store
+from tests.storage.samples import append, create, event, finish, kv_delete, kv_put, line, read_logs, sqlite_store
 
 Outcome = object
 """What an operation comes to: a value, or the code of a refusal."""
@@ -86,13 +85,13 @@ class Model:
     def change(self, key: str, expected: int, payload: bytes | None) -> Outcome:
         version, _ = self.values.get(key, (0, b""))
         if expected not in (-1, version):
-            return "precondition_failed"
+            return KvCommitted((), conflict=0)
         if payload is None:
             self.values.pop(key, None)
-            return None
+            return KvCommitted((0,))
         self.version += 1
         self.values[key] = (self.version, payload)
-        return self.version
+        return KvCommitted((self.version,))
 
     def claim(self, key: str, fingerprint: str, execution_id: str) -> Outcome:
         first = key not in self.claims
@@ -132,12 +131,11 @@ class Pair:
 
     async def put(self, key: str, expected_version: int, payload: bytes) -> None:
         expected = self.model.change(key, expected_version, payload)
-        stored = await outcome(lambda: self.store.kv_put(KvPut("app", key, expected_version, payload)))
-        assert getattr(stored, "version", stored) == expected
+        assert await self.store.kv_commit(kv_put("app", key, expected_version, payload)) == expected
 
     async def delete(self, key: str, expected_version: int) -> None:
         expected = self.model.change(key, expected_version, None)
-        assert await outcome(lambda: self.store.kv_delete(KvDelete("app", key, expected_version))) == expected
+        assert await self.store.kv_commit(kv_delete("app", key, expected_version)) == expected
 
     async def claim(self, key: str, fingerprint: str, execution_id: str) -> None:
         expected = self.model.claim(key, fingerprint, execution_id)

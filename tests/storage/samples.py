@@ -13,12 +13,15 @@ from actorfaas.messages import (
     FinishExecution,
     FunctionSpec,
     HistoryEvent,
+    KvCommit,
+    KvWrite,
     LogLine,
     ReadLogs,
     SaveDeployment,
     WorkflowSpec,
 )
 from actorfaas.storage.sqlite_store import SqliteStore
+from actorfaas.writes import ADD, ANY_VERSION, DELETE, PUT
 
 
 class Wall:
@@ -57,6 +60,28 @@ def finish(
     execution_id: str, payload: bytes = b"", *events: HistoryEvent, status: str = "succeeded", error: str = ""
 ) -> FinishExecution:
     return FinishExecution(execution_id, status, error, f"{error} happened" if error else "", events, payload)
+
+
+def kv_write(
+    action: str, key: str, expected: int = ANY_VERSION, value: bytes = b"", ttl_ms: int = 0, amount: int = 0
+) -> KvWrite:
+    return KvWrite("", key, action, expected, ttl_ms, amount, value)
+
+
+def kv_commit(*writes: KvWrite, app: str = "app", is_repeatable: bool = True) -> KvCommit:
+    return KvCommit(app, is_repeatable, packed(writes))
+
+
+def kv_put(app: str, key: str, expected: int, value: bytes, ttl_ms: int = 0) -> KvCommit:
+    return kv_commit(kv_write(PUT, key, expected, value, ttl_ms), app=app, is_repeatable=expected < 0)
+
+
+def kv_delete(app: str, key: str, expected: int) -> KvCommit:
+    return kv_commit(kv_write(DELETE, key, expected), app=app, is_repeatable=expected < 0)
+
+
+def kv_add(app: str, key: str, amount: int) -> KvCommit:
+    return kv_commit(kv_write(ADD, key, amount=amount), app=app, is_repeatable=False)
 
 
 def line(text: str, function: str = "f", request_id: str = "", execution_id: str = "") -> LogLine:

@@ -10,12 +10,23 @@ from typing import Any
 import pytest
 
 from actorfaas.errors import RequestRefused, StorageUnavailable, StorageUnusable
-from actorfaas.messages import KvDelete, KvGet, KvPut, KvValue, ListExecutions
+from actorfaas.messages import KvCommitted, KvGet, KvValue, ListExecutions
 from actorfaas.storage.execution_store import EXPRESS_FLUSH_S
 from actorfaas.storage.express import ExpressExecutions
 from actorfaas.storage.payload_files import PayloadFiles
 from actorfaas.storage.sqlite_store import SqliteStore
-from tests.storage.samples import append, create, deployment, event, finish, line, read_logs, sqlite_store
+from tests.storage.samples import (
+    append,
+    create,
+    deployment,
+    event,
+    finish,
+    kv_delete,
+    kv_put,
+    line,
+    read_logs,
+    sqlite_store,
+)
 
 LARGE = b"large" * 100
 ALL = ListExecutions("", "", 1000, "")
@@ -44,7 +55,7 @@ async def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     await store.append_history(append("ex_1", event(1, LARGE + b"1"), event(2, b"small")))
     await store.create_execution(create("ex_2"))
     await store.finish_execution(finish("ex_2", LARGE + b"2"))
-    await store.kv_put(KvPut("app", "k", -1, LARGE + b"3"))
+    await store.kv_commit(kv_put("app", "k", -1, LARGE + b"3"))
     await store.append_logs((line("said"),))
     await store.save_deployment(deployment())
     store = await reopened(store, tmp_path)
@@ -58,12 +69,12 @@ async def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
 
 
 async def test_only_large_payloads_are_files_and_they_go_with_their_rows(store: SqliteStore, tmp_path: Path) -> None:
-    await store.kv_put(KvPut("app", "k", -1, b"x" * 100))
+    await store.kv_commit(kv_put("app", "k", -1, b"x" * 100))
     assert files(tmp_path) == []
-    await store.kv_put(KvPut("app", "k", -1, b"x" * 101))
-    await store.kv_put(KvPut("app", "other", -1, LARGE))
-    await store.kv_put(KvPut("app", "k", -1, b"y" * 101))
-    await store.kv_delete(KvDelete("app", "other", -1))
+    await store.kv_commit(kv_put("app", "k", -1, b"x" * 101))
+    await store.kv_commit(kv_put("app", "other", -1, LARGE))
+    await store.kv_commit(kv_put("app", "k", -1, b"y" * 101))
+    await store.kv_commit(kv_delete("app", "other", -1))
     await store.close()
     assert files(tmp_path) == [b"y" * 101]
 
@@ -74,8 +85,7 @@ async def test_a_write_that_is_refused_or_ignored_leaves_no_file(store: SqliteSt
     await store.finish_execution(finish("ex_1"))
     with pytest.raises(RequestRefused, match="conflict"):
         await store.create_execution(create("ex_1", LARGE))
-    with pytest.raises(RequestRefused, match="precondition_failed"):
-        await store.kv_put(KvPut("app", "k", 7, LARGE))
+    assert await store.kv_commit(kv_put("app", "k", 7, LARGE)) == KvCommitted((), conflict=0)
     await store.append_history(append("ex_1", event(1, LARGE)))
     await store.finish_execution(finish("ex_1", LARGE, event(2, LARGE)))
     await store.close()
@@ -109,7 +119,7 @@ async def test_writes_of_an_execution_stay_in_order_when_some_are_large(
 
 
 async def test_files_nobody_names_are_removed_at_the_start(store: SqliteStore, tmp_path: Path) -> None:
-    await store.kv_put(KvPut("app", "k", -1, LARGE))
+    await store.kv_commit(kv_put("app", "k", -1, LARGE))
     (tmp_path / "payloads" / "0" / "pay_00000").write_bytes(b"from before a crash")
     store = await reopened(store, tmp_path)
     assert files(tmp_path) == [LARGE]
@@ -120,12 +130,12 @@ async def test_files_nobody_names_are_removed_at_the_start(store: SqliteStore, t
 async def test_a_file_replaced_while_it_is_read_is_read_again(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.kv_put(KvPut("app", "k", -1, LARGE))
+    await store.kv_commit(kv_put("app", "k", -1, LARGE))
     load = PayloadFiles.load
 
     async def replaced_before(self: PayloadFiles, name: str) -> bytes:
         monkeypatch.setattr(PayloadFiles, "load", load)
-        await store.kv_put(KvPut("app", "k", -1, LARGE * 2))
+        await store.kv_commit(kv_put("app", "k", -1, LARGE * 2))
         await store._tasks.spawn(self.remove([name]), "as after the commit")
         return await load(self, name)
 
@@ -134,7 +144,7 @@ async def test_a_file_replaced_while_it_is_read_is_read_again(
 
 
 async def test_a_lost_file_is_unavailable_not_a_wrong_answer(store: SqliteStore, tmp_path: Path) -> None:
-    await store.kv_put(KvPut("app", "k", -1, LARGE))
+    await store.kv_commit(kv_put("app", "k", -1, LARGE))
     for path in (tmp_path / "payloads").rglob("pay_*"):
         path.unlink()
     with pytest.raises(StorageUnavailable, match="No such file"):
@@ -271,7 +281,7 @@ async def test_a_payload_file_that_cannot_be_written_is_unavailable(
 
     monkeypatch.setattr(PayloadFiles, "save", full)
     for write in (
-        lambda: store.kv_put(KvPut("app", "k", -1, LARGE)),
+        lambda: store.kv_commit(kv_put("app", "k", -1, LARGE)),
         lambda: store.create_execution(create("ex_1", LARGE)),
     ):
         await assert_no_space(write)
@@ -299,7 +309,7 @@ async def test_express_executions_the_disk_does_not_take_are_kept_and_tried_agai
 
 async def test_a_closed_store_is_unavailable(store: SqliteStore) -> None:
     await store.close()
-    for call in (lambda: store.kv_get(KvGet("app", "k")), lambda: store.kv_delete(KvDelete("app", "k", -1))):
+    for call in (lambda: store.kv_get(KvGet("app", "k")), lambda: store.kv_commit(kv_delete("app", "k", -1))):
         with pytest.raises(StorageUnavailable, match="closed"):
             await call()
 
@@ -308,7 +318,7 @@ async def test_a_folder_in_use_is_refused(store: SqliteStore, tmp_path: Path) ->
     second = sqlite_store(tmp_path)
     with pytest.raises(StorageUnusable, match="in use by another node"):
         await second.open()
-    await store.kv_put(KvPut("app", "k", -1, b"still works"))
+    await store.kv_commit(kv_put("app", "k", -1, b"still works"))
 
 
 async def test_a_damaged_database_is_refused_and_the_lock_given_back(tmp_path: Path) -> None:

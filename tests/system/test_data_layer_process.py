@@ -15,10 +15,10 @@ import pytest
 
 from actorfaas.config import Settings
 from actorfaas.errors import PeerUnavailable, RequestRefused
-from actorfaas.messages import Done, GetExecution, KvGet, KvPut, KvValue, Message
+from actorfaas.messages import Done, GetExecution, KvCommitted, KvGet, KvValue, Message
 from actorfaas.messages import ExecutionState as State
 from tests.actors_kit import FakePeer, Kit
-from tests.storage.samples import append, create, event, finish
+from tests.storage.samples import append, create, event, finish, kv_put
 
 pytestmark = pytest.mark.system
 
@@ -101,7 +101,7 @@ async def work(peer: FakePeer, journal: Journal, prefix: str) -> None:
                 journal.events[execution_id] = seq
             await ask(finish(execution_id, payload(number)))
             journal.finished.add(execution_id)
-            await ask(KvPut("app", prefix, -1, str(number).encode()), KvValue)
+            await ask(kv_put("app", prefix, -1, str(number).encode()), KvCommitted)
             journal.counter[prefix] = number
 
 

@@ -1,4 +1,4 @@
-"""The context of a task, and key-value data over the worker's connection."""
+"""The context of a task, and functions' data over the worker's connection. What data does is in tests/data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from actorfaas.errors import PeerUnavailable, RequestRefused, VersionConflict
-from actorfaas.messages import Done, Heartbeat, KvDelete, KvGet, KvKeys, KvList, KvPut, KvValue, Message, Refused, Task
+from actorfaas.batches import packed
+from actorfaas.errors import DataRefused, PeerUnavailable, RequestRefused, VersionConflict
+from actorfaas.messages import (
+    Done,
+    Heartbeat,
+    KvCommit,
+    KvCommitted,
+    KvGet,
+    KvKeys,
+    KvList,
+    KvValue,
+    KvWrite,
+    Message,
+    Refused,
+    Task,
+)
 from actorfaas.wire import Decoder, Kind, encode
 from actorfaas.worker.channel import Channel
-from actorfaas.worker.context import SocketHeartbeat, SocketKeyValue, build_context, close_context
+from actorfaas.worker.context import TaskPlatform, build_context
 from actorfaas.worker.process import MemoryLimit
+from tests.data.keepers import task
 
 
 class Answering:
@@ -36,8 +51,8 @@ class Answering:
                 self.asked.append(frame.message)
                 self._theirs.sendall(b"".join(encode(self.answers.pop(0), Kind.REPLY, frame.ask_id)))
 
-    def kv(self) -> SocketKeyValue:
-        return SocketKeyValue(self.channel, MemoryLimit(0), time.monotonic_ns() + 10_000_000_000)
+    def platform(self) -> TaskPlatform:
+        return TaskPlatform(task(), self.channel, MemoryLimit(0))
 
     def close(self) -> None:
         self.channel.close()
@@ -52,35 +67,48 @@ def queue() -> Iterator[Answering]:
     made.close()
 
 
-def test_get_and_get_versioned(queue: Answering) -> None:
-    queue.answers = [KvValue(3, b'{"a":1}'), KvValue(3, b'{"a":1}'), KvValue(0, b"")]
-    kv = queue.kv()
-    assert kv.get("k") == {"a": 1}
-    assert kv.get_versioned("k") == ({"a": 1}, 3)
-    assert kv.get_versioned("none") == (None, 0)
-    assert queue.asked == [KvGet("", "k"), KvGet("", "k"), KvGet("", "none")]
+def test_what_is_read_is_asked_for(queue: Answering) -> None:
+    queue.answers = [KvValue(3, b'{"a":1}'), KvValue(0, b"")]
+    data = queue.platform().data()
+    assert data.get_versioned("k") == ({"a": 1}, 3)
+    assert data.scope("tenant").map("m").get("none") is None
+    assert queue.asked == [KvGet("", "k"), KvGet("@tenant/map/m", "none")]
 
 
-def test_put_and_delete_with_and_without_a_version(queue: Answering) -> None:
-    queue.answers = [KvValue(1, b""), KvValue(2, b""), Done(), Done()]
-    kv = queue.kv()
-    assert kv.put("k", [1]) == 1
-    assert kv.put("k", None, if_version=1) == 2
-    kv.delete("k")
-    kv.delete("k", if_version=2)
-    assert queue.asked == [
-        KvPut("", "k", -1, b"[1]"),
-        KvPut("", "k", 1, b"null"),
-        KvDelete("", "k", -1),
-        KvDelete("", "k", 2),
-    ]
+def test_changes_are_committed_together_when_the_call_ends(queue: Answering) -> None:
+    queue.answers = [KvValue(0, b""), KvCommitted((1, 1))]
+    platform = queue.platform()
+    data = platform.data()
+    data.put("k", [1])
+    data.counter("n").add(2)
+    platform.finish()
+    put, add = KvWrite("", "k", "put", -1, 0, 0, b"[1]"), KvWrite("/counter", "n", "add", -1, 0, 2, b"")
+    assert queue.asked == [KvGet("/counter", "n"), KvCommit("", False, packed([put, add]))]
 
 
-def test_list_goes_on_until_there_is_enough_or_no_more(queue: Answering) -> None:
+def test_a_call_that_changed_nothing_commits_nothing(queue: Answering) -> None:
+    queue.answers = [KvValue(0, b"")]
+    platform = queue.platform()
+    platform.data().get("k")
+    platform.finish()
+    assert queue.asked == [KvGet("", "k")]
+
+
+def test_changes_at_once_say_whether_they_may_be_made_twice(queue: Answering) -> None:
+    queue.answers = [KvCommitted((number,)) for number in range(1, 5)]
+    data = queue.platform().data().now
+    assert (data.put("k", 1), data.put("k", 2, if_version=1), data.counter("n").add(1)) == (1, 2, 3)
+    data.delete("k")
+    commits = [asked for asked in queue.asked if isinstance(asked, KvCommit)]
+    assert [commit.is_repeatable for commit in commits] == [True, False, False, True]
+
+
+def test_keys_are_listed_until_there_are_enough_or_no_more(queue: Answering) -> None:
     keys = tuple(f"k{number:04}" for number in range(1500))
     queue.answers = [KvKeys(keys[:1000]), KvKeys(keys[1000:1200]), KvKeys(("a",))]
-    assert queue.kv().list("k", 1200) == list(keys[:1200])
-    assert queue.kv().list() == ["a"]
+    data = queue.platform().data()
+    assert data.keys("k", limit=1200) == list(keys[:1200])
+    assert data.keys() == ["a"]
     assert queue.asked == [
         KvList("", "k", "", 1000),
         KvList("", "k", "k0999", 200),
@@ -89,83 +117,79 @@ def test_list_goes_on_until_there_is_enough_or_no_more(queue: Answering) -> None
 
 
 def test_another_version_is_a_conflict(queue: Answering) -> None:
-    queue.answers = [Refused("precondition_failed", "it is 5")] * 2
+    queue.answers = [KvCommitted((), conflict=0), KvCommitted((), conflict=1)]
+    platform = queue.platform()
     with pytest.raises(VersionConflict) as caught:
-        queue.kv().put("k", 1, if_version=4)
+        platform.data().now.put("k", 1, if_version=4)
     assert (caught.value.key, caught.value.expected_version) == ("k", 4)
-    with pytest.raises(VersionConflict):
-        queue.kv().delete("k", if_version=4)
+    data = platform.data()
+    data.put("a", 1)
+    data.delete("b", if_version=7)
+    with pytest.raises(VersionConflict, match="'b' is not version 7"):
+        platform.finish()
 
 
-def test_other_refusals_are_told_as_they_are(queue: Answering) -> None:
-    queue.answers = [Refused("unavailable", "the DataLayer is restarting", retryable=True)]
+def test_refusals_are_told_as_they_are(queue: Answering) -> None:
+    queue.answers = [Refused("unavailable", "the DataLayer is restarting", retryable=True), Refused("invalid", "no")]
     with pytest.raises(RequestRefused, match="the DataLayer is restarting"):
-        queue.kv().get("k")
+        queue.platform().data().get("k")
+    with pytest.raises(DataRefused, match="no"):
+        queue.platform().data().get("k")
 
 
 def test_an_answer_of_the_wrong_kind(queue: Answering) -> None:
     queue.answers = [Done()]
     with pytest.raises(RequestRefused, match="Done is no answer to KvGet"):
-        queue.kv().get("k")
+        queue.platform().data().get("k")
 
 
 def test_a_value_that_is_not_json_is_refused_before_it_is_sent(queue: Answering) -> None:
     with pytest.raises(TypeError, match=r"value for key 'k'.*is a set"):
-        queue.kv().put("k", {"a": {1}})
+        queue.platform().data().now.put("k", {"a": {1}})
     assert queue.asked == []
 
 
 def test_only_the_handlers_thread_may_use_it(queue: Answering) -> None:
-    kv = queue.kv()
-    raised: list[BaseException] = []
+    platform = queue.platform()
+    raised: list[str] = []
 
     def use() -> None:
-        try:
-            kv.get("k")
-        except RuntimeError as error:
-            raised.append(error)
+        for call in (lambda: platform.data().get("k"), platform.heartbeat):
+            try:
+                call()
+            except RuntimeError as error:
+                raised.append(str(error))
 
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
-    assert "handler's own thread only" in str(raised[0])
+    assert ["handler's own thread only" in text for text in raised] == [True, True]
     assert queue.asked == []
 
 
 def test_a_context_tells_its_task_and_ends_with_it(queue: Answering) -> None:
     task = Task("req_1", "exec_1", "Resize", 2, time.monotonic_ns() + 5_000_000_000, "", 0, "00-trace", b"")
-    context = build_context(task, "resize", queue.channel, MemoryLimit(0))
+    platform = TaskPlatform(task, queue.channel, MemoryLimit(0))
+    context = build_context(task, "resize", platform)
     assert (context.request_id, context.execution_id, context.state) == ("req_1", "exec_1", "Resize")
     assert (context.attempt, context.function_name, context.traceparent) == (2, "resize", "00-trace")
     assert 4 < context.remaining_time_s() <= 5
     assert context.logger.name == "resize"
-    kv = context.kv
-    close_context(context)
+    data = context.data
+    platform.close()
     with pytest.raises(RuntimeError, match="request has ended"):
-        kv.get("k")
+        data.get("k")
     with pytest.raises(RuntimeError, match="request has ended"):
         context.heartbeat()
 
 
-def test_a_heartbeat_names_its_request_and_comes_from_the_handlers_thread() -> None:
+def test_a_heartbeat_names_its_request() -> None:
     ours, theirs = socket.socketpair()
     channel = Channel(ours)
-    beat = SocketHeartbeat(channel, "req_1")
-    beat()
+    task = Task("req_1", "", "", 1, time.monotonic_ns() + 5_000_000_000, "", 0, "", b"")
+    TaskPlatform(task, channel, MemoryLimit(0)).heartbeat()
     (frame,) = Decoder().feed(theirs.recv(1 << 16))
     assert (frame.kind, frame.message) == (Kind.TELL, Heartbeat("req_1"))
-    raised: list[BaseException] = []
-
-    def use() -> None:
-        try:
-            beat()
-        except RuntimeError as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=use)
-    thread.start()
-    thread.join()
-    assert "handler's own thread only" in str(raised[0])
     channel.close()
     theirs.close()
 
@@ -175,6 +199,6 @@ def test_a_lost_connection_is_an_error_at_once() -> None:
     channel = Channel(ours)
     theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(PeerUnavailable):
-        SocketKeyValue(channel, MemoryLimit(0), time.monotonic_ns() + 10_000_000_000).get("k")
+        TaskPlatform(task(), channel, MemoryLimit(0)).data().get("k")
     channel.close()
     theirs.close()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from actorfaas import Context, VersionConflict
+from actorfaas.data.memory import MemoryKeeper
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "workflows"
 FUNCTIONS = sorted(path.stem.removesuffix("-a") for path in (EXAMPLES / "functionbench/inputs").glob("*-a.json"))
@@ -94,21 +95,21 @@ def test_order_pipeline_confirms_the_basket(load: Any) -> None:
     order = app.reserve_stock(app.tax_order(app.price_order(order)), ctx)
     confirmed = app.confirm_order(app.charge_card(order, ctx))
     assert (confirmed["total"], confirmed["items"], confirmed["status"]) == ("89.28", 14, "confirmed")
-    assert ctx.kv.get("stock/tea") == app.INITIAL_STOCK - 12
+    assert ctx.data.get("stock/tea") == app.INITIAL_STOCK - 12
 
 
 def test_stock_is_taken_again_when_another_order_was_faster(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     app = load("order_pipeline")
     ctx = Context()
-    put, attempts = ctx.kv.put, []
+    commit, attempts = MemoryKeeper.commit, []
 
-    def contested(key: str, value: Any, **options: Any) -> int:
-        attempts.append(key)
+    def contested(keeper: MemoryKeeper, writes: Any) -> Any:
+        attempts.append(writes)
         if len(attempts) == 1:
-            raise VersionConflict(key, 0)
-        return put(key, value, **options)
+            raise VersionConflict("stock/mug", 0)
+        return commit(keeper, writes)
 
-    monkeypatch.setattr(ctx.kv, "put", contested)
+    monkeypatch.setattr(MemoryKeeper, "commit", contested)
     app.take_from_stock(ctx, "mug", 1)
     assert len(attempts) == 2
 

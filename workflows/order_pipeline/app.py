@@ -59,12 +59,12 @@ def take_from_stock(ctx: Context, item: str, quantity: int) -> None:
     """Lower the count of one item, again if another order was faster."""
     key = f"stock/{item}"
     while True:
-        count, version = ctx.kv.get_versioned(key)
+        count, version = ctx.data.now.get_versioned(key)
         left = (INITIAL_STOCK if count is None else count) - quantity
         if left < 0:
             raise OrderRejected(f"not enough of {item!r} in stock")
         try:
-            ctx.kv.put(key, left, if_version=version)
+            ctx.data.now.put(key, left, if_version=version)
         except VersionConflict:
             continue
         return

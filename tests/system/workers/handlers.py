@@ -115,6 +115,12 @@ async def pieces(event):
 
 @function
 def remember(event, ctx):
-    version = ctx.kv.put(event["key"], event["value"], if_version=event.get("if_version"))
-    return [version, ctx.kv.get(event["key"]), ctx.request_id, ctx.execution_id, ctx.state]
+    version = ctx.data.now.put(event["key"], event["value"], if_version=event.get("if_version"))
+    return [version, ctx.data.get(event["key"]), ctx.request_id, ctx.execution_id, ctx.state]
+
+@function
+def gather(event, ctx):
+    seen = [ctx.data.get("k"), ctx.data.put("k", event), ctx.data.get("k"), ctx.data.counter("n").add(2)]
+    if event == "raise": raise ValueError("after the changes")
+    return seen
 """

@@ -53,7 +53,7 @@ def test_output_is_readable_while_the_handler_runs(bundle: Bundle, tmp_path: Pat
     @function
     def slow(event, ctx):
         print("begun"); sys.stdout.flush()
-        ctx.kv.get("go")
+        ctx.data.get("go")
     """
     with served(tmp_path / "code", code) as other:
         other.load()

@@ -7,10 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
+from actorfaas.batches import packed
 from actorfaas.messages import (
+    KvCommit,
+    KvCommitted,
     KvGet,
-    KvPut,
     KvValue,
+    KvWrite,
     Refused,
     Retire,
     TaskChunk,
@@ -162,22 +165,51 @@ def test_key_value_data_over_the_connection(worker_of: Any) -> None:
     worker, _ = worker_of("remember")
     worker.send_task({"key": "k", "value": [1]}, execution_id="exec_1", state="Keep")
     put = worker.receive_frame()
-    assert put.message == KvPut("", "k", -1, b"[1]")
-    worker.tell(KvValue(7, b""), Kind.REPLY, put.ask_id)
+    assert put.message == KvCommit("", True, packed([KvWrite("", "k", "put", -1, 0, 0, b"[1]")]))
+    worker.tell(KvCommitted((7,)), Kind.REPLY, put.ask_id)
     get = worker.receive_frame()
     assert get.message == KvGet("", "k")
     worker.tell(KvValue(7, b"[1]"), Kind.REPLY, get.ask_id)
     assert orjson.loads(worker.receive(TaskResult).payload) == [7, [1], "req_1", "exec_1", "Keep"]
 
 
+def test_changes_are_committed_when_the_handler_returns(worker_of: Any) -> None:
+    worker, _ = worker_of("gather")
+    worker.send_task(3)
+    for reply in (KvValue(1, b"2"), KvValue(0, b"")):
+        worker.tell(reply, Kind.REPLY, worker.receive_frame().ask_id)
+    commit = worker.receive_frame()
+    put, add = KvWrite("", "k", "put", -1, 0, 0, b"3"), KvWrite("/counter", "n", "add", -1, 0, 2, b"")
+    assert commit.message == KvCommit("", False, packed([put, add]))
+    worker.tell(KvCommitted((5, 2)), Kind.REPLY, commit.ask_id)
+    assert orjson.loads(worker.receive(TaskResult).payload) == [2, -1, 3, 2]
+
+
+def test_a_handler_that_fails_changes_nothing(worker_of: Any) -> None:
+    worker, _ = worker_of("gather")
+    worker.send_task("raise")
+    for _ in range(2):
+        worker.tell(KvValue(0, b""), Kind.REPLY, worker.receive_frame().ask_id)
+    assert worker.receive(TaskError).error_message == "after the changes"
+
+
+def test_a_conflict_at_the_end_is_a_failure(worker_of: Any) -> None:
+    worker, _ = worker_of("gather")
+    worker.send_task(3)
+    for _ in range(2):
+        worker.tell(KvValue(0, b""), Kind.REPLY, worker.receive_frame().ask_id)
+    worker.tell(KvCommitted((), conflict=0), Kind.REPLY, worker.receive_frame().ask_id)
+    assert worker.receive(TaskError).error_type == "VersionConflict"
+
+
 def test_a_conflict_is_the_handlers_to_handle(worker_of: Any) -> None:
     worker, _ = worker_of("remember")
     worker.send_task({"key": "k", "value": 1, "if_version": 3})
     put = worker.receive_frame()
-    worker.tell(Refused("precondition_failed", "it is 4"), Kind.REPLY, put.ask_id)
+    worker.tell(KvCommitted((), conflict=0), Kind.REPLY, put.ask_id)
     error = worker.receive(TaskError)
     assert error.error_type == "VersionConflict"
-    assert "ctx.kv.put" in error.traceback
+    assert "ctx.data.now.put" in error.traceback
     assert "actorfaas/worker" not in error.traceback
 
 
