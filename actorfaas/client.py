@@ -175,6 +175,49 @@ class Client:
         """Stop serving an application."""
         self._request("DELETE", f"/v1/deployments/{quote(app, safe='')}")
 
+    # --- functions' data -------------------------------------------------------------------------------------------
+    # `kind`: value, map, set or counter; `name`: of the map or set
+
+    def data_keys(
+        self, app: str, *, kind: str = "", name: str = "", prefix: str = "", after: str = "", limit: int = 100
+    ) -> Json:
+        """Keys of an application's data, or the names of its maps or sets: `{keys, next_after, ...}`."""
+        given = {"kind": kind, "name": name, "prefix": prefix, "after": after, "limit": str(limit)}
+        return self._json(self._request("GET", _data_path(app), params=_filled(given)))
+
+    def data_get(self, app: str, key: str, *, kind: str = "", name: str = "") -> Json:
+        """One value with its version: `{value, version, ...}`."""
+        return self._get(f"{_data_path(app)}/entry", key=key, kind=kind, name=name)
+
+    def data_put(
+        self,
+        app: str,
+        key: str,
+        value: Json = None,
+        *,
+        kind: str = "",
+        name: str = "",
+        if_version: int | None = None,
+        ttl_s: float | None = None,
+    ) -> Json:
+        """Set a value, or put a member into a set: `{version, ...}`."""
+        options = {"if_version": if_version, "ttl_s": ttl_s}
+        given = {"key": key, "kind": kind, "name": name}
+        params = _filled(given) | {option: str(n) for option, n in options.items() if n is not None}
+        content = json.dumps(value).encode()
+        return self._json(self._request("PUT", f"{_data_path(app)}/entry", params=params, content=content))
+
+    def data_add(self, app: str, counter: str, amount: int = 1) -> Json:
+        """Add to a counter: `{value, ...}`."""
+        params = {"key": counter, "kind": "counter", "amount": str(amount)}
+        return self._json(self._request("POST", f"{_data_path(app)}/entry", params=params))
+
+    def data_delete(self, app: str, key: str, *, kind: str = "", name: str = "", if_version: int | None = None) -> None:
+        """Remove a key, a member or a counter."""
+        version = "" if if_version is None else str(if_version)
+        params = _filled({"key": key, "kind": kind, "name": name, "if_version": version})
+        self._request("DELETE", f"{_data_path(app)}/entry", params=params)
+
     # --- what there is ---------------------------------------------------------------------------------------------
 
     def functions(self) -> Json:
@@ -245,8 +288,7 @@ class Client:
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
     def _get(self, path: str, *, wait_s: float = 0.0, **params: str) -> Json:
-        given = {name: value for name, value in params.items() if value}
-        return self._json(self._request("GET", path, params=given, timeout_s=ANSWER_TIMEOUT_S + wait_s))
+        return self._json(self._request("GET", path, params=_filled(params), timeout_s=ANSWER_TIMEOUT_S + wait_s))
 
     def _request(
         self,
@@ -284,6 +326,14 @@ class Client:
             raise NodeUnreachable(f"what answers at {self.url} is no actorfaas node: its answer is not JSON") from error
 
 
+def _data_path(app: str) -> str:
+    return f"/v1/data/{quote(app, safe='@')}"
+
+
+def _filled(params: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value}
+
+
 def _invoke_path(name: str) -> str:
     return f"/v1/invoke/{quote(name, safe='')}"
 
@@ -302,4 +352,4 @@ def _invocation_headers(
         "Actorfaas-Timeout": "" if timeout_s is None else f"{timeout_s:g}",
         "Idempotency-Key": idempotency_key,
     }
-    return {name: value for name, value in given.items() if value}
+    return _filled(given)

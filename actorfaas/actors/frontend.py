@@ -13,6 +13,7 @@ from actorfaas.errors import ActorFaasError, PeerUnavailable
 from actorfaas.http.app import App, handlers_of
 from actorfaas.http.archives import Archives
 from actorfaas.http.calls import Call, Calls, now_ns
+from actorfaas.http.data import DataEndpoints
 from actorfaas.http.deployments import DeploymentEndpoints
 from actorfaas.http.directory import Directory
 from actorfaas.http.executions import Executions
@@ -60,6 +61,7 @@ class Frontend(Actor):
             (
                 DeploymentEndpoints(self, self.links, self.directory, self.archives),
                 RecordEndpoints(self.links),
+                DataEndpoints(self, self.links, self.invoker.budget),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
             )
         )

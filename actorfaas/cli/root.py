@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "executions": ("executions", "List executions, newest first."),
     "cancel": ("executions", "Stop an execution."),
     "logs": ("logs", "Show what functions wrote."),
+    "data": ("data", "Look at and change functions' data."),
     "workers": ("workers", "Show the pool of instances."),
     "load": ("load", "Generate load and report latencies."),
     "swap": ("swap", "Turn swap for idle instances on and off."),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from actorfaas.ids import STRATEGY_MEANINGS
+from actorfaas.writes import KINDS
 
 Schema = dict[str, Any]  # a JSON schema: mixed JSON values
 
-ENUMERATIONS: dict[str, tuple[str, ...]] = {"strategy": tuple(STRATEGY_MEANINGS)}
+ENUMERATIONS: dict[str, tuple[str, ...]] = {"strategy": tuple(STRATEGY_MEANINGS), "data_kind": KINDS}
 """Strings of which only these occur."""
 
 DOCUMENTS: dict[str, dict[str, str]] = {
@@ -241,6 +242,15 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "settings": "any",
         "actors": "[ActorState]",
         "mechanisms": "Mechanisms",
+    },
+    "DataKeys": {"app": "string", "kind": "data_kind", "name": "string", "keys": "[string]", "next_after": "string?"},
+    "DataEntry": {
+        "app": "string",
+        "kind": "data_kind",
+        "name": "string",
+        "key": "string",
+        "version": "integer?",
+        "value?": "any",
     },
     "Health": {"status": "string"},
     "Readiness": {"ready": "boolean", "waiting_for": "[string]"},

@@ -1,8 +1,8 @@
 """The table of everything the HTTP API answers to, outside the code that answers.
 
 Starlette's routes and the OpenAPI document are both made from it, so neither can know a path that the other does
-not. `handler` names a method of one of the classes in `http.deployments`, `http.records` and `http.inspection`; ""
-stands for the invoke path, which `http.invoke` serves.
+not. `handler` names a method of one of the classes in `http.deployments`, `http.records`, `http.data` and
+`http.inspection`; "" stands for the invoke path, which `http.invoke` serves.
 """
 
 from __future__ import annotations
@@ -48,6 +48,14 @@ def _header(name: str, kind: str, text: str) -> Parameter:
 
 _LIMIT = _query("limit", "integer", "most entries in the answer")
 _WAIT = _query("wait", "number", "seconds to wait for news before answering, at most 60")
+
+_ENTRY = "/v1/data/{app}/entry"
+_KEY = _query("key", "string", "which one; of a set the member, of counters the counter")
+_IF_VERSION = _query("if_version", "integer", "only if it has this version; 0: only if it is absent")
+_DATA = (
+    _query("kind", "data_kind", "value, if not given"),
+    _query("name", "string", "of the map or set"),
+)
 
 _STRATEGY = "; ".join(f"{name}: {meaning}" for name, meaning in STRATEGY_MEANINGS.items())
 
@@ -179,6 +187,56 @@ OPERATIONS: tuple[Operation, ...] = (
             _WAIT,
         ),
         problems=(400,),
+    ),
+    Operation(
+        "GET",
+        "/v1/data/{app}",
+        "data_keys",
+        "data",
+        "Keys of an application's data (of the tenant's: @tenant), or the names of its maps or sets",
+        "DataKeys",
+        parameters=(
+            *_DATA,
+            _query("prefix", "string", "only those that begin with this"),
+            _query("after", "string", "only those after this; next_after of the page before"),
+            _LIMIT,
+        ),
+        problems=(400,),
+    ),
+    Operation(
+        "GET", _ENTRY, "data_get", "data", "One value", "DataEntry", parameters=(_KEY, *_DATA), problems=(400, 404)
+    ),
+    Operation(
+        "PUT",
+        _ENTRY,
+        "data_put",
+        "data",
+        "Set a value, or put a member into a set",
+        "DataEntry",
+        parameters=(_KEY, *_DATA, _IF_VERSION, _query("ttl_s", "number", "seconds after which it is gone")),
+        body="application/json",
+        problems=(400, 408, 412, 413),
+    ),
+    Operation(
+        "POST",
+        _ENTRY,
+        "data_add",
+        "data",
+        "Add to a counter",
+        "DataEntry",
+        parameters=(_KEY, *_DATA, _query("amount", "integer", "what to add; 1 if not given")),
+        problems=(400,),
+    ),
+    Operation(
+        "DELETE",
+        _ENTRY,
+        "data_delete",
+        "data",
+        "Remove a key, a member or a counter",
+        "",
+        204,
+        (_KEY, *_DATA, _IF_VERSION),
+        problems=(400, 412),
     ),
     Operation("GET", "/v1/workers", "workers", "node", "The pool of workers and the topics", "Workers"),
     Operation("GET", "/v1/node", "node", "node", "Version, settings, actors, mechanisms in use", "Node"),

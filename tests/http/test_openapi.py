@@ -9,6 +9,7 @@ import orjson
 
 from actorfaas.http import openapi
 from actorfaas.http.app import handlers_of, routes
+from actorfaas.http.data import DataEndpoints
 from actorfaas.http.deployments import DeploymentEndpoints
 from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.records import RecordEndpoints
@@ -17,7 +18,7 @@ from actorfaas.http.surface import OPERATIONS, methods_by_path
 from actorfaas.ids import STRATEGIES
 
 DOCUMENT = openapi.document("1.2.3")
-GROUPS = (DeploymentEndpoints, RecordEndpoints, InspectionEndpoints)
+GROUPS = (DeploymentEndpoints, RecordEndpoints, DataEndpoints, InspectionEndpoints)
 
 
 def refs(node: object) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from actorfaas import logs
+from actorfaas.batches import packed
 from actorfaas.config import Settings
 from actorfaas.messages import (
     AppendHistory,
