@@ -236,6 +236,28 @@ class Client:
         """One workflow with its definition."""
         return self._get(f"/v1/workflows/{quote(name, safe='')}")
 
+    def test_state(
+        self,
+        state: str = "",
+        value: Json = None,
+        *,
+        workflow: str = "",
+        definition: Json = None,
+        **options: Json,
+    ) -> Json:
+        """Try a state: of a deployed workflow, of a definition, or (`state` "") a definition that is one state.
+
+        `options` are the other fields of `POST /v1/test-state`: `mock={"result": ...}` (or `{"error": ...,
+        "cause": ...}`), `inspection_level="DEBUG"`, `variables`, `context`, `retries`, `failed_iterations`, `items`.
+        Without a mock a Task's function is called.
+        """
+        of = {"workflow": workflow} if workflow else {"definition": definition}
+        body = json.dumps({**of, "state": state, "input": value, **options}).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._json(
+            self._request("POST", "/v1/test-state", content=body, headers=headers, timeout_s=INVOKE_TIMEOUT_S)
+        )
+
     def workers(self) -> Json:
         """The pool of instances."""
         return self._get("/v1/workers")

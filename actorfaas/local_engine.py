@@ -10,7 +10,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,7 +27,7 @@ from actorfaas.states.engine import Engine
 from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, RunTask, Sleep
 from actorfaas.states.model import StateMachine
 from actorfaas.states.parsing import parse
-from actorfaas.states.trial import Mock, Trial, try_state
+from actorfaas.states.trial import Mock, asked, try_state
 
 if TYPE_CHECKING:
     from actorfaas.declarations import AnyFunction, Workflow
@@ -103,27 +103,21 @@ def try_alone(
 ) -> StateTest:
     """Try one state, also one in a branch. Raises DeclarationError."""
     _, functions = _prepared(workflow, {})
-    machine = _machine_with(workflow.asl, state)
-    if machine is None:
-        raise DeclarationError(f"workflow {workflow.name!r} has no state {state!r}")
-    definition, payload = orjson.dumps(machine), _json(value, "the input")
-
-    def tried(work: Mock | None) -> Trial:
-        try:
-            return try_state(definition, payload, state=state, mock=work, variables=variables, context=context)
-        except DeployError as error:
-            raise DeclarationError(f"workflow {workflow.name!r}, state {state!r}: {error}") from error
-
-    fields = machine["States"][state]
-    if mock is not ...:
-        trial = tried(_work(state, lambda event: _mocked(mock, event), value))
-    elif fields["Type"] == "Task":
-        steps = tried(Mock(b"null")).inspection
-        asked = next(steps[name] for name in ("afterArguments", "afterParameters", "input") if name in steps)
-        calls = _Calls(functions, {}, MemoryData() if data is None else data, "")
-        trial = tried(_work(state, lambda event: calls.call(fields["Resource"], state, event, 1), asked))
-    else:
-        trial = tried(None)
+    definition, payload = workflow.spec().definition, _json(value, "the input")
+    work: Mock | None = None
+    try:
+        if mock is not ...:
+            work = _work(state, lambda event: _mocked(mock, event), value)
+        else:
+            request = asked(definition, payload, state=state, variables=variables, context=context)
+            if request is not None:
+                calls = _Calls(functions, {}, MemoryData() if data is None else data, "")
+                given = orjson.loads(request.payload)
+                work = _work(state, lambda event: calls.call(request.function, state, event, 1), given)
+                work = replace(work, returned=work.result, result=None)
+        trial = try_state(definition, payload, state=state, mock=work, variables=variables, context=context)
+    except DeployError as error:
+        raise DeclarationError(f"workflow {workflow.name!r}, state {state!r}: {error}") from error
     output = None if trial.output is None else orjson.loads(trial.output)
     return StateTest(trial.status, output, trial.error, trial.cause, trial.next, trial.inspection)
 
@@ -233,22 +227,6 @@ def _prepared(workflow: Workflow, mocks: Mocks) -> tuple[StateMachine, Mapping[s
     if unused:
         raise DeclarationError(f"workflow {workflow.name!r} does not call {', '.join(map(repr, unused))}: a mock of it")
     return machine, functions
-
-
-def _machine_with(machine: Mapping[str, Json], state: str) -> dict[str, Json] | None:
-    """The machine, of a definition or inside it, that has a state of this name."""
-    waiting: list[tuple[Mapping[str, Json], str]] = [(machine, machine.get("QueryLanguage", "JSONPath"))]
-    while waiting:
-        one, language = waiting.pop()
-        if state in one["States"]:
-            return {"QueryLanguage": language, "StartAt": one["StartAt"], "States": one["States"]}
-        for fields in one["States"].values():
-            inside = [*fields.get("Branches", ()), *(fields[name] for name in _PROCESSORS if name in fields)]
-            waiting += ((machine, language) for machine in inside)
-    return None
-
-
-_PROCESSORS = ("ItemProcessor", "Iterator")
 
 
 def _mocked(mock: Json, event: Json) -> Json:

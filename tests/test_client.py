@@ -168,6 +168,14 @@ class TestManagement:
         assert client.execution("exe_1", wait_s=2.5)["status"] == "running"
         assert fake.last.query == {"wait": "2.5"}
 
+    def test_a_state_is_tried(self, fake: FakeNode, client: Client) -> None:
+        fake.on("POST", "/v1/test-state", document({"status": "SUCCEEDED"}))
+        assert client.test_state("a", {"x": 1}, workflow="flow", mock={"result": 2}) == {"status": "SUCCEEDED"}
+        sent = {"workflow": "flow", "state": "a", "input": {"x": 1}, "mock": {"result": 2}}
+        assert json.loads(fake.last.body) == sent
+        client.test_state(definition={"Type": "Succeed"})
+        assert json.loads(fake.last.body) == {"definition": {"Type": "Succeed"}, "state": "", "input": None}
+
     def test_readiness(self, fake: FakeNode, client: Client) -> None:
         fake.on("GET", "/readyz", Reply(503), Reply(200))
         assert [client.is_ready(), client.is_ready()] == [False, True]

@@ -24,6 +24,7 @@ from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, L
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
+from actorfaas.http.trials import TrialEndpoints
 from actorfaas.messages import (
     GetRoutes,
     InvocationChunk,
@@ -62,6 +63,7 @@ class Frontend(Actor):
                 DeploymentEndpoints(self, self.links, self.directory, self.archives),
                 RecordEndpoints(self.links),
                 DataEndpoints(self, self.links, self.invoker.budget),
+                TrialEndpoints(self, self.links, self.directory, self.invoker),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
             )
         )

@@ -31,11 +31,9 @@ class Definition:
 
 def definition_of(options: Options, name: str) -> Definition:
     """The definition that NAME stands for. Raises click's exceptions, and ClientError of a node."""
-    path, _, workflow = name.rpartition(":") if ".py:" in name else (name, "", "")
-    if path.endswith(".json"):
-        return _of_file(Path(path))
-    if path.endswith(".py"):
-        return _of_module(Path(path), workflow)
+    found = definition_in_file(name)
+    if found is not None:
+        return found
     with options.client() as node:
         try:
             return Definition(name, node.workflow(name)["definition"])
@@ -51,17 +49,37 @@ def definition_of(options: Options, name: str) -> Definition:
         raise click.UsageError(f"{name} is a function; only workflows have a definition")
 
 
-def _of_file(path: Path) -> Definition:
+def definition_in_file(name: str, *, may_be_state: bool = False) -> Definition | None:
+    """The definition in the file that NAME is; None of what names no file. `may_be_state`: one state will do."""
+    path, _, workflow = name.rpartition(":") if ".py:" in name else (name, "", "")
+    if path.endswith(".json"):
+        return _of_file(Path(path), may_be_state)
+    return _of_module(Path(path), workflow) if path.endswith(".py") else None
+
+
+def _of_file(path: Path, may_be_state: bool) -> Definition:
     from actorfaas.states.validate import validate
 
     try:
         source = path.read_bytes()
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from None
+    name = path.name.removesuffix(".json").removesuffix(".asl")
+    if may_be_state and is_state(source):
+        return Definition(name, json.loads(source))
     problems = validate(source, refused=())
     if problems:
         raise ClientError(f"{path} is no valid definition: {'; '.join(map(str, problems))}")
-    return Definition(path.name.removesuffix(".json").removesuffix(".asl"), json.loads(source))
+    return Definition(name, json.loads(source))
+
+
+def is_state(source: bytes) -> bool:
+    """Whether JSON text is the definition of one state."""
+    try:
+        found = json.loads(source)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "Type" in found
 
 
 def _of_module(path: Path, workflow: str) -> Definition:

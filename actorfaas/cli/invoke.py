@@ -76,7 +76,7 @@ def invoke_command(
     """
     if stream and (asynchronous or wait):
         raise click.UsageError("--stream shows a call as it runs; --async and --wait have only its end")
-    body = _body(given, data, None if file is None else f"@{file}")
+    body = json_input(given, data, None if file is None else f"@{file}")
     how: InvokeOptions = {"strategy": strategy or "", "timeout_s": timeout_s, "idempotency_key": idempotency_key}
     with options.client() as node:
         if wait:
@@ -100,7 +100,7 @@ def _call(node: Client, name: str, body: bytes, how: InvokeOptions, *, stream: b
         _write_timing(node, opened.head, (time.perf_counter() - started) * 1000)
 
 
-def _body(*inputs: str | None) -> bytes:
+def json_input(*inputs: str | None) -> bytes:
     """The input as bytes, checked to be JSON here: the message can then say where it came from."""
     given = [one for one in inputs if one is not None]
     if len(given) > 1:

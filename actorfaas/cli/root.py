@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "invoke": ("invoke", "Call a function or run a workflow."),
     "list": ("catalogue", "List functions and workflows with their applications."),
     "show": ("catalogue", "Show a function, workflow, execution or application."),
+    "test-state": ("trials", "Try one state of a workflow."),
     "executions": ("executions", "List executions, newest first."),
     "cancel": ("executions", "Stop an execution."),
     "logs": ("logs", "Show what functions wrote."),
@@ -37,7 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "remove": ("deployments", "Stop serving an application."),
     "doctor": ("doctor", "Check whether this machine can run a node."),
 }
-"""Every verb: its module in this package (the command is called `VERB_command`), and its help in one line."""
+"""Every verb: its module in this package (whose command is called `VERB_command`, with _ for -), and a line of help."""
 
 
 class Root(click.Group):
@@ -50,7 +51,7 @@ class Root(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"actorfaas.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,7 +9,7 @@ from actorfaas.core.history import History, Place, Traced
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
-from actorfaas.messages import FunctionSpec, TaskFailed
+from actorfaas.messages import FunctionSpec, InvocationFailed, TaskFailed
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine, RunTask
 from actorfaas.states.model import Retrier, StateMachine, Task
 
@@ -217,8 +217,8 @@ class Execution:
         return min(self.deadline_ns, self.history.due_ns)
 
 
-def error_of(failed: TaskFailed) -> tuple[str, str]:
-    """A failed task's error name and cause in the States Language."""
+def error_of(failed: TaskFailed | InvocationFailed) -> tuple[str, str]:
+    """A failed task's (or call's) error name and cause in the States Language."""
     match failed.reason:
         case "timeout":
             return STATES_TIMEOUT, failed.error_message or "the time limit passed"

@@ -77,10 +77,12 @@ def wait_s(request: Request) -> float:
     return min(seconds, MAX_WAIT_S)
 
 
-async def json_object(request: Request, timeout_s: float) -> dict[str, Any]:  # mixed JSON values
+async def json_object(
+    request: Request, timeout_s: float, max_bytes: int = MAX_JSON_BYTES
+) -> dict[str, Any]:  # mixed JSON values
     """A small JSON object from the body, {} for an empty body. Raises Problem "bad_payload" and `collect`'s."""
-    limits = Limits(MAX_JSON_BYTES, timeout_s)
-    body = await collect(request.receive, dict(request.scope["headers"]), limits, Budget(MAX_JSON_BYTES).share())
+    limits = Limits(max_bytes, timeout_s)
+    body = await collect(request.receive, dict(request.scope["headers"]), limits, Budget(max_bytes).share())
     if not body.strip():
         return {}
     try:

@@ -215,7 +215,7 @@ class Invoker:
 
     async def _call(self, request: _Request, publish: Publish) -> None:
         call = Call(publish.request_id, publish.deadline_ns, now_ns(), request.receive)
-        result = self._result(request, await self._outcome(call, publish))
+        result = self._result(request, await self.outcome(call, publish))
         body = result.payload
         request.share.add(len(body))
         request.status = 200
@@ -230,7 +230,8 @@ class Invoker:
             headers += billing.of_call(result.run_ns, request.memory_mb)
         await respond(request.send, 200, headers, body)
 
-    async def _outcome(self, call: Call, publish: Publish) -> Outcome:
+    async def outcome(self, call: Call, publish: Publish) -> Outcome:
+        """Publish a call and wait for how it ends; None when its caller hung up first."""
         table = self._calls.table
         table[call.request_id] = call
         try:

@@ -82,6 +82,23 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "serving": "boolean",
     },
     "Workflows": {"workflows": "[Workflow]"},
+    "Trial": {
+        "status": "string",
+        "output": "any",
+        "error": "string",
+        "cause": "string",
+        "next_state": "string",
+        "inspection?": "any",
+        "call?": "TrialCall",
+    },
+    "TrialCall": {
+        "request_id": "string",
+        "worker": "string",
+        "start_kind": "string",
+        "queue_ms": "number",
+        "start_ms": "number",
+        "run_ms": "number",
+    },
     "ExecutionSummary": {
         "execution_id": "string",
         "name": "string",

@@ -127,6 +127,16 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/v1/workflows", "workflows", "workflows", "What can be run", "Workflows"),
     Operation("GET", "/v1/workflows/{name}", "workflow", "workflows", "One workflow", "Workflow", problems=(404,)),
     Operation(
+        "POST",
+        "/v1/test-state",
+        "test_state",
+        "workflows",
+        "Try one state of a workflow; its function is called if it is not mocked",
+        "Trial",
+        body="application/json",
+        problems=(400, 404, 408, 413, 429),
+    ),
+    Operation(
         "GET",
         "/v1/executions",
         "executions",

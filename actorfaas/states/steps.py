@@ -81,10 +81,14 @@ def _invocation(parameters: Json) -> tuple[str, Document]:
 def finish_task(run: Run, branch: Branch, task: Task, payload: bytes) -> None:
     """The task returned."""
     run.check_size(payload, _resource_name(task))
-    result = Document(payload)
+    finish(run, branch, task.flow, task.next, result_of(task, payload))
+
+
+def result_of(task: Task, payload: bytes) -> Document:
+    """The result of a task whose function returned `payload`: `lambda:invoke` has more in it."""
     if task.resource.kind == "invoke" and not task.resource.pattern:
-        result = Document(b'{"ExecutedVersion":"$LATEST","Payload":' + payload + b',"StatusCode":200}')
-    finish(run, branch, task.flow, task.next, result)
+        return Document(b'{"ExecutedVersion":"$LATEST","Payload":' + payload + b',"StatusCode":200}')
+    return Document(payload)
 
 
 def _resource_name(task: Task) -> str:

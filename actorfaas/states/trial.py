@@ -1,7 +1,8 @@
 """One state tried out by itself, with what its work would give: what comes out of it, and each step on the way.
 
 As the operation TestState of Step Functions, of which it takes the names: statuses, and the steps that an inspection
-shows. Nothing is called: tasks, branches and iterations are mocked.
+shows. Nothing is called here: tasks, branches and iterations are mocked. `asked` tells what a Task state would call,
+and what that returned is then given as `Mock(returned=...)`.
 (https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html)
 """
 
@@ -23,12 +24,13 @@ from actorfaas.states.errors import StatedFailure, StatesError
 from actorfaas.states.failures import next_attempt, uncaught
 from actorfaas.states.gathering import items_of, limits_of, too_many_failures
 from actorfaas.states.graph import successors
+from actorfaas.states.instructions import RunTask
 from actorfaas.states.item_reader import read_items
 from actorfaas.states.model import Map, Parallel, Pass, State, StateMachine, Task
 from actorfaas.states.parsing import parse
 from actorfaas.states.run import Run
 from actorfaas.states.scope import Json
-from actorfaas.states.steps import finish
+from actorfaas.states.steps import finish, result_of
 
 ALONE = "State"
 """What a state is called that is tested without its machine."""
@@ -38,10 +40,14 @@ Status = Literal["SUCCEEDED", "FAILED", "RETRIABLE", "CAUGHT_ERROR"]
 
 @dataclass(frozen=True, slots=True)
 class Mock:
-    """What a state's work gives: `result` (JSON), or the error. `failed_iterations`: of a distributed Map state;
-    `items`: what its ItemReader would find. `retries`: how often the state was tried before."""
+    """What a state's work gives: `result` (JSON), or what the function of a Task state itself `returned`, or the error.
+
+    `failed_iterations`: of a distributed Map state; `items`: what its ItemReader would find. `retries`: how often the
+    state was tried before.
+    """
 
     result: bytes | None = None
+    returned: bytes | None = None
     error: str = ""
     cause: str = ""
     failed_iterations: int = 0
@@ -70,11 +76,51 @@ def try_state(
     variables: Mapping[str, Json] | None = None,
     context: Json = None,
 ) -> Trial:
-    """Try a state: of a whole definition the one named, else a definition that is one state.
+    """Try a state: of a whole definition the one named, also in a branch, else a definition that is one state.
 
     `context`: the whole context object, if expressions are to see another than one of no execution. Raises DeployError
     for a wrong definition, and where a state that does work has no mock.
     """
+    given = mock or Mock()
+    run, branch = _prepared(definition, payload, state, given.retries, variables, context)
+    inspection: dict[str, Json] = {}
+    try:
+        _work(run, branch, given, inspection)
+    except StatesError as error:
+        return _failed(run, branch, error.in_state(branch.state.name, branch.entered_id), inspection)
+    return Trial("SUCCEEDED", branch.input().text, "", "", branch.following, inspection)
+
+
+def asked(
+    definition: bytes,
+    payload: bytes,
+    *,
+    state: str = "",
+    retries: int = 0,
+    variables: Mapping[str, Json] | None = None,
+    context: Json = None,
+) -> RunTask | None:
+    """The call that a Task state would make; None of a state that calls no function, or fails before it does."""
+    run, branch = _prepared(definition, payload, state, retries, variables, context)
+    task = branch.state
+    if not isinstance(task, Task) or task.resource.kind not in ("function", "invoke") or task.resource.pattern:
+        return None
+    try:
+        START[Task](run, branch, task)
+    except StatesError:
+        return None
+    return branch.request if isinstance(branch.request, RunTask) else None
+
+
+def _prepared(
+    definition: bytes,
+    payload: bytes,
+    state: str,
+    retries: int,
+    variables: Mapping[str, Json] | None,
+    context: Json,
+) -> tuple[Run, Branch]:
+    """A run that stands at the state."""
     machine, name = _machine(definition, state)
     run = Run(machine, {}, ExecutionContext("test", 0, "test", "test"), 0)
     branch = run.branches[0]
@@ -83,23 +129,17 @@ def try_state(
     branch.variables = dict(variables or {})
     branch.execution = context
     branch.take(Document(payload))
-    given = mock or Mock()
-    branch.attempt += given.retries
-    branch.tries = dict.fromkeys(range(len(getattr(branch.state, "retry", None) or ())), given.retries)
-    inspection: dict[str, Json] = {}
-    try:
-        _work(run, branch, given, inspection)
-    except StatesError as error:
-        return _failed(run, branch, error.in_state(name, branch.entered_id), inspection)
-    return Trial("SUCCEEDED", branch.input().text, "", "", branch.following, inspection)
+    branch.attempt += retries
+    branch.tries = dict.fromkeys(range(len(getattr(branch.state, "retry", None) or ())), retries)
+    return run, branch
 
 
 def _machine(definition: bytes, state: str) -> tuple[StateMachine, str]:
     if state:
-        machine = parse(definition, refused=())
-        if state not in machine.states:
-            raise DeployError(f"the definition has no state {state!r}")
-        return machine, state
+        for machine in parse(definition, refused=()).machines():
+            if state in machine.states:
+                return machine, state
+        raise DeployError(f"the definition has no state {state!r}")
     try:
         source = orjson.loads(definition)
     except orjson.JSONDecodeError as error:
@@ -167,9 +207,12 @@ def _work_of_others(
         _iterate(run, branch, state, mock, inspection)
     if mock.error:
         raise StatedFailure(mock.error, mock.cause)
-    if mock.result is None:
+    if mock.returned is not None and isinstance(state, Task):
+        result = result_of(state, mock.returned)
+    elif mock.result is not None:
+        result = Document(mock.result)
+    else:
         raise DeployError(f"a {type(state).__name__} state is tested with the result, or the error, of its work")
-    result = Document(mock.result)
     if isinstance(state, Task):
         inspection["result"] = result.value
     if isinstance(flow, PathFlow):

@@ -15,10 +15,11 @@ from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.schemas import DOCUMENTS, component
 from actorfaas.http.surface import OPERATIONS, methods_by_path
+from actorfaas.http.trials import TrialEndpoints
 from actorfaas.ids import STRATEGIES
 
 DOCUMENT = openapi.document("1.2.3")
-GROUPS = (DeploymentEndpoints, RecordEndpoints, DataEndpoints, InspectionEndpoints)
+GROUPS = (DeploymentEndpoints, RecordEndpoints, TrialEndpoints, DataEndpoints, InspectionEndpoints)
 
 
 def refs(node: object) -> Iterator[str]:

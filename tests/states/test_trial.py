@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from actorfaas.errors import DeployError
-from actorfaas.states.trial import Mock, Trial, try_state
-from tests.states.machines_kit import definition, task
+from actorfaas.states.trial import Mock, Trial, asked, try_state
+from tests.states.machines_kit import INVOKE, definition, task
 
 Json = Any  # a decoded JSON value of any shape
 
@@ -63,3 +63,42 @@ def test_what_cannot_be_tried(state: Json, says: str) -> None:
         tried(state)
     with pytest.raises(DeployError, match="not JSON"):
         try_state(b"{", b"1")
+
+
+INVOKED = {"Type": "Task", "Resource": INVOKE, "Parameters": {"FunctionName": "g", "Payload.$": "$.x"}, "End": True}
+
+
+def test_what_a_task_would_call() -> None:
+    request = asked(orjson.dumps(INVOKED), b'{"x":{"y":1}}')
+    assert request is not None
+    assert (request.function, request.payload) == ("g", b'{"y":1}')
+    plain = asked(orjson.dumps(task(TimeoutSeconds=3, End=True)), b"7", retries=2)
+    assert plain is not None
+    assert (plain.function, plain.payload, plain.timeout_s, plain.attempt) == ("f", b"7", 3.0, 3)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"Type": "Pass", "End": True},
+        task(Parameters={"x.$": "$.missing"}, End=True),
+        {**INVOKED, "Resource": f"{INVOKE}.waitForTaskToken"},
+        task(Resource="arn:aws:states:::sqs:sendMessage", End=True),
+    ],
+)
+def test_what_calls_no_function(state: Json) -> None:
+    assert asked(orjson.dumps(state), b"{}") is None
+
+
+def test_what_a_function_returned_is_not_yet_the_result() -> None:
+    assert orjson.loads(tried(INVOKED, {"x": 1}, mock=Mock(returned=b'"hi"')).output or b"") == {
+        "ExecutedVersion": "$LATEST",
+        "Payload": "hi",
+        "StatusCode": 200,
+    }
+    assert tried(task(End=True), mock=Mock(returned=b"5")).output == b"5"
+
+
+def test_a_state_in_a_branch() -> None:
+    whole = definition(m={"Type": "Map", "ItemProcessor": definition(i={"Type": "Pass", "Result": 3}), "End": True})
+    assert tried(whole, state="i").output == b"3"
