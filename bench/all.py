@@ -36,6 +36,7 @@ BENCHMARKS = (
     "crash",
     "expressions",
     "transitions",
+    "load_accuracy",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""

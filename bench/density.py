@@ -23,6 +23,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from actorfaas.swap import cgroup
 from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.pager import Pager
 from actorfaas.swap.target import Target
-from bench import load
 from bench.measure import Summary
 from bench.node import Node, running
 from bench.paging import bundle, tree_of, workers
@@ -80,7 +80,7 @@ class Visit:
     answers: list[dict[str, Any]] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
     meetings: list[socket.socket] = field(default_factory=list)
-    calls: list[load.Connection] = field(default_factory=list)
+    calls: list[HTTPConnection] = field(default_factory=list)
     failure: str = ""
 
 
@@ -88,12 +88,13 @@ class Meeting:
     """Where instances report. With paging, `tree` is of whose waiting ones the memory is brought out."""
 
     def __init__(self, node: Node, folder: Path, tree: Tree | None, limit_bytes: int) -> None:
-        self.url = f"{node.url}/v1/invoke/instance"
+        self._address = node.url.removeprefix("http://")
         self.path = folder / "meet"
         self._tree = tree
         self._pager = Pager(tree, node.process.pid)
         self._limit_bytes = limit_bytes
-        self._strategy = "reap" if tree is not None else "resident"  # auto may prefer a new instance to an old one
+        strategy = "reap" if tree is not None else "resident"  # auto may prefer a new instance to an old one
+        self._headers = {"Content-Type": "application/json", "Actorfaas-Strategy": strategy}
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen(16)
@@ -107,18 +108,20 @@ class Meeting:
             selector.register(self._listener, selectors.EVENT_READ)
             for token in range(first_token, first_token + count):
                 event = {"meet": str(self.path), "token": token}
-                call = load.Connection(load.address(self.url))
+                call = HTTPConnection(self._address, timeout=ANSWER_TIMEOUT_S)
+                call.connect()
                 selector.register(call.sock, selectors.EVENT_READ)
                 visit.calls.append(call)
-                call.send(load.post(self.url, json.dumps(event).encode(), {"Actorfaas-Strategy": self._strategy}))
-                visit.failure = self._await(visit, call, selector)
+                sent_s = time.perf_counter()
+                call.request("POST", "/v1/invoke/instance", json.dumps(event), self._headers)
+                visit.failure = self._await(visit, sent_s, selector)
                 if time.monotonic() > deadline:
                     visit.failure = visit.failure or f"not done in {VISIT_TIMEOUT_S:g} s"
                 if visit.failure or (adds and self.is_full(visit)):
                     break
         return visit
 
-    def _await(self, visit: Visit, call: load.Connection, selector: selectors.BaseSelector) -> str:
+    def _await(self, visit: Visit, sent_s: float, selector: selectors.BaseSelector) -> str:
         """Wait for an instance to answer the last call; why that was in vain, or another one was lost, else ""."""
         ready = selector.select(ANSWER_TIMEOUT_S)
         if [key.fileobj for key, _ in ready] != [self._listener]:
@@ -128,7 +131,7 @@ class Meeting:
             line = lines.readline()
         if not line:
             return "an instance was lost"
-        visit.latencies_ms.append((time.perf_counter() - call.sent_at) * 1000)
+        visit.latencies_ms.append((time.perf_counter() - sent_s) * 1000)
         visit.answers.append(json.loads(line))
         visit.meetings.append(meeting)
         selector.register(meeting, selectors.EVENT_READ)
@@ -163,15 +166,16 @@ class Meeting:
         return failed
 
 
-def is_answered(call: load.Connection) -> bool:
+def is_answered(call: HTTPConnection) -> bool:
     """Whether a call ends well."""
-    with call.sock:
-        try:
-            while (status := call.receive()) == 0:
-                pass
-        except OSError:
-            return False
-        return 200 <= status < 300
+    try:
+        response = call.getresponse()
+        response.read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        call.close()
+    return 200 <= response.status < 300
 
 
 def limit(tree: Tree, limit_bytes: int, *, is_paged: bool) -> None:

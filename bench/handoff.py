@@ -110,8 +110,8 @@ def take_apart(url: str, report: Report) -> None:
     """Server-Timing of many warm calls: queue, start and run; the rest of the same calls' time is HTTP."""
     parts: dict[str, list[float]] = {}
     totals: list[float] = []
-    for total_ms, head in load.one_by_one(url, load.post(url, b"null"), DISSECTED + WARM_CALLS):
-        timed = {part: float(duration) for part, duration in TIMING.findall(head)}
+    for total_ms, timing in load.one_by_one(url, load.post(url, b"null"), DISSECTED + WARM_CALLS):
+        timed = {part: float(duration) for part, duration in TIMING.findall(timing)}
         timed["HTTP, both ways, and the client"] = total_ms - sum(timed.values())
         totals.append(total_ms)
         for part, duration in timed.items():

@@ -8,16 +8,18 @@ is under way. The budget is the platform's, not the kernel's: nothing but the po
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from actorfaas.load import arrivals
+from actorfaas.load.http_requests import invocation_url
+from actorfaas.load.plan import Endpoint, Plan, Target
 from bench import load
+from bench.load import Answer
 from bench.measure import Summary
 from bench.node import Node, running
-from bench.open_loop import Answer, OpenLoop
 from bench.paging import kind_of, read_back_bytes, tree_of, workers, written_bytes
 from bench.report import Report, options
 
@@ -31,6 +33,7 @@ LONG_S = 5.0
 """An excursion above the budget longer than this is one for long."""
 
 SETTLE_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -49,18 +52,15 @@ class Memory:
         return longest
 
 
-def arrivals(url: str, rate: float, duration_s: float, seed: int) -> list[tuple[float, bytes]]:
+def plan(url: str, rate: float, duration_s: float, seed: int) -> Plan:
     """When which function is called."""
-    chance = random.Random(seed)
     names = [f"many_{number:03}" for number in range(FUNCTIONS)]
-    chance.shuffle(names)
-    requests = [load.post(f"{url}/v1/invoke/{name}", b"null") for name in names]
-    weights = list(itertools.accumulate(1.0 / place**SKEW for place in range(1, FUNCTIONS + 1)))
-    found = []
-    at_s = 0.0
-    while (at_s := at_s + chance.expovariate(rate)) < duration_s:
-        found.append((at_s, chance.choices(requests, cum_weights=weights)[0]))
-    return found
+    random.Random(seed).shuffle(names)
+    targets = []
+    for place, name in enumerate(names, 1):
+        targets.append(Target(name, (load.post(invocation_url(url, name), b"null"),), 1.0 / place**SKEW))
+    phases = arrivals.parse(f"poisson {rate:g}/s {duration_s:g}s")
+    return Plan(Endpoint.of(url), tuple(targets), phases, seed=seed, timeout_s=ANSWER_TIMEOUT_S)
 
 
 def wait_until_settled(node: Node) -> None:
@@ -80,8 +80,8 @@ def tabulate(answers: list[Answer], report: Report) -> None:
     """Latencies by how the instance was had."""
     by_kind: dict[str, list[float]] = {}
     for answer in answers:
-        if 200 <= answer.status < 300:
-            by_kind.setdefault(kind_of(answer.head), []).append(answer.latency_s * 1000)
+        if not answer.error:
+            by_kind.setdefault(kind_of(answer.timing), []).append(answer.latency_s * 1000)
     by_kind["all"] = [latency for latencies in by_kind.values() for latency in latencies]
     for kind, latencies in sorted(by_kind.items(), key=lambda item: -len(item[1])):
         summary = Summary.of(latencies)
@@ -129,17 +129,17 @@ def main() -> None:
         top = tree_of(node).top()
         at_rest_mib = top.usage_bytes() / (1 << 20)
         read_bytes, out_bytes = read_back_bytes(), written_bytes()
-        loop = OpenLoop(node.url)
-        calls = arrivals(node.url, chosen.rate, duration_s, chosen.seed)
-        loop.run(calls, SAMPLE_S, lambda: memory.samples.append((time.monotonic(), top.usage_bytes())))
+        made = plan(node.url, chosen.rate, duration_s, chosen.seed)
+        noted = load.watched(made, SAMPLE_S, lambda: memory.samples.append((time.monotonic(), top.usage_bytes())))
         read_bytes, out_bytes = read_back_bytes() - read_bytes, written_bytes() - out_bytes
         states = Counter(worker["state"] for worker in workers(node))
-    tabulate(loop.answers, report)
+    tabulate(noted.answers, report)
     judge(memory, report)
-    failures = Counter(answer.status for answer in loop.answers if not 200 <= answer.status < 300)
-    report.budget("calls lost or failed", 0, float(sum(failures.values()) + len(calls) - len(loop.answers)), "")
+    failures = Counter(answer.error for answer in noted.answers if answer.error)
+    report.budget("calls lost or failed", 0, float(failures.total() + noted.dropped_count), "")
     report.notes += [
-        f"{len(calls):,} calls of {FUNCTIONS} functions, {chosen.rate:g}/s; at most {loop.most_at_once} under way",
+        f"{len(noted.answers):,} calls of {FUNCTIONS} functions, {chosen.rate:g}/s; "
+        f"at most {noted.most_at_once} under way",
         f"memory before the first call {at_rest_mib:.0f} MiB; at the end {dict(states)}; failures: {dict(failures)}",
         f"swap: {out_bytes / 1e6:,.0f} MB written, {read_bytes / 1e6:,.0f} MB read",
     ]

@@ -50,19 +50,14 @@ class Call:
 def call(node: Node, name: str, body: bytes, strategy: str = "auto") -> Call:
     """Invoke once over a connection of its own, which is not part of the time. Raises ConnectionError for an error."""
     url = f"{node.url}/v1/invoke/{name}"
-    ((total_ms, head),) = load.one_by_one(url, load.post(url, body, {"Actorfaas-Strategy": strategy}), 1)
-    parts = {part: float(duration) for part, duration, _ in _timing(head)}
-    return Call(total_ms, parts, kind_of(head))
+    ((total_ms, timing),) = load.one_by_one(url, load.post(url, body, {"Actorfaas-Strategy": strategy}), 1)
+    parts = {part: float(duration) for part, duration, _ in _TIMING.findall(timing)}
+    return Call(total_ms, parts, kind_of(timing))
 
 
-def kind_of(head: str) -> str:
-    """How the instance was had, by a response's `Server-Timing`."""
-    return next((kind for part, _, kind in _timing(head) if part == "start"), "")
-
-
-def _timing(head: str) -> list[tuple[str, str, str]]:
-    line = next((one for one in head.split("\r\n") if one.lower().startswith("server-timing:")), "")
-    return _TIMING.findall(line)
+def kind_of(timing: str) -> str:
+    """How the instance was had, by the value of `Server-Timing`."""
+    return next((kind for part, _, kind in _TIMING.findall(timing) if part == "start"), "")
 
 
 @contextmanager

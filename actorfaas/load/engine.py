@@ -71,7 +71,9 @@ class Engine:
             arrivals.close()
 
     async def _run_closed(self, begin_s: float) -> None:
-        await asyncio.sleep(max(0.0, begin_s - time.monotonic()))
+        await self._sender.connect(self._connections)
+        begin_s = max(begin_s, time.monotonic())
+        await asyncio.sleep(begin_s - time.monotonic())
         deadline_s = begin_s + self._plan.duration_s
         self._sender.on_end = lambda answered: self._follow(answered, deadline_s)
         for _ in range(self._connections):

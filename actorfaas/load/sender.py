@@ -57,6 +57,12 @@ class Sender:
         self._address = (str(host), int(port))
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
+    async def connect(self, count: int) -> None:
+        """Open so many connections ahead of calls; what fails here is tried again by the first call."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.gather(*(self._open(Connection(self)) for _ in range(count)))
+
     @property
     def outstanding(self) -> int:
         """Calls that have no answer yet."""
@@ -109,8 +115,8 @@ class Sender:
 
     def connected(self, connection: Connection) -> None:
         """Send what the connection was opened for."""
-        if connection.call is None:  # it took too long
-            connection.close()
+        if connection.call is None:  # opened ahead, or what it was opened for took too long
+            self._idle.append(connection)
         else:
             connection.send(connection.call, connection.sent_s)
 
