@@ -7,12 +7,13 @@ each, and nothing of what happens next.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actorfaas.states.document import Document
-from actorfaas.states.errors import STATES_RUNTIME, StatedFailure
+from actorfaas.states.errors import STATES_RUNTIME, StatedFailure, StatesError
 from actorfaas.states.instructions import ReadItems, RunTask, WriteResults
+from actorfaas.states.map_results import Child, MapRun
 from actorfaas.states.model import State, StateMachine
 from actorfaas.states.scope import Json
 
@@ -45,14 +46,15 @@ class Gathering:
 
     `results`: the output of each as JSON, b"" while it is not there. `items`, `keys` (of an object's members) and
     `chosen` (what selectors look into): of a Map state; `taken`: how many items have been given out, `held`: one that
-    did not fit into a batch any more, `weights`: how many are in the batch of a child.
+    did not fit into a batch any more, `weights`: how many are in the batch of a child. `map_run`: of a distributed one;
+    `keeps_children`: also what its results are written with. `failure`: what it fails with once they are written.
     """
 
     limit: int
     results: list[bytes] = field(default_factory=list)
     running: dict[int, Branch] = field(default_factory=dict)
     chosen: Json = None
-    items: list[Json] = field(default_factory=list)
+    items: Sequence[Json] = ()
     keys: list[str] | None = None
     taken: int = 0
     held: tuple[Json] | None = None
@@ -60,6 +62,41 @@ class Gathering:
     failures: int = 0
     tolerated_count: float = 0
     tolerated_percentage: float = float("inf")
+    map_run: MapRun | None = None
+    keeps_children: bool = False
+    failure: StatesError | None = None
+
+    def began(self, child: int, document: Document, weight: int, now_ms: int) -> None:
+        """A child begins with an input, for so many items."""
+        self.results.append(b"")
+        self.weights[child] = weight
+        if self.keeps_children and self.map_run is not None:
+            self.map_run.children.append(Child(document.text, now_ms))
+
+    def ended(self, index: int, result: bytes, now_ms: int, error: StatesError | None = None) -> None:
+        """What came of a child: an output, or an error and what stands for it among the results."""
+        if not self.keeps_children or self.map_run is None:
+            self.keep(index, result)
+            return
+        child = self.map_run.children[index]
+        child.ended_ms = now_ms
+        if error is None:
+            child.output = result
+        else:
+            child.failed, child.error, child.cause = True, error.error, error.cause
+
+    def counts(self) -> dict[str, int]:
+        """What became of the items so far."""
+        waiting = len(self.items) - self.taken + (self.held is not None)
+        running = sum(self.weights.values())
+        succeeded = len(self.items) - waiting - running - self.failures
+        return {
+            "total": len(self.items),
+            "pending": waiting,
+            "running": running,
+            "succeeded": succeeded,
+            "failed": self.failures,
+        }
 
     def keep(self, index: int, result: bytes) -> None:
         """What came of a child. A text that orjson wrote holds 4 KiB however short it is, so a short one is copied."""

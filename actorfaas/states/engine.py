@@ -18,7 +18,7 @@ with `task_succeeded(handed_on=True)`, and the engine follows without asking for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from actorfaas.states.branches import Branch
 from actorfaas.states.context import ExecutionContext
@@ -30,7 +30,7 @@ from actorfaas.states.errors import STATES_TASK_FAILED as STATES_TASK_FAILED
 from actorfaas.states.errors import STATES_TIMEOUT as STATES_TIMEOUT
 from actorfaas.states.errors import StatedFailure, StatesError, too_deep
 from actorfaas.states.failures import fail
-from actorfaas.states.gathering import child_succeeded, collect, items_read, results_written, start_map, start_parallel
+from actorfaas.states.gathering import child_succeeded, collect, start_map, start_parallel
 from actorfaas.states.instructions import Closed as Closed
 from actorfaas.states.instructions import Entered as Entered
 from actorfaas.states.instructions import Exited as Exited
@@ -44,6 +44,7 @@ from actorfaas.states.instructions import Recorded as Recorded
 from actorfaas.states.instructions import RunTask as RunTask
 from actorfaas.states.instructions import Sleep as Sleep
 from actorfaas.states.instructions import WriteResults as WriteResults
+from actorfaas.states.map_data import begin, results_written
 from actorfaas.states.model import (
     Choice,
     Fail,
@@ -117,9 +118,9 @@ class Engine:
         return self._settled()
 
     def task_succeeded(self, branch: int, payload: bytes | None, now_ns: int, *, handed_on: bool) -> list[Instruction]:
-        """What was asked for (RunTask, ReadItems, WriteResults) is done. `handed_on`: the next task has the output
-        already; only then may it be None."""
-        one = self._waiting(branch, "task", "reader", "writer")
+        """What was asked for (RunTask, WriteResults) is done. `handed_on`: the next task has the output already; only
+        then may it be None."""
+        one = self._waiting(branch, "task", "writer")
         self._event(now_ns)
         if handed_on:
             self._hand_on(one, payload)
@@ -127,6 +128,17 @@ class Engine:
             raise ValueError(f"the output of state {one.state.name!r} is missing")
         else:
             self._done(one, payload)
+        return self._settled()
+
+    def items_read(self, branch: int, items: Sequence[Json], now_ns: int) -> list[Instruction]:
+        """What `ReadItems` asked for is there."""
+        one = self._waiting(branch, "reader")
+        gathering = one.gathering
+        if gathering is None:
+            raise ValueError(f"state {one.state.name!r} reads no items")
+        self._event(now_ns)
+        one.request = None
+        begin(self._run, one, gathering, items)
         return self._settled()
 
     def task_failed(self, branch: int, error: str, cause: str, now_ns: int) -> list[Instruction]:
@@ -259,7 +271,7 @@ class Engine:
             child_succeeded(self._run, branch, parent, parent.gathering)
 
     def _done(self, branch: Branch, payload: bytes) -> None:
-        state, waited = branch.state, branch.waits
+        state = branch.state
         branch.waits, branch.request = "", None
         branch.history.count += 1
         is_large = 0 < self._run.max_data_bytes < len(payload)
@@ -269,14 +281,14 @@ class Engine:
             self._run.done.append(Exited(branch.number, state.name, "Task", payload, state.next))
             self._attempt(branch, self._walk)
         else:
-            self._attempt(branch, lambda one: self._finish_request(one, waited, payload))
+            self._attempt(branch, lambda one: self._finish_request(one, payload))
 
-    def _finish_request(self, branch: Branch, waited: str, payload: bytes) -> None:
+    def _finish_request(self, branch: Branch, payload: bytes) -> None:
         state, run = branch.state, self._run
         if isinstance(state, Task):
             finish_task(run, branch, state, payload)
         elif isinstance(state, Map):
-            (items_read if waited == "reader" else results_written)(run, branch, state, payload)
+            results_written(run, branch, state, payload)
         self._walk(branch)
 
     def _hand_on(self, branch: Branch, payload: bytes | None) -> None:

@@ -19,6 +19,7 @@ from actorfaas.states.errors import (
 )
 from actorfaas.states.gathering import child_failed
 from actorfaas.states.instructions import Failed, Finish
+from actorfaas.states.map_data import note_run_failed
 from actorfaas.states.model import Map, Parallel, Retrier, Task
 from actorfaas.states.retries import delay_s, matches
 from actorfaas.states.run import NS_PER_MS, Run
@@ -58,7 +59,7 @@ def _note_failure(run: Run, branch: Branch, error: StatesError) -> None:
     if error.error == STATES_QUERY_EVALUATION and place in error.cause:
         run.note(branch, "EvaluationFailed", state.name, error=error)
     if isinstance(state, Map) and state.is_distributed and branch.gathering is not None:
-        run.note(branch, "MapRunFailed", state.name, error=error)
+        note_run_failed(run, branch, state, branch.gathering, error)
 
 
 def _note_end(run: Run, branch: Branch, error: StatesError, *, caught: bool) -> None:

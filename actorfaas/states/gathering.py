@@ -1,11 +1,13 @@
 """Parallel and Map states: beginning their children, and putting together what came of them.
 
 Owns how many children run at once, their inputs, batches of items, and which failures are tolerated. A child is a
-branch like any other; running it is the engine's business.
+branch like any other; running it is the engine's business. Items and results in stores are `states.map_data`'s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import orjson
@@ -20,16 +22,14 @@ from actorfaas.states.errors import (
     StatedFailure,
     StatesError,
 )
-from actorfaas.states.instructions import ReadItems, WriteResults
-from actorfaas.states.item_reader import read_items
-from actorfaas.states.model import Map, Parallel, Reader, Writer
+from actorfaas.states.map_data import ask_for_items, begin, end_map, export, filled, keeps_children
+from actorfaas.states.model import Map, Parallel
 from actorfaas.states.paths import Path
 from actorfaas.states.queries import QueryTemplate, type_name
-from actorfaas.states.run import Run
+from actorfaas.states.run import NS_PER_MS, Run
 from actorfaas.states.scope import Json
 from actorfaas.states.settings import Number
 from actorfaas.states.steps import finish
-from actorfaas.states.templates import Template
 
 INLINE_LIMIT = 40
 """How many iterations of an inline Map state run at once where MaxConcurrency does not say less (as on AWS)."""
@@ -58,25 +58,20 @@ def start_map(run: Run, branch: Branch, state: Map) -> None:
     """Find the items, and begin as many iterations as may run at once."""
     frame = run.frame(branch)
     chosen = state.flow.chosen(frame)
-    items = None if state.reader is not None else items_of(run, branch, state, chosen)
+    items = () if state.reader is not None else items_of(run, branch, state, chosen)
     branch.count(1)
-    run.note(branch, "MapStateStarted", state.name, 0 if items is None else len(items))
+    run.note(branch, "MapStateStarted", state.name, len(items))
     gathering = limits_of(run, branch, state, chosen)
     if state.is_distributed:
-        run.note(branch, "MapRunStarted", state.name)
+        gathering.map_run = run.map_run(branch, state.label or state.name)
+        gathering.keeps_children = keeps_children(state)
+        details = orjson.dumps({"MapRunArn": gathering.map_run.arn})
+        run.note(branch, "MapRunStarted", state.name, payload=details)
     branch.gathering = gathering
     if state.reader is not None:
-        _ask_for_items(run, branch, state, state.reader)
+        ask_for_items(run, branch, state, state.reader, gathering)
     else:
-        _begin(run, branch, gathering, items)
-
-
-def _begin(run: Run, branch: Branch, gathering: Gathering, items: Json) -> None:
-    if isinstance(items, dict):
-        gathering.keys, items = list(items), list(items.values())
-    gathering.items = items
-    branch.waits = "children"
-    run.ready.append(branch)
+        begin(run, branch, gathering, items)
 
 
 def items_of(run: Run, branch: Branch, state: Map, chosen: Json) -> Json:
@@ -126,42 +121,59 @@ def collect(run: Run, branch: Branch) -> None:
     if gathering is None:
         return
     if isinstance(state, Map):
+        if gathering.failure is not None:
+            run.abort(gathering)
+            export(run, branch, state, gathering, partial(_remaining, run, branch, state, gathering))
+            return
         while len(gathering.running) < gathering.limit and _begin_next(run, branch, state, gathering):
             pass
     if gathering.running:
         return
-    results = b"[" + b",".join(gathering.results) + b"]"
     if isinstance(state, Map):
-        _end_map(run, branch, state, results)
+        end_map(run, branch, state, gathering)
     elif isinstance(state, Parallel):
         branch.gathering, branch.waits = None, ""
-        finish(run, branch, state.flow, state.next, Document(results))
+        finish(run, branch, state.flow, state.next, Document(b"[" + b",".join(gathering.results) + b"]"))
 
 
 def _begin_next(run: Run, branch: Branch, state: Map, gathering: Gathering) -> bool:
     """Begin one iteration; False: there is none left."""
+    found = _next_input(run, branch, state, gathering)
+    if found is None:
+        return False
+    item, document, weight = found
     index = len(gathering.results)
-    if state.batcher is not None:
-        batch = _batch(run, branch, state, gathering)
-        if not batch:
-            return False
-        item, document, weight = None, _batch_input(run, branch, state, gathering, batch), len(batch)
-    else:
-        if gathering.taken == len(gathering.items):
-            return False
-        item = _next_item(gathering)
-        document, weight = Document.of(_selected(run, branch, state, gathering, item)), 1
     if not state.is_distributed:
         run.note(branch, "MapIterationStarted", state.name, index)
     child = run.open(branch, state.processor, index, item, apart=state.is_distributed)
     child.take(document)
     if state.is_distributed:
         child.execution = partial(run.execution_for, branch, document)
-    gathering.results.append(b"")
+    gathering.began(child.number, document, weight, run.now_ns // NS_PER_MS)
     gathering.running[child.number] = child
-    gathering.weights[child.number] = weight
     run.ready.append(child)
     return True
+
+
+def _next_input(run: Run, branch: Branch, state: Map, gathering: Gathering) -> tuple[Item | None, Document, int] | None:
+    """What the next iteration is for: its item (None: a batch), its input, and how many items that are."""
+    if state.batcher is not None:
+        batch = _batch(run, branch, state, gathering)
+        return (None, _batch_input(run, branch, state, gathering, batch), len(batch)) if batch else None
+    if gathering.taken == len(gathering.items):
+        return None
+    item = _next_item(gathering)
+    return item, Document.of(_selected(run, branch, state, gathering, item)), 1
+
+
+def _remaining(run: Run, branch: Branch, state: Map, gathering: Gathering) -> Iterator[Document]:
+    """The inputs of the iterations that will not begin, as far as they can be made."""
+    rest = replace(gathering)
+    try:
+        while (found := _next_input(run, branch, state, rest)) is not None:
+            yield found[1]
+    except StatesError:
+        return
 
 
 def _next_item(gathering: Gathering) -> Item:
@@ -173,17 +185,8 @@ def _next_item(gathering: Gathering) -> Item:
 def _selected(run: Run, branch: Branch, state: Map, gathering: Gathering, item: Item) -> Json:
     """What an iteration gets for an item."""
     if state.selector is not None:
-        return _filled(run, branch, state.selector, gathering.chosen, item)
+        return filled(run, branch, state.selector, gathering.chosen, item)
     return item.value if item.key is None else {"Key": item.key, "Value": item.value}
-
-
-def _filled(
-    run: Run, branch: Branch, template: Template | QueryTemplate, chosen: Json, item: Item | None = None
-) -> Json:
-    frame = run.frame(branch, item)
-    if isinstance(template, QueryTemplate):
-        return template.evaluate(frame.queries())
-    return template.fill(frame.paths(chosen))
 
 
 def _batch(run: Run, branch: Branch, state: Map, gathering: Gathering) -> list[Json]:
@@ -212,13 +215,13 @@ def _batch(run: Run, branch: Branch, state: Map, gathering: Gathering) -> list[J
 def _batch_input(run: Run, branch: Branch, state: Map, gathering: Gathering, batch: list[Json]) -> Document:
     if state.batcher is None or state.batcher.batch_input is None:
         return Document.of({"Items": batch})
-    given = _filled(run, branch, state.batcher.batch_input, gathering.chosen)
+    given = filled(run, branch, state.batcher.batch_input, gathering.chosen)
     return Document.of({"BatchInput": given, "Items": batch})
 
 
 def child_succeeded(run: Run, child: Branch, parent: Branch, gathering: Gathering) -> None:
     """A child came to its end."""
-    gathering.keep(child.index, child.input().text)
+    gathering.ended(child.index, child.input().text, run.now_ns // NS_PER_MS)
     state = parent.state
     if isinstance(state, Map) and not state.is_distributed:
         run.note(parent, "MapIterationSucceeded", state.name, child.index)
@@ -231,7 +234,8 @@ def child_failed(
     """A child failed: the error of its parent's state, or None where that is tolerated."""
     state = parent.state
     weight = gathering.weights.get(child.number, 1)
-    gathering.keep(child.index, orjson.dumps({"Error": error.error, "Cause": error.cause}))
+    result = orjson.dumps({"Error": error.error, "Cause": error.cause})
+    gathering.ended(child.index, result, run.now_ns // NS_PER_MS, error)
     if isinstance(state, Map) and not state.is_distributed:
         run.note(parent, "MapIterationFailed", state.name, child.index)
     _drop(run, child, parent, gathering)
@@ -240,7 +244,10 @@ def child_failed(
     gathering.failures += weight
     if not gathering.exceeds():
         return None
-    return too_many_failures()
+    if state.writer is None or not state.writer.resource:
+        return too_many_failures()
+    gathering.failure = too_many_failures()  # once what there is has been written
+    return None
 
 
 def too_many_failures() -> StatesError:
@@ -253,66 +260,3 @@ def _drop(run: Run, child: Branch, parent: Branch, gathering: Gathering) -> None
     gathering.weights.pop(child.number, None)
     run.close(child)
     run.ready.append(parent)
-
-
-# --- stores --------------------------------------------------------------------------------------------------------
-
-
-def _ask_for_items(run: Run, branch: Branch, state: Map, reader: Reader) -> None:
-    parameters = _parameters(run, branch, reader.parameters)
-    branch.request = ReadItems(branch.number, state.name, reader.resource, parameters)
-    branch.waits = "reader"
-    run.done.append(branch.request)
-
-
-def items_read(run: Run, branch: Branch, state: Map, body: bytes) -> None:
-    """The object with a Map state's items is there."""
-    gathering, reader = branch.gathering, state.reader
-    if gathering is None or reader is None:
-        raise ValueError(f"state {state.name!r} reads no items")
-    most = 0.0 if reader.max_items is None else reader.max_items.value(run.frame(branch), gathering.chosen)
-    _begin(run, branch, gathering, read_items(body, reader.config, most))
-
-
-def _end_map(run: Run, branch: Branch, state: Map, results: bytes) -> None:
-    writer = state.writer
-    if writer is None:
-        _succeed(run, branch, state, results)
-        return
-    results = _transformed(results, writer)
-    if not writer.resource:
-        _succeed(run, branch, state, results)
-        return
-    parameters = _parameters(run, branch, writer.parameters)
-    branch.request = WriteResults(branch.number, state.name, writer.resource, parameters, results)
-    branch.waits = "writer"
-    run.done.append(branch.request)
-
-
-def results_written(run: Run, branch: Branch, state: Map, result: bytes) -> None:
-    """The results of a Map state are where they should be."""
-    _succeed(run, branch, state, result)
-
-
-def _succeed(run: Run, branch: Branch, state: Map, results: bytes) -> None:
-    branch.gathering, branch.waits = None, ""
-    if state.is_distributed:
-        run.note(branch, "MapRunSucceeded", state.name)
-    run.note(branch, "MapStateSucceeded", state.name)
-    finish(run, branch, state.flow, state.next, Document(results))
-
-
-def _parameters(run: Run, branch: Branch, parameters: Template | QueryTemplate | None) -> Json:
-    if parameters is None:
-        return {}
-    gathering = branch.gathering
-    return _filled(run, branch, parameters, None if gathering is None else gathering.chosen)
-
-
-def _transformed(results: bytes, writer: Writer) -> bytes:
-    outputs: list[Json] = Document(results).value
-    if writer.transformation == "FLATTEN":
-        outputs = [one for output in outputs for one in (output if isinstance(output, list) else [output])]
-    if writer.output_type == "JSONL" and writer.resource:
-        return b"".join(Document.of(output).text + b"\n" for output in outputs)
-    return Document.of(outputs).text

@@ -7,8 +7,11 @@ does not change it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
+from actorfaas.states.item_reader import ReaderConfig
+from actorfaas.states.map_results import Part
 from actorfaas.states.model import StateMachine, Task
 from actorfaas.states.scope import Json
 
@@ -34,25 +37,30 @@ class RunTask:
 
 @dataclass(slots=True)
 class ReadItems:
-    """Fetch what a Map state's ItemReader names; answer with `task_succeeded` (the object's bytes; for a listing a
-    JSON array) or `task_failed`."""
+    """Read what a Map state's ItemReader names; answer with `items_read` or `task_failed`. `most`: how many items."""
 
     branch: int
     state: str
     resource: str
     parameters: Json
+    config: ReaderConfig
+    most: int
 
 
 @dataclass(slots=True)
 class WriteResults:
-    """Store the results of a Map state (JSON, or JSON Lines) where its ResultWriter says; answer with
-    `task_succeeded` (JSON: the state's result) or `task_failed`."""
+    """Write the results of a Map state where its ResultWriter says; answer with `task_succeeded` (JSON: the bucket and
+    the key of the manifest) or `task_failed`. `parts` gives them line by line, from the beginning at every call;
+    `run_id` and `arn` are the map run's."""
 
     branch: int
     state: str
     resource: str
     parameters: Json
-    results: bytes
+    output_type: str
+    run_id: str
+    arn: str
+    parts: Callable[[], Iterator[Part]] = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -123,7 +131,8 @@ class Failed:
 class Noted:
     """Record an event under Step Functions' name for it: MapStateStarted, MapIterationSucceeded, EvaluationFailed...
 
-    `branch`: of the Parallel or Map state; `index`: of the iteration, or the number of items of MapStateStarted.
+    `branch`: of the Parallel or Map state; `index`: of the iteration, or the number of items of MapStateStarted;
+    `payload`: details (JSON), of a map run what it is called and what became of its items.
     """
 
     branch: int
@@ -132,6 +141,7 @@ class Noted:
     index: int = -1
     error: str = ""
     cause: str = ""
+    payload: bytes = b""
 
 
 @dataclass(slots=True)

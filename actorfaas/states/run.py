@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from functools import partial
 
 from actorfaas.states import context as contexts
-from actorfaas.states.branches import Branch, History, Item
+from actorfaas.states.branches import Branch, Gathering, History, Item
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.data_flow import Frame
 from actorfaas.states.document import Document
 from actorfaas.states.errors import STATES_DATA_LIMIT, StatedFailure, StatesError
 from actorfaas.states.instructions import Closed, Exited, Finish, Instruction, Noted, Opened
+from actorfaas.states.map_results import MapRun
 from actorfaas.states.model import Map, Parallel, Retrier, StateMachine, Task
 from actorfaas.states.scope import Json, Outside, made
 
@@ -89,8 +90,11 @@ class Run:
     def abort_children(self, branch: Branch) -> None:
         """Give up everything below a branch, the innermost first."""
         gathering, branch.gathering = branch.gathering, None
-        if gathering is None:
-            return
+        if gathering is not None:
+            self.abort(gathering)
+
+    def abort(self, gathering: Gathering) -> None:
+        """Give up the children that run, and what is below them."""
         below: list[Branch] = []
         waiting = list(gathering.running.values())
         while waiting:
@@ -101,6 +105,7 @@ class Run:
         for child in reversed(below):
             self._note_aborted(child)
             self.close(child)
+        gathering.running.clear()
 
     def _note_aborted(self, child: Branch) -> None:
         if child.waits:
@@ -112,13 +117,21 @@ class Run:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    def note(self, branch: Branch, type_: str, state: str, index: int = -1, error: StatesError | None = None) -> None:
+    def note(
+        self,
+        branch: Branch,
+        type_: str,
+        state: str,
+        index: int = -1,
+        error: StatesError | None = None,
+        payload: bytes = b"",
+    ) -> None:
         """Record an event."""
         branch.history.count += 1
         if error is None:
-            self.done.append(Noted(branch.number, type_, state, index))
+            self.done.append(Noted(branch.number, type_, state, index, payload=payload))
         else:
-            self.done.append(Noted(branch.number, type_, state, index, error.error, error.cause))
+            self.done.append(Noted(branch.number, type_, state, index, error.error, error.cause, payload))
 
     def leave(self, branch: Branch, output: Document, following: str) -> None:
         """A state ends with an output. Raises StatesError where that is too large."""
@@ -184,6 +197,14 @@ class Run:
             return str(uuid.UUID(int=self.chance_of(branch).getrandbits(128), version=4))
 
         return Outside(self.now_ns // NS_PER_MS, lambda: self.chance_of(branch).random(), uuid4)
+
+    def map_run(self, branch: Branch, label: str) -> MapRun:
+        """What the map run that a branch begins is called: the same again in a replay, another for each attempt."""
+        chance = random.Random(f"{self._context.execution_id}/{branch.number}/{branch.events}/map run")
+        run_id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        machine_id = self._context.machine_id
+        arn = f"{machine_id.replace(':stateMachine:', ':mapRun:')}/{label}:{run_id}"
+        return MapRun(run_id, arn, machine_id)
 
     def new_token(self, branch: Branch) -> str:
         """The token by which a task that waits for one is answered: another for each attempt."""

@@ -15,6 +15,7 @@ import orjson
 
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine
+from actorfaas.states.errors import StatesError
 from actorfaas.states.instructions import (
     Closed,
     Entered,
@@ -30,6 +31,7 @@ from actorfaas.states.instructions import (
     Sleep,
     WriteResults,
 )
+from actorfaas.states.item_reader import read_items
 from actorfaas.states.model import Retrier, StateMachine
 from tests.states.expressions_kit import NOW_MS
 
@@ -128,8 +130,8 @@ class Driver:
                 self._read(request)
             case WriteResults():
                 self.written.append(request)
-                details = {"ResultWriterDetails": {"Bucket": "b", "Key": "k"}}
-                self._tell("task_succeeded", branch, orjson.dumps(details), self.now_ns, handed_on=False)
+                place = orjson.dumps({"Bucket": "b", "Key": "k"})
+                self._tell("task_succeeded", branch, place, self.now_ns, handed_on=False)
 
     def _run_task(self, request: RunTask) -> None:
         kind = "LambdaFunction" if request.task.resource.kind == "function" else "Task"
@@ -147,10 +149,15 @@ class Driver:
 
     def _read(self, request: ReadItems) -> None:
         place = (request.parameters["Bucket"], request.parameters["Key"])
-        if place in self.objects:
-            self._tell("task_succeeded", request.branch, self.objects[place], self.now_ns, handed_on=False)
-        else:
+        if place not in self.objects:
             self._tell("task_failed", request.branch, "States.ItemReaderFailed", "no such object", self.now_ns)
+            return
+        try:
+            items = read_items(self.objects[place], request.config, request.most)
+        except StatesError as error:
+            self._tell("task_failed", request.branch, error.error, error.cause, self.now_ns)
+        else:
+            self._tell("items_read", request.branch, items, self.now_ns)
 
     def _tell(self, method: str, *arguments: Any, **more: Any) -> None:  # the method's own
         self.events.append(Event(method, (*arguments, *more.values())))

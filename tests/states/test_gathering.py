@@ -8,12 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from actorfaas.states.instructions import Closed, Noted, Opened, ReadItems, RunTask, WriteResults
+from actorfaas.states.instructions import Closed, Noted, Opened, RunTask
 from tests.states.machines_kit import definition, driver, failing, failure, machine, run, task
 
 Json = Any  # a decoded JSON value of any shape
-
-READER = "arn:aws:states:::s3:getObject"
 
 
 def a_map(processor: Json | None = None, *, distributed: bool = False, **fields: Json) -> Json:
@@ -292,54 +290,6 @@ def test_a_batch_has_its_own_input_and_counts_as_many_failures_as_items() -> Non
         return failing("E")(batch) if len(seen) == 1 else batch["Items"]
 
     assert run(machine(a=a_map(**fields)), given, {"f": first_only})[1] == [3]
-
-
-# --- stores -----------------------------------------------------------------------------------------------------------
-
-
-def reading(**config: Json) -> Json:
-    reader = {"Resource": READER, "Parameters": {"Bucket": "b", "Key.$": "$.key"}, "ReaderConfig": config}
-    return machine(a=a_map(definition(i={"Type": "Pass"}), distributed=True, ItemReader=reader))
-
-
-def test_items_are_asked_for_and_read() -> None:
-    one = driver(reading(InputType="JSONL"), objects={("b", "k"): b'{"a":1}\n\n[2]\n'})
-    assert orjson.loads(one.run({"key": "k"}).payload) == [{"a": 1}, [2]]
-    (request,) = [i for i in one.instructions if isinstance(i, ReadItems)]
-    assert request == ReadItems(0, "a", READER, {"Bucket": "b", "Key": "k"})
-
-
-def test_items_that_cannot_be_read_fail_the_state_and_can_be_caught() -> None:
-    last = failure(reading(InputType="JSON"), {"key": "missing"})
-    assert (last.error, last.cause) == ("States.ItemReaderFailed", "no such object")
-    last = failure(reading(InputType="JSON"), {"key": "k"}, objects={("b", "k"): b"{"})
-    assert last.error == "States.ItemReaderFailed"
-
-
-def writing(writer: Json, inner: Json | None = None) -> Json:
-    return machine(a=a_map(inner or definition(i={"Type": "Pass"}), distributed=True, ResultWriter=writer))
-
-
-def test_results_are_given_to_be_written() -> None:
-    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket.$": "$[0]"}}
-    one = driver(writing({**writer, "WriterConfig": {"OutputType": "JSONL", "Transformation": "COMPACT"}}))
-    assert b"ResultWriterDetails" in one.run(["x", "y"]).payload
-    assert one.written == [WriteResults(0, "a", "arn:aws:states:::s3:putObject", {"Bucket": "x"}, b'"x"\n"y"\n')]
-    empty = driver(writing({**writer, "Parameters": {}}))
-    empty.run([])
-    assert [one.results for one in empty.written] == [b"[]"]
-
-
-def test_results_can_be_flattened() -> None:
-    flat = {"WriterConfig": {"Transformation": "FLATTEN", "OutputType": "JSON"}}
-    assert run(writing(flat), [[1, 2], 3, []]) == [1, 2, 3]
-
-
-def test_a_request_to_a_store_can_be_made_again() -> None:
-    one = driver(reading(InputType="JSON"))
-    one.start({"key": "k"})
-    assert one.engine.run_again(0, 0) == [ReadItems(0, "a", READER, {"Bucket": "b", "Key": "k"})]
-    assert one.engine.outstanding(0) == [ReadItems(0, "a", READER, {"Bucket": "b", "Key": "k"})]
 
 
 def test_requests_of_iterations_name_their_branch() -> None:
