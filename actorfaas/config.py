@@ -76,6 +76,16 @@ class Settings:
     grow_after_ms: float = field(
         default=5.0, metadata={"doc": "a pool grows once a request has waited this long for a worker"}
     )
+    objects_dir: Path = field(
+        default=Path(),
+        metadata={"doc": "the object store: folders are buckets, files in them objects; default: DATA_DIR/objects"},
+    )
+    item_dirs: str = field(
+        default="", metadata={"doc": "folders, joined by :, below which Map states may read files by absolute path"}
+    )
+    objects_timeout_s: float = field(
+        default=600.0, metadata={"doc": "most time to read a Map state's items, or to write a part of its results"}
+    )
     sqlite_synchronous: str = field(
         default="full", metadata={"doc": "full survives power loss; normal survives any crash of software"}
     )
@@ -129,6 +139,16 @@ class Settings:
     def run_path(self) -> Path:
         """The folder of the actors' sockets."""
         return self.run_dir if self.run_dir != Path() else self.data_dir / "run"
+
+    @property
+    def objects_path(self) -> Path:
+        """The folder of the object store."""
+        return self.objects_dir if self.objects_dir != Path() else self.data_dir / "objects"
+
+    @property
+    def item_folders(self) -> tuple[Path, ...]:
+        """Folders below which Map states may read files by their absolute path."""
+        return tuple(Path(name) for name in self.item_dirs.split(":") if name)
 
     @property
     def swapfile(self) -> Path:
@@ -216,6 +236,7 @@ _ABOVE_ZERO = frozenset(
         "deploy_timeout_s",
         "start_timeout_s",
         "mailbox_limit",
+        "objects_timeout_s",
         "max_body_bytes",
         "max_bundle_bytes",
         "max_in_flight",

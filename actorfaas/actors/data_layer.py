@@ -16,13 +16,18 @@ from actorfaas.config import Settings
 from actorfaas.errors import RequestRefused, StorageError, StorageUnavailable
 from actorfaas.messages import (
     ActivateDeployment,
+    AddMapResults,
     AppendHistory,
     AppendLogs,
     ClaimIdempotencyKey,
     CreateExecution,
     Done,
+    DropItems,
+    DropMapResults,
     ExecutionState,
+    FetchItems,
     FinishExecution,
+    FinishMapResults,
     GetExecution,
     GetWorkingSet,
     KvCommit,
@@ -168,6 +173,22 @@ class DataLayer(Actor):
                 self._answer(sender, store.save_working_set(message))
             case GetWorkingSet():
                 self._answer(sender, store.get_working_set(message.function_topic))
+            case _:
+                self._start_on_map_data(message, sender)
+
+    def _start_on_map_data(self, message: Message, sender: Sender) -> None:
+        store = self._store
+        match message:
+            case FetchItems():
+                self._answer(sender, store.fetch_items(message))
+            case AddMapResults():
+                self._answer(sender, store.add_map_results(message))
+            case FinishMapResults():
+                self._answer(sender, store.finish_map_results(message))
+            case DropItems():
+                store.drop_items(message)
+            case DropMapResults():
+                store.drop_map_results(message)
             case _:
                 raise RequestRefused("invalid", f"{self.name} does not take {type(message).__name__}")
 

@@ -19,12 +19,13 @@ from contextlib import suppress
 from typing import ClassVar
 
 from actorfaas.actors.deploying import Deployer
+from actorfaas.actors.map_data import MapDataLink
 from actorfaas.actors.paging import SWAPPER, PagingLink
 from actorfaas.actors.recovering import Away, Recovery
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
-from actorfaas.core.effects import Answer, Declare, Effect, Ended, Store, TakeBack, Tell
+from actorfaas.core.effects import Answer, Declare, Effect, Ended, Export, Fetch, GiveUp, Store, TakeBack, Tell
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
@@ -79,7 +80,10 @@ class ExecutionManager(Actor):
         self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers)
         self.paging = PagingLink(self, self.dispatch)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
-        self.recovery = Recovery(self, self.catalogue, self.dispatch, self.executions, self.deployer, self._changed)
+        self.map_data = MapDataLink(self, self.catalogue, self.executions, self._flush)
+        self.recovery = Recovery(
+            self, self.catalogue, self.dispatch, self.executions, self.deployer, self.map_data, self._changed
+        )
         self._draining = False
         self._flushing = False
         self._sooner = asyncio.Event()
@@ -263,6 +267,10 @@ class ExecutionManager(Actor):
                 self._starts.pop(execution_id).reply(answer)
             case Ended():
                 self._ended(effect)
+            case Fetch() | Export():
+                self.map_data.begin(effect)
+            case GiveUp():
+                self.map_data.give_up(effect)
 
     async def _store(self, execution_id: str, request: Message) -> None:
         try:

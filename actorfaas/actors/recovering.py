@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from actorfaas.actors.deploying import Deployer
+from actorfaas.actors.map_data import MapDataLink
 from actorfaas.core.catalogue import Catalogue, Version
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.executions import Executions
@@ -39,6 +40,7 @@ class Recovery:
         dispatch: Dispatch,
         executions: Executions,
         deployer: Deployer,
+        map_data: MapDataLink,
         changed: Callable[[], None],
     ) -> None:
         self.loaded = asyncio.Event()
@@ -49,6 +51,7 @@ class Recovery:
         self._dispatch = dispatch
         self._executions = executions
         self._deployer = deployer
+        self._map_data = map_data
         self._changed = changed
 
     async def load(self) -> None:
@@ -94,7 +97,7 @@ class Recovery:
             cause = f"version {found.version} of application {found.app!r} is no longer stored"
             self._executions.abort_unknown(found, cause, now_ns)
             return
-        self._executions.resume(found, plan, now_ns)
+        self._executions.resume(found, plan, now_ns, self._map_data.journalled_items(found.events))
 
     async def keep_in_sync(self) -> None:
         """Whenever the LocalQueue or the supervisor is new: declare, start, adopt. Until it has worked."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from actorfaas.core.effects import Answer, Ended, Store, Tell
+from actorfaas.core.effects import Answer, Ended, Export, Fetch, GiveUp, Store, Tell
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.history import NS_PER_MS, Place, event_type
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.reserving import Reserving
-from actorfaas.errors import InvariantViolation
 from actorfaas.messages import Message
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
@@ -32,6 +31,7 @@ from actorfaas.states.engine import (
     Sleep,
     WriteResults,
 )
+from actorfaas.states.model import reads_items
 
 MAX_RUNNING = 10_000
 """Executions running at once; more are refused as overloaded."""
@@ -87,8 +87,8 @@ class Driver(Reserving):
                     self._close_lane(execution, branch, "cancelled", now_ns)
                 case Finish():
                     self._finish(execution, instruction, now_ns)
-                case ReadItems(_, state) | WriteResults(_, state):
-                    raise InvariantViolation(f"state {state!r} needs a store, which `states.parsing` refuses")
+                case ReadItems(branch) | WriteResults(branch):
+                    self._ask_store(execution, execution.lanes[branch], instruction, now_ns)
                 case _:
                     lane = execution.lanes[instruction.branch]
                     self._learn(execution.plan.habits, lane, instruction)
@@ -100,7 +100,7 @@ class Driver(Reserving):
         match instruction:
             case Exited(_, state, "Choice", _, following):
                 habits.chose(lane.machine.states[state], following)
-            case Noted(_, "MapStateStarted", state, items):
+            case Noted(_, "MapStateStarted", state, items) if not reads_items(lane.machine.states[state]):
                 habits.mapped(lane.machine.states[state], items)
                 lane.unopened = items
 
@@ -117,9 +117,22 @@ class Driver(Reserving):
                 history.add(at_ms, type_, state, payload=journalled, place=place)
             case Failed(_, state, _, error, cause):
                 history.add_error(at_ms, type_, state, error, cause, place=place)
-            case Noted(branch, _, state, index, error, cause):
+            case Noted(branch, _, state, index, error, cause, details):
                 where = place if index < 0 else (branch, index)
-                history.add_error(at_ms, type_, state, error, cause, place=where)
+                self._backlog_bytes += len(details) if history.is_standard else 0
+                history.add_error(at_ms, type_, state, error, cause, place=where, payload=details)
+
+    def _ask_store(self, execution: Execution, lane: Lane, request: ReadItems | WriteResults, now_ns: int) -> None:
+        """Have a Map state's items read, or its results written."""
+        self._drop_ahead(execution, lane, 0, now_ns)
+        lane.ticket = self._task_id(execution, lane)
+        plan = execution.plan
+        if isinstance(request, ReadItems):
+            lane.asked = "items"
+            self._effects.append(Fetch(execution.execution_id, plan.app, plan.version, lane.ticket, request))
+        else:
+            lane.asked = "results"
+            self._effects.append(Export(execution.execution_id, lane.ticket, request))
 
     def _sleep(self, execution: Execution, lane: Lane, until_ns: int, now_ns: int) -> None:
         self._drop_ahead(execution, lane, 0, now_ns)  # who waits needs nobody yet
@@ -183,6 +196,8 @@ class Driver(Reserving):
         lane = execution.close(branch)
         self._lane_count -= 1
         self._abandon(lane, reason)
+        if lane.ticket:
+            self._effects.append(GiveUp(lane.ticket))
         self._drop_ahead(execution, lane, 0, now_ns)
         self._drop_prospects(lane.prospects, now_ns)
         self._parked.pop((execution.execution_id, branch), None)

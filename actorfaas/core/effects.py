@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actorfaas.messages import DeclareTopic, Message
+from actorfaas.states.engine import ReadItems, WriteResults
 
 if TYPE_CHECKING:
     from actorfaas.core.pool import Claim
@@ -60,7 +61,35 @@ class Ended:
     error: str
 
 
-Effect = Tell | TakeBack | Declare | Store | Answer | Ended
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read a Map state's items for a branch of an execution of this version; answer with `Executions.items_read` or
+    `map_data_failed`."""
+
+    execution_id: str
+    app: str
+    version: int
+    ticket: str
+    request: ReadItems
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Write a Map state's results; answer with `Executions.map_results_written` or `map_data_failed`."""
+
+    execution_id: str
+    ticket: str
+    request: WriteResults
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nobody waits any more for what was asked for by this ticket."""
+
+    ticket: str
+
+
+Effect = Tell | TakeBack | Declare | Store | Answer | Ended | Fetch | Export | GiveUp
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,8 @@ class Lane:
     `prospects`: workers for what may follow those, after a computation; whether they were looked for (`is_foreseen`).
     `children`: branches open below it; `unopened`: iterations of its Map state that have yet to begin. `index`: which
     branch or item it is, -1 for the root. `given_up`: reservations whose worker may still have got the payload before
-    it heard. `parked`: a task that waits for the journal. `wake_ns` and `alarm_ns` are 0 where there is none.
+    it heard. `parked`: a task that waits for the journal. `ticket`: by which a store was `asked` for "items", or to
+    write "results". `wake_ns` and `alarm_ns` are 0 where there is none.
     """
 
     branch: int
@@ -130,6 +131,8 @@ class Lane:
     unopened: int = 0
     given_up: dict[str, Step] = field(default_factory=dict)
     parked: RunTask | None = None
+    ticket: str = ""
+    asked: str = ""
     platform_losses: int = 0
     last_ended_ns: int = 0
     wake_ns: int = 0

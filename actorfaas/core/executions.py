@@ -12,7 +12,7 @@ that and by one result for each state already under way.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from actorfaas.core.driving import MAX_RUNNING, WHOLE
 from actorfaas.core.execution import (
@@ -22,8 +22,9 @@ from actorfaas.core.execution import (
     Plan,
 )
 from actorfaas.core.history import History
-from actorfaas.core.progress import MAX_OUTPUT_BYTES, Progress
-from actorfaas.core.replay import JournalMismatch, Replay
+from actorfaas.core.map_data import MapData
+from actorfaas.core.progress import MAX_OUTPUT_BYTES
+from actorfaas.core.replay import NO_ITEMS, JournalMismatch, Replay
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CreateExecution,
@@ -41,10 +42,11 @@ from actorfaas.states.engine import (
 )
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.states.model import Task, Wait, single_task
+from actorfaas.states.scope import Json
 from actorfaas.states.validate import MAX_SECONDS
 
 
-class Executions(Progress):
+class Executions(MapData):
     """All running executions. Methods are events; effects are appended to the dispatch's `effects`."""
 
     def refusal(self, start: StartExecution, plan: Plan) -> Refused | None:
@@ -111,13 +113,16 @@ class Executions(Progress):
         context = ExecutionContext(execution_id, started_ms, machine_id, plan.name)
         return Engine(plan.machine, retries=plan.retriers, context=context, max_data_bytes=MAX_OUTPUT_BYTES)
 
-    def resume(self, found: UnfinishedExecution, plan: Plan, now_ns: int) -> None:
+    def resume(
+        self, found: UnfinishedExecution, plan: Plan, now_ns: int, items: Mapping[int, Sequence[Json]] = NO_ITEMS
+    ) -> None:
         """Continue an execution of a node that stopped, where its journal ends. A journal that its definition does not
-        allow ends it: it would stop the ExecutionManager at every start."""
+        allow ends it: it would stop the ExecutionManager at every start. `items`: what its Map states had read, by the
+        number of the event."""
         now_ms = self._at_ms(now_ns)
         replay = Replay(self._engine(found.execution_id, plan, found.events[0].at_ms if found.events else now_ms))
         try:
-            replay.run(found.events, found.input, now_ms)
+            replay.run(found.events, found.input, now_ms, items)
         except JournalMismatch as error:
             self.abort_unknown(found, f"its journal does not fit its definition: {error}", now_ns)
             return
@@ -370,7 +375,7 @@ class Executions(Progress):
 
     @staticmethod
     def _check_lane(execution: Execution, lane: Lane, has_branches: bool) -> None:
-        waits = (lane.current, lane.wake_ns, lane.parked, has_branches)
+        waits = (lane.current, lane.wake_ns, lane.parked, lane.ticket, has_branches)
         if sum(map(bool, waits)) != 1:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
         if lane.prospects and lane.current is None:

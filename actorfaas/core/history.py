@@ -112,10 +112,18 @@ class History:
         self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, place)
 
     def add_error(
-        self, at_ms: int, type_: str, state: str, error: str, cause: str, attempt: int = 0, place: Place = WHOLE
+        self,
+        at_ms: int,
+        type_: str,
+        state: str,
+        error: str,
+        cause: str,
+        attempt: int = 0,
+        place: Place = WHOLE,
+        payload: bytes = b"",
     ) -> None:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, b"", place)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, payload, place)
 
     def add_result(
         self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place, traced: Traced = UNTRACED

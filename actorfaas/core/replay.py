@@ -8,7 +8,7 @@ of the journal was not written down before the node stopped, and is left to `cor
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actorfaas.core.history import NS_PER_MS, event_type
@@ -28,6 +28,9 @@ from actorfaas.states.engine import (
     Sleep,
     WriteResults,
 )
+from actorfaas.states.scope import Json
+
+NO_ITEMS: Mapping[int, Sequence[Json]] = {}
 
 _ENDS = {
     "ExecutionSucceeded": "succeeded",
@@ -60,9 +63,15 @@ class Replay:
     outcome: tuple[str, str, str] | None = None
     _asleep: dict[int, int] = field(default_factory=dict)
 
-    def run(self, events: Iterable[HistoryEvent], input_: bytes, now_ms: int) -> None:
-        """Give the engine the whole journal. `now_ms`: when the execution begins, if it had not begun. Raises
-        JournalMismatch."""
+    def run(
+        self,
+        events: Iterable[HistoryEvent],
+        input_: bytes,
+        now_ms: int,
+        items: Mapping[int, Sequence[Json]] = NO_ITEMS,
+    ) -> None:
+        """Give the engine the whole journal. `now_ms`: when the execution begins, if it had not begun; `items`: what
+        Map states had read, by the event's number. Raises JournalMismatch."""
         events = tuple(events)
         began_ms = next((event.at_ms for event in events if event.type.endswith("StateEntered")), now_ms)
         self._note(self.engine.begin(input_, began_ms * NS_PER_MS))
@@ -71,7 +80,7 @@ class Replay:
             if event.type in _ENDS:
                 self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
             elif not self._is_next(event):
-                self._give(event)
+                self._give(event, items)
 
     def _is_next(self, event: HistoryEvent) -> bool:
         """Whether the event is what the engine decided next; it is then written."""
@@ -83,14 +92,17 @@ class Replay:
         self.unwritten.popleft()
         return True
 
-    def _give(self, event: HistoryEvent) -> None:
+    def _give(self, event: HistoryEvent, items: Mapping[int, Sequence[Json]]) -> None:
         """Give the engine an event from outside; others were written again by a node that continued the execution."""
         branch, at_ns = event.branch, event.at_ms * NS_PER_MS
         match event.type:
-            case "TaskSucceeded":
+            case "MapItemsRead":
+                self._wake(event)
+                self._note(self.engine.items_read(branch, self._items(event, items), at_ns))
+            case "TaskSucceeded" | "MapResultsWritten":
                 self._wake(event)
                 self._note(self.engine.task_succeeded(branch, event.payload, at_ns, handed_on=False))
-            case "TaskFailed" | "TaskTimedOut":
+            case "TaskFailed" | "TaskTimedOut" | "MapItemsReadFailed" | "MapResultsWriteFailed":
                 self._wake(event)
                 self._note(self.engine.task_failed(branch, event.error_type, event.error_message, at_ns))
             case "WaitStateExited" if branch in self._asleep:
@@ -101,6 +113,14 @@ class Replay:
                 self._check(event)
                 del self._asleep[branch]
                 self._note(self.engine.timer_fired(branch, at_ns))
+
+    def _items(self, event: HistoryEvent, items: Mapping[int, Sequence[Json]]) -> Sequence[Json]:
+        """What a Map state had read."""
+        found = items.get(event.seq)
+        if found is None:
+            raise JournalMismatch(f"the items that state {event.state!r} had read are not there any more")
+        self.unopened[event.branch] = len(found)
+        return found
 
     def _wake(self, event: HistoryEvent) -> None:
         """The attempt that an event tells of had begun, so the wait before it was over. (A version before wrote nothing
@@ -121,7 +141,7 @@ class Replay:
             match instruction:
                 case Sleep(branch, _, until_ns):
                     self._asleep[branch] = until_ns
-                case RunTask(branch):
+                case RunTask(branch) | ReadItems(branch) | WriteResults(branch):
                     self._asleep.pop(branch, None)
                 case Opened(branch, parent, index):
                     self.branches[branch] = None
@@ -132,8 +152,6 @@ class Replay:
                     self._asleep.pop(branch, None)
                 case Finish():
                     self.finish = instruction
-                case ReadItems(_, state) | WriteResults(_, state):
-                    raise JournalMismatch(f"state {state!r} needs a store, which nothing here has")
                 case _:
                     self._note_history(instruction)
 

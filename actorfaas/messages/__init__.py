@@ -112,6 +112,16 @@ from actorfaas.messages.key_values import (
     KvValue,
     KvWrite,
 )
+from actorfaas.messages.map_data import (
+    ITEMS_READ,
+    AddMapResults,
+    DropItems,
+    DropMapResults,
+    FetchItems,
+    FinishMapResults,
+    ItemsFetched,
+    MapResultsWritten,
+)
 from actorfaas.messages.paging import (
     CallEnded,
     CallMeasured,
@@ -181,10 +191,12 @@ from actorfaas.messages.worker import (
 )
 
 __all__ = [
+    "ITEMS_READ",
     "MESSAGES",
     "ActivateDeployment",
     "ActorDescription",
     "ActorProcesses",
+    "AddMapResults",
     "AppendHistory",
     "AppendLogs",
     "AssignTask",
@@ -216,12 +228,16 @@ __all__ = [
     "DescribeSupervisor",
     "DescribeSwapper",
     "Done",
+    "DropItems",
+    "DropMapResults",
     "DropTopic",
     "ExecutionAccepted",
     "ExecutionState",
     "ExecutionSummary",
     "Executions",
+    "FetchItems",
     "FinishExecution",
+    "FinishMapResults",
     "ForgetWorker",
     "ForkTemplate",
     "ForkWorker",
@@ -239,6 +255,7 @@ __all__ = [
     "InvocationChunk",
     "InvocationFailed",
     "InvocationResult",
+    "ItemsFetched",
     "KillWorker",
     "KvBatch",
     "KvCommit",
@@ -257,6 +274,7 @@ __all__ = [
     "LoadFailed",
     "LogLine",
     "Logs",
+    "MapResultsWritten",
     "MeasureMemory",
     "MeasurePool",
     "MeasureTopics",

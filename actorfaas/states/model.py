@@ -159,6 +159,10 @@ class Batcher:
     batch_input: Template | QueryTemplate | None
 
 
+PLAIN_FILE = "file"
+"""The resource of an ItemReader that reads a file which is no object of a store: of the deployment, or of the node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """ItemReader: where the items come from, and how they are written there."""
@@ -241,6 +245,11 @@ class StateMachine:
                     waiting += state.branches
                 elif isinstance(state, Map):
                     waiting.append(state.processor)
+
+
+def reads_items(state: State) -> bool:
+    """Whether it is a Map state whose items come from a store."""
+    return isinstance(state, Map) and state.reader is not None
 
 
 def task_of(function: str, name: str = "", **fields: Json) -> Task:

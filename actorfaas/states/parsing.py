@@ -47,9 +47,6 @@ NOT_DRIVEN_YET: frozenset[str] = frozenset(
         "asynchronous invocations",
         "calls of other workflows",
         "credentials",
-        "item readers",
-        "results with data about their executions",
-        "result writers",
         "service integrations",
         "task tokens",
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from actorfaas.states.definition import Definition, read_catch, read_flow, read_next, read_retry
 from actorfaas.states.item_reader import DELIMITERS, INPUT_TYPES, ReaderConfig
-from actorfaas.states.model import Batcher, Map, Parallel, Reader, StateMachine, Writer
+from actorfaas.states.model import PLAIN_FILE, Batcher, Map, Parallel, Reader, StateMachine, Writer
 from actorfaas.states.paths import Path
 from actorfaas.states.queries import QueryTemplate
 from actorfaas.states.reading import Fields
@@ -120,10 +120,10 @@ def _reader(whole: Definition, fields: Fields) -> Reader | None:
     part = fields.object("ItemReader", "an ItemReader")
     if part is None:
         return None
-    whole.needs("item readers", fields, "ItemReader")
     resource = part.text("Resource")
-    if not resource.endswith((":s3:getObject", ":s3:listObjectsV2")):
-        part.wrong(f"an ItemReader reads with s3:getObject or s3:listObjectsV2, not {resource!r}", "Resource")
+    if resource != PLAIN_FILE and not resource.endswith((":s3:getObject", ":s3:listObjectsV2")):
+        known = f"s3:getObject, s3:listObjectsV2 or {PLAIN_FILE}"
+        part.wrong(f"an ItemReader reads with {known}, not {resource!r}", "Resource")
     config = part.object("ReaderConfig", "a ReaderConfig")
     max_items = None
     found = ReaderConfig()
@@ -166,10 +166,6 @@ def _writer(whole: Definition, fields: Fields) -> Writer | None:
         transformation = config.choice("Transformation", ("NONE", "COMPACT", "FLATTEN"), "NONE")
         output_type = config.choice("OutputType", ("JSON", "JSONL"), "JSON")
         config.finish()
-    if resource:
-        whole.needs("result writers", fields, "ResultWriter")
-    elif config is not None and transformation == "NONE":
-        whole.needs("results with data about their executions", fields, "ResultWriter")
     parameters = part.any_template("Arguments" if part.is_jsonata else "Parameters")
     part.finish()
     return Writer(resource, parameters, transformation, output_type)

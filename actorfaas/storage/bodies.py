@@ -24,7 +24,8 @@ READ_ATTEMPTS = 3
 
 
 class Body(NamedTuple):
-    """What is stored of one payload; `file` is None when `inline` is all of it."""
+    """What is stored of one payload; `file` is None when `inline` is all of it. With both, the payload is `inline`, and
+    the file is what it tells of: it is kept as long, and read by whoever wants it."""
 
     inline: bytes
     file: str | None = None
@@ -82,7 +83,7 @@ class Bodies:
 
     async def load(self, body: Body) -> bytes:
         """The payload of a row just read. Raises FileNotFoundError when the row has gone since."""
-        return body.inline if body.file is None else await self._files.load(body.file)
+        return body.inline if body.inline or body.file is None else await self._files.load(body.file)
 
     async def read(
         self,

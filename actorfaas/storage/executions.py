@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import orjson
+
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
+    ITEMS_READ,
     AppendHistory,
     CreateExecution,
     Executions,
@@ -215,7 +218,8 @@ def not_found(execution_id: str) -> RequestRefused:
 
 def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> None:
     check_events(events)
-    for e, body in zip(events, bodies, strict=True):
+    for e, given in zip(events, bodies, strict=True):
+        body = given if e.type != ITEMS_READ else Body(given.inline, orjson.loads(given.inline)["File"])
         inserted = transaction.execute(
             _INSERT_EVENT,
             (
@@ -224,8 +228,8 @@ def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEven
                 *(e.memory_mb, e.span_id),
             ),
         )
-        if inserted.rowcount == 0 and body.file:
-            transaction.discarded.append(body.file)
+        if inserted.rowcount == 0 and given.file:
+            transaction.discarded.append(given.file)
 
 
 def _insert_output(transaction: Transaction, id_: int, body: Body) -> None:

@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actorfaas.messages import (
+    AddMapResults,
     AppendHistory,
     ClaimIdempotencyKey,
     CreateExecution,
     Deployments,
     DeploymentSaved,
+    DropItems,
+    DropMapResults,
     Executions,
     ExecutionState,
+    FetchItems,
     FinishExecution,
+    FinishMapResults,
     IdempotencyClaim,
+    ItemsFetched,
     KvCommit,
     KvCommitted,
     KvGet,
@@ -32,6 +38,7 @@ from actorfaas.messages import (
     ListExecutions,
     LogLine,
     Logs,
+    MapResultsWritten,
     ReadLogs,
     RecordExecution,
     SaveDeployment,
@@ -117,6 +124,21 @@ class Store(Protocol):
 
     def get_working_set(self, function_topic: str) -> Future[WorkingSetRecord]:
         """The record of a function version; "not_found"."""
+
+    def fetch_items(self, request: FetchItems) -> Future[ItemsFetched]:
+        """Read a Map state's items into a payload file; "not_found", "invalid", "cancelled"."""
+
+    def drop_items(self, request: DropItems) -> None:
+        """Nobody waits for these items any more."""
+
+    def add_map_results(self, request: AddMapResults) -> Future[None]:
+        """Write one part of a map run's results; "not_found" where an earlier part is not known, "invalid"."""
+
+    def finish_map_results(self, request: FinishMapResults) -> Future[MapResultsWritten]:
+        """Publish a map run's results and their manifest; "not_found", "invalid"."""
+
+    def drop_map_results(self, request: DropMapResults) -> None:
+        """Nobody wants these results any more."""
 
     async def prune(self) -> Pruned:
         """Remove a small batch of what is older than the retention settings allow."""

@@ -18,6 +18,14 @@ from actorfaas.ids import new_id
 _FOLDERS = "0123456789abcdefghjkmnpqrstvwxyz"  # the last character of an id, which is random
 _UNFINISHED = ".part"
 
+PAYLOADS = "payloads"
+"""The folder of a node's payload files, in its data folder."""
+
+
+def payload_path(folder: Path, name: str) -> Path:
+    """Where the payload of a name is."""
+    return folder / name[-1] / name
+
 
 class PayloadFiles:
     """The files under `folder`. `durable`: also survive loss of power, not only a crash of software."""
@@ -34,7 +42,7 @@ class PayloadFiles:
     async def save(self, payload: bytes) -> str:
         """Write one payload; returns the name to store. Raises OSError and leaves nothing behind then."""
         name = new_id("pay")
-        path = self._path(name)
+        path = self.path(name)
         unfinished = path.with_suffix(_UNFINISHED)
         try:
             async with aiofiles.open(unfinished, "wb") as file:
@@ -48,9 +56,32 @@ class PayloadFiles:
             raise
         return name
 
+    def save_lines(self, lines: Iterable[bytes]) -> tuple[str, int, int]:
+        """Write lines as they come (blocking), each with its end; the name to store, how many they are, and how many
+        bytes. Raises what `lines` raises, and OSError, and leaves nothing behind then."""
+        name = new_id("pay")
+        path = self.path(name)
+        unfinished = path.with_suffix(_UNFINISHED)
+        count = 0
+        try:
+            with unfinished.open("wb") as file:
+                for line in lines:
+                    file.write(line)
+                    file.write(b"\n")
+                    count += 1
+                size_bytes = file.tell()
+                file.flush()
+                if self._durable:
+                    os.fsync(file.fileno())
+            self._publish(unfinished, path)
+        except BaseException:
+            self._remove([name])
+            raise
+        return name, count, size_bytes
+
     async def load(self, name: str) -> bytes:
         """The payload stored under `name`. Raises FileNotFoundError once it was removed."""
-        async with aiofiles.open(self._path(name), "rb") as file:
+        async with aiofiles.open(self.path(name), "rb") as file:
             return await file.read()
 
     async def remove(self, names: Iterable[str]) -> None:
@@ -64,8 +95,9 @@ class PayloadFiles:
             path.unlink()
         return len(orphans)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / name[-1] / name
+    def path(self, name: str) -> Path:
+        """Where a payload is, or will be."""
+        return payload_path(self._folder, name)
 
     def _publish(self, unfinished: Path, path: Path) -> None:
         unfinished.rename(path)
@@ -78,7 +110,7 @@ class PayloadFiles:
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
-            path = self._path(name)
+            path = self.path(name)
             for one in (path, path.with_suffix(_UNFINISHED)):
                 with suppress(OSError):
                     one.unlink()

@@ -22,6 +22,8 @@ from actorfaas.storage.database import Database, unavailable
 from actorfaas.storage.execution_store import ExecutionStore, wall_ms
 from actorfaas.storage.interface import Pruned, Store
 from actorfaas.storage.lock import FolderLock
+from actorfaas.storage.map_data import MapData
+from actorfaas.storage.payload_files import PAYLOADS
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
 from actorfaas.storage.writer import Writer
@@ -47,13 +49,14 @@ class SqliteStore(Store):
         # What functions print need not survive loss of power, so its commits wait for no disk.
         self._logs = Database(folder / "logs.sqlite", schema.LOGS_APPLICATION_ID, schema.LOGS_MIGRATIONS, "normal")
         self._tasks = Tasks()
-        self._bodies = Bodies(folder / "payloads", synchronous == "full", settings.spill_bytes)
+        self._bodies = Bodies(folder / PAYLOADS, synchronous == "full", settings.spill_bytes)
         self._writer = Writer(self._state.path, self._state.writer, self._discard, settings.commit_interval_ms / 1000)
         self._log_writer = Writer(self._logs.path, self._logs.writer, self._discard)
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
         self._pruned_to = 0  # how far this round of retention has looked
         self._executions = ExecutionStore(self._writer, self._reader, self._bodies, self._tasks, log, now_ms)
+        self._map_data = MapData(settings, self._tasks)
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -67,7 +70,9 @@ class SqliteStore(Store):
 
     async def close(self) -> None:
         await self._executions.close()
+        self._map_data.stop()
         await self._tasks.wait()
+        self._map_data.close()
         await self._writer.close()
         await self._log_writer.close()
         await self._tasks.wait()  # the last commits may have discarded files
@@ -184,6 +189,23 @@ class SqliteStore(Store):
 
     def get_working_set(self, function_topic: str) -> Future[messages.WorkingSetRecord]:
         return self._reader.run(partial(working_sets.get, function_topic=function_topic))
+
+    # --- items and results of Map states ----------------------------------------------------------------------------
+
+    def fetch_items(self, request: messages.FetchItems) -> Future[messages.ItemsFetched]:
+        return self._map_data.fetch_items(request)
+
+    def drop_items(self, request: messages.DropItems) -> None:
+        self._map_data.drop_items(request)
+
+    def add_map_results(self, request: messages.AddMapResults) -> Future[None]:
+        return self._map_data.add_map_results(request)
+
+    def finish_map_results(self, request: messages.FinishMapResults) -> Future[messages.MapResultsWritten]:
+        return self._map_data.finish_map_results(request)
+
+    def drop_map_results(self, request: messages.DropMapResults) -> None:
+        self._map_data.drop_map_results(request)
 
     # --- retention ---------------------------------------------------------------------------------------------------
 

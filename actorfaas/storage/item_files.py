@@ -1,0 +1,122 @@
+"""The items of distributed Map states as payload files: one JSON text a line, made once, then never changed.
+
+An execution that continues after a restart finds the same items, whatever became of the object. The formats are
+`states.item_reader`'s.
+"""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import BinaryIO, cast
+
+import orjson
+
+from actorfaas.errors import RequestRefused
+from actorfaas.messages import FetchItems, ItemsFetched
+from actorfaas.states.errors import StatesError
+from actorfaas.states.item_reader import MAX_WHOLE_BYTES, ReaderConfig, inventory_of, item_lines
+from actorfaas.states.items import ItemLines
+from actorfaas.storage.objects import ObjectStore, opened, pieces
+from actorfaas.storage.payload_files import PayloadFiles
+
+CHECK_EVERY = 1_000
+"""After so many items it is looked whether they are still wanted."""
+
+
+class ItemFiles:
+    """Makes the files. `allowed`: folders below which plain files may be read by their absolute path."""
+
+    def __init__(self, objects: ObjectStore, files: PayloadFiles, allowed: tuple[Path, ...]) -> None:
+        self._objects = objects
+        self._files = files
+        self._allowed = allowed
+
+    def fetch(self, request: FetchItems, unwanted: Event) -> ItemsFetched:
+        """Make the file (blocking). Raises RequestRefused, and OSError where it cannot be written."""
+        with ExitStack() as stack:
+            lines = islice(self._lines(request, stack), request.most)
+            try:
+                name, count, size_bytes = self._files.save_lines(_while_wanted(lines, unwanted))
+            except StatesError as error:
+                raise RequestRefused("invalid", error.cause) from error
+        return ItemsFetched(name, str(self._files.path(name)), count, size_bytes)
+
+    def _lines(self, request: FetchItems, stack: ExitStack) -> Iterator[bytes]:
+        if request.source == "list":
+            return self._listing(request)
+        config = ReaderConfig(request.input_type, request.headers, request.delimiter, request.pointer)
+        file = stack.enter_context(self._opened(request))
+        if request.input_type == "MANIFEST":
+            return self._inventory(file)
+        return item_lines(pieces(file), config)
+
+    def _opened(self, request: FetchItems) -> BinaryIO:
+        if request.source == "object":
+            return self._objects.open(request.folder, request.key)
+        return opened(self._plain_file(request), request.key)
+
+    def _plain_file(self, request: FetchItems) -> Path:
+        """A file of the deployment, or one in a folder that the settings name."""
+        path = Path(request.key)
+        if not path.is_absolute():
+            folders: tuple[Path, ...] = (Path(request.folder),)
+            path = folders[0] / path
+        else:
+            folders = self._allowed
+        found = path.resolve()
+        if not any(found.is_relative_to(folder.resolve()) for folder in folders):
+            raise RequestRefused("invalid", f"{request.key} is not in a folder of which item_dirs says it may be read")
+        return found
+
+    def _listing(self, request: FetchItems) -> Iterator[bytes]:
+        for one in self._objects.list(request.folder, request.key):
+            yield orjson.dumps(
+                {
+                    "Etag": f'"{one.tag}"',
+                    "Key": one.key,
+                    "LastModified": one.modified_ms // 1000,
+                    "Size": one.size_bytes,
+                    "StorageClass": "STANDARD",
+                }
+            )
+
+    def _inventory(self, manifest: BinaryIO) -> Iterator[bytes]:
+        """Every row of every object that the manifest names."""
+        inventory = inventory_of(manifest.read(MAX_WHOLE_BYTES))
+        config = ReaderConfig("CSV", inventory.headers)
+        for key in inventory.keys:
+            with self._objects.open(inventory.bucket, key) as stored:
+                if not key.endswith(".gz"):
+                    yield from item_lines(pieces(stored), config)
+                    continue
+                with gzip.open(stored, "rb") as unpacked:
+                    yield from item_lines(_unpacked(cast(BinaryIO, unpacked), key), config)
+
+
+def _unpacked(file: BinaryIO, key: str) -> Iterator[bytes]:
+    try:
+        yield from pieces(file)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise RequestRefused("invalid", f"{key} cannot be unpacked: {error}") from error
+
+
+def _while_wanted(lines: Iterator[bytes], unwanted: Event) -> Iterator[bytes]:
+    for number, line in enumerate(lines):
+        if number % CHECK_EVERY == 0 and unwanted.is_set():
+            raise RequestRefused("cancelled", "nobody waits for these items any more")
+        yield line
+
+
+def open_items(path: Path, count: int, size_bytes: int) -> ItemLines:
+    """The items in a file, as a memory map. Raises OSError where it is not there or not as it was written."""
+    with path.open("rb") as file:
+        found = file.seek(0, 2)
+        if found != size_bytes:
+            raise OSError(f"{path} has {found} bytes, not {size_bytes}")
+        return ItemLines(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size_bytes else b"", count)
