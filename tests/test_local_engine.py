@@ -195,3 +195,14 @@ class TestState:
             made.test_state("other")
         with pytest.raises(DeclarationError, match="is tested with the result"):
             made.test_state("each_double", [1])
+
+
+def test_a_workflow_that_reads_or_writes_objects_needs_a_node() -> None:
+    for name, fields in (
+        ("reads", {"ItemReader": {"Resource": "file", "Parameters": {"Path": "x"}}}),
+        ("writes", {"ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}}}),
+    ):
+        each = {"Type": "Map", "ItemProcessor": {"StartAt": "a", "States": {"a": {"Type": "Pass", "End": True}}}}
+        asl = {"StartAt": "each", "States": {"each": {**each, **fields, "End": True}}}
+        with pytest.raises(DeclarationError, match="not supported"):
+            workflow(name, asl=asl).run([1])

@@ -13,7 +13,7 @@ from actorfaas.config import Settings
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "operations.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
-DEPENDS_ON_THE_MACHINE = {"data_dir", "run_dir", "swap_path"}
+DEPENDS_ON_THE_MACHINE = {"data_dir", "run_dir", "swap_path", "objects_dir"}
 
 
 def settings_on_the_page() -> dict[str, tuple[str, str]]:

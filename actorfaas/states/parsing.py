@@ -53,6 +53,9 @@ NOT_DRIVEN_YET: frozenset[str] = frozenset(
 )
 """Features of the language that this platform does not run; the engine does."""
 
+STORES = frozenset({"item readers", "result writers"})
+"""Features that need the object store of a node."""
+
 
 def parse(
     definition: bytes,

@@ -120,6 +120,7 @@ def _reader(whole: Definition, fields: Fields) -> Reader | None:
     part = fields.object("ItemReader", "an ItemReader")
     if part is None:
         return None
+    whole.needs("item readers", fields, "ItemReader")
     resource = part.text("Resource")
     if resource != PLAIN_FILE and not resource.endswith((":s3:getObject", ":s3:listObjectsV2")):
         known = f"s3:getObject, s3:listObjectsV2 or {PLAIN_FILE}"
@@ -166,6 +167,8 @@ def _writer(whole: Definition, fields: Fields) -> Writer | None:
         transformation = config.choice("Transformation", ("NONE", "COMPACT", "FLATTEN"), "NONE")
         output_type = config.choice("OutputType", ("JSON", "JSONL"), "JSON")
         config.finish()
+    if resource:
+        whole.needs("result writers", fields, "ResultWriter")
     parameters = part.any_template("Arguments" if part.is_jsonata else "Parameters")
     part.finish()
     return Writer(resource, parameters, transformation, output_type)

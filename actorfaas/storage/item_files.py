@@ -40,8 +40,8 @@ class ItemFiles:
     def fetch(self, request: FetchItems, unwanted: Event) -> ItemsFetched:
         """Make the file (blocking). Raises RequestRefused, and OSError where it cannot be written."""
         with ExitStack() as stack:
-            lines = islice(self._lines(request, stack), request.most)
             try:
+                lines = islice(self._lines(request, stack), request.most)
                 name, count, size_bytes = self._files.save_lines(_while_wanted(lines, unwanted))
             except StatesError as error:
                 raise RequestRefused("invalid", error.cause) from error

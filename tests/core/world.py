@@ -181,7 +181,7 @@ class World(Node):
             for topic, spec in made.topics():
                 self.dispatch.add_pool(topic, spec)
         for found in self.store.unfinished():
-            self.executions.resume(found, self.plan(found.name), self.now)
+            self.executions.resume(found, self.plan(found.name), self.now, self.items_of(found))
         description = self.queue.describe(self.now)
         self.dispatch.adopt(description.workers, self.now)
         for described in description.topics:

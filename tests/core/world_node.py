@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
 
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
-from actorfaas.core.effects import Answer, Declare, Ended, Store, TakeBack, Tell
+from actorfaas.core.effects import Answer, Declare, Ended, Export, Fetch, GiveUp, Store, TakeBack, Tell
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
@@ -20,6 +23,7 @@ from actorfaas.core.queue import Close, LocalQueueCore
 from actorfaas.core.queue.records import Instruction
 from actorfaas.core.recruiting import declarations
 from actorfaas.messages import (
+    ITEMS_READ,
     AssignTask,
     AttachWorker,
     BundleRef,
@@ -44,6 +48,7 @@ from actorfaas.messages import (
     Tend,
     Tended,
     TendWorker,
+    UnfinishedExecution,
     Unsubscribe,
     WorkerExited,
     WorkerStarted,
@@ -120,6 +125,8 @@ class Node:
         self.instances: dict[str, Instance] = {}
         self.answers: dict[str, Message] = {}
         self.ended: list[Ended] = []
+        self.asked: dict[str, Fetch | Export] = {}
+        self.kept_items: dict[str, Sequence[Any]] = {}  # decoded JSON, by payload file
         self.published: dict[str, InvocationResult | InvocationFailed | None] = {}
         self.handed_over = 0
         self.assigned: list[AssignTask] = []
@@ -164,6 +171,11 @@ class Node:
         assert plan is not None
         return plan
 
+    def items_of(self, found: UnfinishedExecution) -> dict[int, Sequence[Any]]:
+        """What the Map states of an execution had read, as far as it is still there."""
+        read = {e.seq: orjson.loads(e.payload)["File"] for e in found.events if e.type == ITEMS_READ}
+        return {seq: self.kept_items[file] for seq, file in read.items() if file in self.kept_items}
+
     # --- messages ------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -191,6 +203,10 @@ class Node:
                     self.answers[execution_id] = answer
                 case Ended():
                     self.ended.append(effect)
+                case Fetch() | Export():
+                    self.asked[effect.ticket] = effect
+                case GiveUp(ticket):
+                    del self.asked[ticket]
 
     def deliver(self, queue: str) -> bool:
         """Let the first message of a queue arrive. False: it is empty."""

@@ -272,7 +272,6 @@ def test_pointers_escape_slashes_and_tildes() -> None:
         (machine(a=task(Resource="arn:aws:states:::aws-sdk:s3:listBuckets")), "service integrations"),
         (a_map(ItemReader={"Resource": "arn:aws:states:::s3:getObject"}), "item readers"),
         (a_map(ResultWriter={"Resource": "arn:aws:states:::s3:putObject"}), "result writers"),
-        (a_map(ResultWriter={"WriterConfig": {}}), "results with data about their executions"),
     ],
 )
 def test_what_the_platform_has_not_is_refused_and_nothing_else(document: Json, feature: str) -> None:

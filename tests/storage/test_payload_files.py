@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,17 @@ async def test_orphans_are_collected_also_unfinished_ones(files: PayloadFiles, t
     assert files.collect_orphans({kept}) == 2
     assert on_disk(tmp_path) == {kept}
     assert orphan != kept
+
+
+async def test_lines_are_written_as_they_come(files: PayloadFiles, tmp_path: Path) -> None:
+    name, count, size_bytes = files.save_lines(iter([b"1", b"two"]))
+    assert (count, size_bytes) == (2, 6)
+    assert await files.load(name) == b"1\ntwo\n"
+
+    def broken() -> Iterator[bytes]:
+        yield b"1"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        files.save_lines(broken())
+    assert on_disk(tmp_path) == {name}

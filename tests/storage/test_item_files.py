@@ -1,0 +1,126 @@
+"""Items of Map states as files: from objects, listings, plain files and inventories."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import orjson
+import pytest
+
+from actorfaas.errors import RequestRefused
+from actorfaas.messages import FetchItems
+from actorfaas.storage.item_files import ItemFiles, open_items
+from actorfaas.storage.objects import ObjectStore
+from actorfaas.storage.payload_files import PayloadFiles
+
+Json = Any  # decoded JSON
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> ItemFiles:
+    (tmp_path / "objects" / "in").mkdir(parents=True)
+    (tmp_path / "allowed").mkdir()
+    files = PayloadFiles(tmp_path / "payloads", durable=True)
+    files.open()
+    return ItemFiles(ObjectStore(tmp_path / "objects"), files, (tmp_path / "allowed",))
+
+
+def wanted(key: str = "k", *, source: str = "object", folder: str = "in", most: int = 100, **more: Json) -> FetchItems:
+    given: dict[str, Json] = {"input_type": "JSON", "headers": (), "delimiter": ",", "pointer": "", **more}
+    return FetchItems("f", source, folder, key, most=most, **given)
+
+
+def put(folder: Path, key: str, body: bytes) -> None:
+    (folder / "objects" / "in" / key).write_bytes(body)
+
+
+def fetched(items: ItemFiles, request: FetchItems) -> list[Json]:
+    found = items.fetch(request, Event())
+    lines = open_items(Path(found.path), found.count, found.size_bytes)
+    assert Path(found.path).name == found.file
+    return list(lines)
+
+
+def test_items_are_copied_as_lines(items: ItemFiles, tmp_path: Path) -> None:
+    put(tmp_path, "k", b'[{"a":\n1}, "x"]')
+    assert fetched(items, wanted()) == [{"a": 1}, "x"]
+    assert fetched(items, wanted(most=1)) == [{"a": 1}]
+    put(tmp_path, "k", b"a;b\n1;2\n")
+    assert fetched(items, wanted(input_type="CSV", delimiter=";")) == [{"a": "1", "b": "2"}]
+    put(tmp_path, "k", b"[]")
+    assert fetched(items, wanted()) == []
+
+
+def test_a_listing(items: ItemFiles, tmp_path: Path) -> None:
+    for key in ("x1", "x2", "y"):
+        put(tmp_path, key, b"text")
+    found = fetched(items, wanted("x", source="list"))
+    assert [(one["Key"], one["Size"], one["StorageClass"]) for one in found] == [
+        *(("x1", 4, "STANDARD"), ("x2", 4, "STANDARD")),
+    ]
+    assert found[0]["Etag"] != found[1]["Etag"]
+    assert len(fetched(items, wanted("", source="list", most=2))) == 2
+
+
+def test_an_inventory_of_packed_and_plain_objects(items: ItemFiles, tmp_path: Path) -> None:
+    manifest = {
+        "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key",
+        "destinationBucket": "arn:aws:s3:::in",
+        "files": [{"key": "1.csv.gz"}, {"key": "2.csv"}],
+    }
+    put(tmp_path, "k", orjson.dumps(manifest))
+    put(tmp_path, "1.csv.gz", gzip.compress(b'"b","one"\n'))
+    put(tmp_path, "2.csv", b'"b","two"\n')
+    found = fetched(items, wanted(input_type="MANIFEST"))
+    assert found == [{"Bucket": "b", "Key": "one"}, {"Bucket": "b", "Key": "two"}]
+    put(tmp_path, "1.csv.gz", b"not packed")
+    with pytest.raises(RequestRefused, match="unpacked"):
+        items.fetch(wanted(input_type="MANIFEST"), Event())
+
+
+def test_plain_files_of_the_bundle_and_of_allowed_folders(items: ItemFiles, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "own.json").write_text("[1]")
+    (tmp_path / "allowed" / "more.json").write_text("[2]")
+    (tmp_path / "allowed" / "link.json").symlink_to(tmp_path / "secret.json")
+    (tmp_path / "secret.json").write_text("[3]")
+    plain: dict[str, Json] = {"source": "file", "folder": str(bundle)}
+    assert fetched(items, wanted("own.json", **plain)) == [1]
+    assert fetched(items, wanted(str(tmp_path / "allowed" / "more.json"), **plain)) == [2]
+    for path in ("../secret.json", str(tmp_path / "secret.json"), str(tmp_path / "allowed" / "link.json")):
+        with pytest.raises(RequestRefused, match="item_dirs"):
+            items.fetch(wanted(path, **plain), Event())
+
+
+@pytest.mark.parametrize(("body", "says"), [(b"{", "parse the items"), (b"5", "non-iterable")])
+def test_nothing_is_left_of_what_cannot_be_read(items: ItemFiles, tmp_path: Path, body: bytes, says: str) -> None:
+    put(tmp_path, "k", body)
+    with pytest.raises(RequestRefused, match=says):
+        items.fetch(wanted(), Event())
+    with pytest.raises(RequestRefused, match="no object"):
+        items.fetch(wanted("none"), Event())
+    assert [path for path in (tmp_path / "payloads").rglob("*") if path.is_file()] == []
+
+
+def test_reading_stops_when_nobody_wants_the_items(items: ItemFiles, tmp_path: Path) -> None:
+    put(tmp_path, "k", b"1\n" * 10)
+    unwanted = Event()
+    unwanted.set()
+    with pytest.raises(RequestRefused) as raised:
+        items.fetch(wanted(input_type="JSONL"), unwanted)
+    assert raised.value.code == "cancelled"
+    assert [path for path in (tmp_path / "payloads").rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_is_not_as_it_was_is_not_read(items: ItemFiles, tmp_path: Path) -> None:
+    put(tmp_path, "k", b"[1,2]")
+    found = items.fetch(wanted(), Event())
+    with Path(found.path).open("ab") as file:
+        file.write(b"3\n")
+    with pytest.raises(OSError, match="bytes, not"):
+        open_items(Path(found.path), found.count, found.size_bytes)
