@@ -37,6 +37,7 @@ BENCHMARKS = (
     "expressions",
     "transitions",
     "load_accuracy",
+    "compliance",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""

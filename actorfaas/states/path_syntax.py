@@ -10,20 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from actorfaas.states.errors import ExpressionError
 from actorfaas.states.scope import Json
-
-if TYPE_CHECKING:
-    from jsonpath.selectors import Filter as LibraryFilter
 
 _VARIABLE = re.compile(r"[^\W\d]\w*")
 _NAME = re.compile(r"""[^\s.\[\]()*?'",]+""")
 _INDEX = re.compile(r"\s*(-?\d+)\s*")
 _SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?")
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*""", re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +171,19 @@ def _bracket(text: str, inside: str) -> Segment:
         found = tuple(int(one[1]) for one in indexes)
         return found[0] if len(found) == 1 else Indexes(found)
     if names := _separated(_QUOTED, inside):
-        found_names = tuple(_ESCAPED.sub(r"\1", one[1] if one[1] is not None else one[2]) for one in names)
+        found_names = tuple(_unescaped(one[1] if one[1] is not None else one[2]) for one in names)
         return found_names[0] if len(found_names) == 1 else Names(found_names)
     raise ExpressionError(f"the path {text!r} has {inside!r} in brackets, which selects nothing")
+
+
+def _unescaped(quoted: str) -> str:
+    """A quoted name: escapes are those of JSON; before any other character, \\ stands for nothing."""
+    if "\\" not in quoted:
+        return quoted
+    text = _ESCAPED.sub(
+        lambda one: chr(int(one[1][1:], 16)) if len(one[1]) > 1 else _ESCAPES.get(one[1], one[1]), quoted
+    )
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _separated(pattern: re.Pattern[str], inside: str) -> list[re.Match[str]]:
@@ -199,6 +206,7 @@ def _separated(pattern: re.Pattern[str], inside: str) -> list[re.Match[str]]:
 def _filter(text: str, expression: str) -> Callable[[Json, Json], bool]:
     # slow to import, and few definitions have filters
     from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
+    from jsonpath.selectors import Filter as LibraryFilter
     from jsonpath.selectors import FilterContext
 
     environment = JSONPathEnvironment()
@@ -206,10 +214,11 @@ def _filter(text: str, expression: str) -> Callable[[Json, Json], bool]:
         compiled = environment.compile(f"$[{expression}]")
     except (JSONPathError, RecursionError) as error:
         raise ExpressionError(f"the filter in {text!r} is wrong: {str(error).splitlines()[0]}") from error
-    if not isinstance(compiled, JSONPath) or len(compiled.segments) != 1:
-        raise ExpressionError(f"the filter in {text!r} is wrong")
-    (selector,) = compiled.segments[0].selectors
-    condition: LibraryFilter = selector  # type: ignore[assignment]  # what "?" compiles to
+    segments = compiled.segments if isinstance(compiled, JSONPath) else ()
+    selectors = segments[0].selectors if len(segments) == 1 else ()
+    condition = selectors[0] if len(selectors) == 1 else None
+    if not isinstance(condition, LibraryFilter):
+        raise ExpressionError(f"the filter in {text!r} is wrong: it must be one, alone in its brackets")
 
     def accepts(value: Json, root: Json) -> bool:
         try:

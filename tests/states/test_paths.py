@@ -52,6 +52,7 @@ def find(path: str, document: Json = STORE) -> Json:
         ("$.bicycle['frame size']", 56),
         ("$.bicycle.['frame size']", 56),
         (r"$.bicycle['it\'s']", True),
+        (r"$.bicycle['gr\u00f6\u00dfe']", 3),
         ("$.bicycle['a.b']", 1),
         ("$.bicycle.input-value", 2),
         ("$.bicycle.größe", 3),
@@ -248,3 +249,22 @@ def test_the_library_is_imported_for_filters_only() -> None:
         "assert 'jsonpath' not in sys.modules\nPath('$.a[?(@.b)]')\nassert 'jsonpath' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (r"$['\b\f\n\r\t']", "\b\f\n\r\t"),
+        (r"$['\uD83D\ude00']", "😀"),
+        (r"$['\q\\\'\"']", "q\\'\""),
+        (r"$['\u12']", "u12"),
+    ],
+)
+def test_escapes_in_names_are_those_of_json(path: str, key: str) -> None:
+    assert find(path, {key: 1}) == 1
+
+
+@pytest.mark.parametrize("path", ["$[?@.a,?@.b]", "$[?@.a,1]", "$[?@.a,*]", "$[?(@.a)]..b | $.c"])
+def test_a_filter_stands_alone(path: str) -> None:
+    with pytest.raises(ExpressionError):
+        Path(path)
