@@ -35,6 +35,8 @@ from actorfaas.messages import (
     DescribePool,
     Done,
     GetRoutes,
+    KvCommit,
+    KvCommitted,
     MeasurePool,
     Message,
     PoolDescription,
@@ -274,7 +276,12 @@ class ExecutionManager(Actor):
 
     async def _store(self, execution_id: str, request: Message) -> None:
         try:
-            await self.ask("data_layer", request, Done)
+            if isinstance(request, KvCommit):
+                done = await self.ask("data_layer", request, KvCommitted)
+                if done.conflict >= 0:
+                    raise RequestRefused("precondition_failed", "what the task changed has other versions by now")
+            else:
+                await self.ask("data_layer", request, Done)
         except RequestRefused as error:
             self._not_stored(execution_id, request, error.code, error.detail)
         except (PeerUnavailable, AskTimeout) as error:

@@ -216,6 +216,11 @@ class Driver(Reserving):
     def _close(self, execution: Execution, end: tuple[str, str, str, bytes], now_ns: int, reason: str = "") -> None:
         """End an execution with its status, error, cause and output; tasks under way are killed for a `reason`."""
         status, error, cause, payload = end
+        execution.commit = None
+        execution.deferred.clear()
+        freed = execution.history.give_up_writes()
+        if execution.history.is_standard:
+            self._backlog_bytes -= freed
         for branch in list(execution.lanes):
             self._close_lane(execution, branch, reason or "cancelled", now_ns)
         execution.ended = True

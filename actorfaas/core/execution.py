@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from actorfaas.core.history import History, Place, Traced
@@ -107,6 +108,15 @@ class Step:
         return min(self.deadline_ns, self.silent_until_ns) if self.silent_until_ns else self.deadline_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A task that has returned, and whose changes of data are being committed: in which branch, when, with what."""
+
+    lane: Lane
+    at_ms: int
+    result: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """One branch of an execution, below the branch `parent` (-1: the root). `current` is the task under way, `ahead`
@@ -168,7 +178,8 @@ class Execution:
     """One execution: its branches that are under way (`lanes`, by number) and what they share.
 
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
-    begun before it is on disk. Deadlines and alarms are 0 where there is none.
+    begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
+    `deferred`. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -182,6 +193,8 @@ class Execution:
     input: bytes = b""
     lanes: dict[int, Lane] = field(default_factory=dict)
     due: list[Step] = field(default_factory=list)
+    commit: Commit | None = None
+    deferred: deque[Callable[[int], None]] = field(default_factory=deque)
     task_count: int = 0
     alarm_ns: int = 0
     ended: bool = False

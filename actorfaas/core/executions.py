@@ -215,6 +215,8 @@ class Executions(MapData):
         if last:
             self._delete(execution)
         else:
+            if not history.has_writes:
+                self._committed(execution, now_ns)
             if execution.held:
                 self._answer(execution, ExecutionAccepted(execution_id, execution.plan.version))
                 execution.held = False
@@ -229,6 +231,10 @@ class Executions(MapData):
         """The DataLayer did not do the request under way. False: this execution's journal is given up."""
         execution = self._all.get(execution_id)
         if execution is None:
+            return True
+        error = execution.history.refused_as(code)
+        if error:
+            self._refuse_data(execution, error, detail, now_ns)
             return True
         creating = execution.history.is_creating
         again = execution.history.failed(code)
@@ -246,6 +252,15 @@ class Executions(MapData):
             self._forget(execution, now_ns)
         self.settle(now_ns)
         return again
+
+    def _refuse_data(self, execution: Execution, error: str, cause: str, now_ns: int) -> None:
+        """What a task changed of functions' data will not be committed."""
+        freed = execution.history.refuse_writes(error, cause)
+        if execution.history.is_standard:
+            self._backlog_bytes -= freed
+        self._data_refused(execution, error, cause, now_ns)
+        self._store(execution, now_ns)
+        self.settle(now_ns)
 
     def _forget(self, execution: Execution, now_ns: int) -> None:
         """The DataLayer will never take this execution's history (its id is somebody else's, or it was removed)."""
@@ -306,6 +321,10 @@ class Executions(MapData):
             self._close(execution, ("timed_out", STATES_TIMEOUT, cause, b""), now_ns, "timeout")
 
     def _wake(self, execution: Execution, lane: Lane, now_ns: int) -> None:
+        if self._defers(execution, lambda at_ns: self._wake(execution, lane, at_ns)):
+            return
+        if execution.lanes.get(lane.branch) is not lane:
+            return  # what waited for a commit came first, and was its end
         step = lane.current
         if execution.deadline_ns and execution.deadline_ns <= now_ns:
             self._overrun(execution, now_ns)
@@ -375,10 +394,11 @@ class Executions(MapData):
 
     @staticmethod
     def _check_lane(execution: Execution, lane: Lane, has_branches: bool) -> None:
-        waits = (lane.current, lane.wake_ns, lane.parked, lane.ticket, has_branches)
+        is_committing = execution.commit is not None and execution.commit.lane is lane
+        waits = (lane.current, lane.wake_ns, lane.parked, lane.ticket, has_branches, is_committing)
         if sum(map(bool, waits)) != 1:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
-        if lane.prospects and lane.current is None:
+        if lane.prospects and lane.current is None and not is_committing:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} foresees what follows no task")
         for one in lane.ahead[:-1]:
             if not one.armed:

@@ -13,6 +13,7 @@ from actorfaas.messages import (
     LeaseExpired,
     TaskFailed,
     TaskFinished,
+    TaskFinishedAndEffects,
     TaskHeartbeat,
     TemplateExited,
     TemplateRestarted,
@@ -26,7 +27,7 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 
-TaskFact = TaskFinished | TaskFailed | TaskHeartbeat
+TaskFact = TaskFinished | TaskFinishedAndEffects | TaskFailed | TaskHeartbeat
 WorkFact = TopicDemand | TopicUsage | LeaseExpired | WorkerReleased
 LifeFact = (
     WorkerReported
@@ -56,6 +57,8 @@ def _task(fact: TaskFact, executions: Executions, now_ns: int) -> None:
     match fact:
         case TaskFinished():
             executions.task_finished(fact, now_ns)
+        case TaskFinishedAndEffects():
+            executions.task_finished_with_effects(fact, now_ns)
         case TaskFailed():
             executions.task_failed(fact, now_ns)
         case TaskHeartbeat(task_id, execution_id):

@@ -10,11 +10,14 @@ left to `core.executions`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from actorfaas.messages import (
     AppendHistory,
     CreateExecution,
     FinishExecution,
     HistoryEvent,
+    KvCommit,
     Message,
     RecordExecution,
     TaskFailed,
@@ -42,6 +45,13 @@ UNTRACED: Traced = (0, "")
 
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
+
+DATA_UNAVAILABLE = "DataUnavailable"
+"""The error of a task of an express execution whose changes of data may or may not have been committed."""
+
+_REFUSALS = {"precondition_failed": "VersionConflict", "data_refused": "DataRefused"}
+_REFUSALS_ALONE = {**_REFUSALS, "invalid": "DataRefused", "unauthorized": "DataRefused"}
+"""What a task's error is when its changes are refused, by code."""
 
 
 def event_type(instruction: Recorded) -> str:
@@ -72,6 +82,8 @@ class History:
         "_pending",
         "_retried",
         "_seq",
+        "_writes",
+        "_writes_seq",
         "due_ns",
         "is_stalled",
         "is_standard",
@@ -101,6 +113,8 @@ class History:
         self._end: tuple[str, str, str, bytes] | None = None
         self._in_flight: Message | None = None
         self._retried = False
+        self._writes = b""
+        self._writes_seq = 0
         self.is_stalled = False
         self.is_standard = create.durability == "standard"
         self.pending_bytes = 0
@@ -126,9 +140,17 @@ class History:
         self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, payload, place)
 
     def add_result(
-        self, at_ms: int, scheduled_ns: int, gap_ns: int, done: TaskFinished, place: Place, traced: Traced = UNTRACED
+        self,
+        at_ms: int,
+        scheduled_ns: int,
+        gap_ns: int,
+        done: TaskFinished,
+        place: Place,
+        traced: Traced = UNTRACED,
+        writes: bytes = b"",
     ) -> None:
-        """A task returned. Its output is journalled here, and not once more when its state is left."""
+        """A task returned. Its output is journalled here, and not once more when its state is left. `writes`: what it
+        changed of functions' data, to be committed with this event; until that is known, no other may be added."""
         self._append(
             at_ms,
             "TaskSucceeded",
@@ -146,6 +168,9 @@ class History:
             place,
             traced,
         )
+        if writes:
+            self._writes, self._writes_seq = writes, self._seq
+            self.pending_bytes += len(writes)
 
     def add_failure(
         self,
@@ -187,10 +212,12 @@ class History:
         if self._in_flight is not None or self._may_wait(now_ns):
             return None
         request: Message | None = None
-        if not self._created:
+        if self._writes and not self.is_standard:
+            request = KvCommit(self._create.app, False, self._writes)
+        elif not self._created:
             request = self._whole() or self._create
-        elif self.is_standard and self._pending and (self._end is None or self._is_more_than_a_batch()):
-            request = AppendHistory(self._execution_id, tuple(self._pending[: self._take_batch()]))
+        elif self.is_standard and self._pending and (self._end is None or self._goes_in_parts()):
+            request = self._append_request()
         elif self._end is not None:
             request = self._finish()
         self._in_flight = request
@@ -201,7 +228,7 @@ class History:
     def _may_wait(self, now_ns: int) -> bool:
         """Whether what there is to send can wait for what comes next; sets when it no longer can."""
         nothing = self._created and not (self.is_standard and self._pending)
-        urgent = self._end is not None or (self._create_at_once and not self._created)
+        urgent = self._end is not None or self._writes or (self._create_at_once and not self._created)
         if self._delay_ns == 0 or nothing or urgent or self.pending_bytes > RECORD_BYTES:
             return False
         if self.due_ns == 0:
@@ -215,6 +242,12 @@ class History:
             return None
         return RecordExecution(self._create, self._finish())
 
+    def _append_request(self) -> AppendHistory:
+        events = tuple(self._pending[: self._take_batch()])
+        if self._writes and events[-1].seq == self._writes_seq:
+            return AppendHistory(self._execution_id, events, self._create.app, self._writes)
+        return AppendHistory(self._execution_id, events)
+
     def _finish(self) -> FinishExecution:
         assert self._end is not None  # asked for only at the end
         status, error, cause, payload = self._end
@@ -227,7 +260,10 @@ class History:
         if isinstance(done, CreateExecution):
             self._created = True
             return 0
-        freed = sum(len(event.payload) for event in self._pending[: self._batch])
+        if isinstance(done, KvCommit):
+            return self._forget_writes()
+        freed = self._forget_writes() if isinstance(done, AppendHistory) and done.payload else 0
+        freed += sum(len(event.payload) for event in self._pending[: self._batch])
         del self._pending[: self._batch]
         if isinstance(done, RecordExecution):
             self._created = True
@@ -236,6 +272,46 @@ class History:
             freed += len(done.payload)
             self._end = None
         self.pending_bytes -= freed
+        return freed
+
+    @property
+    def has_writes(self) -> bool:
+        """Whether changes of functions' data are to be committed."""
+        return bool(self._writes)
+
+    def _forget_writes(self) -> int:
+        freed, self._writes = len(self._writes), b""
+        return freed
+
+    def refused_as(self, code: str) -> str:
+        """The error of the task whose changes the request under way holds, if its refusal means that they will never be
+        made (or, of an express execution, that nobody knows); else ""."""
+        tried = self._in_flight
+        if isinstance(tried, KvCommit):
+            return _REFUSALS_ALONE.get(code, DATA_UNAVAILABLE)
+        return _REFUSALS.get(code, "") if isinstance(tried, AppendHistory) and tried.payload else ""
+
+    def refuse_writes(self, error: str, cause: str) -> int:
+        """The changes will not be made: their task has failed instead, in the same place of the history. How many
+        payload bytes need no longer be kept."""
+        self._in_flight = None
+        position = next(i for i, event in enumerate(self._pending) if event.seq == self._writes_seq)
+        event = self._pending[position]
+        failed = replace(event, type="TaskFailed", error_type=error, error_message=cause, payload=b"")
+        self._pending[position] = failed
+        freed = len(event.payload) + self._forget_writes()
+        self.pending_bytes -= freed
+        return freed
+
+    def give_up_writes(self) -> int:
+        """The execution ends before the changes of its task were committed. Those under way may still be. How many
+        payload bytes need no longer be kept."""
+        under_way = self._in_flight
+        is_sent = isinstance(under_way, KvCommit) or (isinstance(under_way, AppendHistory) and under_way.payload)
+        if not self._writes or is_sent:
+            return 0
+        freed = self.refuse_writes("DataRefused", "the execution ended before what the task changed was committed")
+        self._in_flight = under_way
         return freed
 
     def failed(self, code: str) -> bool:
@@ -269,7 +345,10 @@ class History:
         """Whether the request under way is the first one."""
         return isinstance(self._in_flight, CreateExecution)
 
-    def _is_more_than_a_batch(self) -> bool:
+    def _goes_in_parts(self) -> bool:
+        """Whether not everything can be sent with the end."""
+        if self._writes:
+            return True
         size = sum(len(event.payload) for event in self._pending)
         return len(self._pending) > BATCH_EVENTS or (size > BATCH_BYTES and len(self._pending) > 1)
 
@@ -281,6 +360,8 @@ class History:
             if count and size > BATCH_BYTES:
                 break
             count += 1
+            if self._writes and event.seq == self._writes_seq:
+                break
         self._batch = count
         return count
 

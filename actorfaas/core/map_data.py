@@ -31,6 +31,8 @@ class MapData(Progress):
         self, place: tuple[str, int], ticket: str, found: ItemsFetched, items: Sequence[Json], now_ns: int
     ) -> None:
         """The items are there; `place`: of the execution and its branch."""
+        if self._defers_for(place[0], lambda at_ns: self.items_read(place, ticket, found, items, at_ns)):
+            return
         execution, lane = self._asker(place, ticket)
         if execution is None or lane is None:
             return
@@ -45,6 +47,8 @@ class MapData(Progress):
 
     def map_results_written(self, place: tuple[str, int], ticket: str, bucket: str, key: str, now_ns: int) -> None:
         """The results are where they should be: `key` is the manifest's."""
+        if self._defers_for(place[0], lambda at_ns: self.map_results_written(place, ticket, bucket, key, at_ns)):
+            return
         execution, lane = self._asker(place, ticket)
         if execution is None or lane is None:
             return
@@ -57,6 +61,8 @@ class MapData(Progress):
 
     def map_data_failed(self, place: tuple[str, int], ticket: str, cause: str, now_ns: int) -> None:
         """Items could not be read, or results not written."""
+        if self._defers_for(place[0], lambda at_ns: self.map_data_failed(place, ticket, cause, at_ns)):
+            return
         execution, lane = self._asker(place, ticket)
         if execution is None or lane is None:
             return

@@ -1,13 +1,15 @@
 """What workers and the dispatch report about tasks of executions, and what follows from it.
 
-Base of `core.executions`, above `core.driving`.
+Base of `core.executions`, above `core.committing`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from actorfaas.core.driving import MAX_PLATFORM_LOSSES, Driver
+from actorfaas.batches import split_effects
+from actorfaas.core.committing import Committing
+from actorfaas.core.driving import MAX_PLATFORM_LOSSES
 from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked
 from actorfaas.core.execution import (
     WORKER_LOST,
@@ -18,9 +20,11 @@ from actorfaas.core.execution import (
     error_of,
 )
 from actorfaas.core.pool import Claim
+from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     TaskFailed,
     TaskFinished,
+    TaskFinishedAndEffects,
 )
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
@@ -30,11 +34,28 @@ MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
 """Largest output of a state: one of a standard execution travels to the DataLayer inside a message's header."""
 
 
-class Progress(Driver):
+class Progress(Committing):
     """Tasks that returned, failed, were lost; claims that were granted, denied, revoked."""
 
     def task_finished(self, done: TaskFinished, now_ns: int) -> None:
         """A task returned; its output is here, or with the next worker already."""
+        self._finished(done, b"", now_ns)
+
+    def task_finished_with_effects(self, fact: TaskFinishedAndEffects, now_ns: int) -> None:
+        """A task returned, and what it changed has to be committed."""
+        place = fact.worker_topic, fact.task_id, fact.execution_id, fact.state, fact.attempt
+        times = fact.delivered_ns, fact.started_ns, fact.ended_ns
+        try:
+            result, effects = split_effects(fact.payload, fact.effects_bytes)
+        except RequestRefused as refused:
+            failed = TaskFailed(*place, fact.start_kind, *times, "bad_result", "BadResult", refused.detail, "")
+            self.task_failed(failed, now_ns)
+            return
+        self._finished(TaskFinished(*place, "", fact.start_kind, *times, result), effects.payload, now_ns)
+
+    def _finished(self, done: TaskFinished, writes: bytes, now_ns: int) -> None:
+        if self._defers_for(done.execution_id, lambda at_ns: self._finished(done, writes, at_ns)):
+            return
         execution = self._all.get(done.execution_id)
         lane = execution.lane_of(done.task_id) if execution is not None else None
         step = lane.current if lane is not None else None
@@ -53,11 +74,16 @@ class Progress(Driver):
         gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
         lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
-        execution.history.add_result(self._at_ms(now_ns), step.scheduled_ns, gap_ns, done, lane.place, step.traced)
+        at_ms = self._at_ms(now_ns)
+        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, step.traced, writes)
         self._backlog_bytes += execution.history.pending_bytes - before
         lane.current = None
+        if writes:
+            self._commit(execution, lane, done.payload, now_ns)
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
         self.settle(now_ns)  # that may have called back the very reservation that has got the output
+        if writes:
+            return  # it goes on when they are committed
         if done.handed_to:
             self._handed_on(execution, lane, done, now_ns)
         else:
@@ -162,7 +188,11 @@ class Progress(Driver):
         lane = execution.lane_of(failed.task_id) if execution is not None else None
         if execution is not None and lane is not None:
             step = lane.current
-            if step is not None and step.task_id == failed.task_id:
+            is_current = step is not None and step.task_id == failed.task_id
+            has_run = is_current or failed.delivered_ns  # else it was reserved: nothing for the engine
+            if has_run and self._defers(execution, lambda at_ns: self.task_failed(failed, at_ns)):
+                return
+            if step is not None and is_current:
                 self._current_failed(execution, lane, step, failed, now_ns)
                 self._after(execution, lane, now_ns)
                 self.settle(now_ns)
@@ -270,6 +300,8 @@ class Progress(Driver):
             self.dispatch.give_back(claim.worker, now_ns, reusable=True)
 
     def _denied(self, execution: Execution, lane: Lane, claim: Claim, cause: str, now_ns: int) -> None:
+        if self._defers(execution, lambda at_ns: self._denied(execution, lane, claim, cause, at_ns)):
+            return
         step = lane.current
         if step is not None and step.claim is claim:
             lane.current = None
@@ -306,6 +338,10 @@ class Progress(Driver):
 
     def _platform_lost(self, execution: Execution, lane: Lane, step: Step, now_ns: int) -> None:
         """An actor went away, and the worker of the running task with it."""
+        if self._defers(execution, lambda at_ns: self._platform_lost(execution, lane, step, at_ns)):
+            return
+        if lane.current is not step:
+            return  # what waited for a commit came first
         lane.current = None
         if execution.history.is_standard and self._may_run_again(execution, lane):
             self._run_again(execution, lane, now_ns)

@@ -25,6 +25,7 @@ from actorfaas.messages.assignment import (
     Subscribe,
     TaskFailed,
     TaskFinished,
+    TaskFinishedAndEffects,
     TaskHeartbeat,
     TopicDemand,
     TopicState,
@@ -179,6 +180,7 @@ from actorfaas.messages.template_control import (
     TemplateReady,
 )
 from actorfaas.messages.worker import (
+    AddedState,
     AttachWorker,
     Heartbeat,
     NewFunctionWorker,
@@ -186,8 +188,10 @@ from actorfaas.messages.worker import (
     Task,
     TaskChunk,
     TaskCredit,
+    TaskEffects,
     TaskError,
     TaskResult,
+    TaskResultAndEffects,
 )
 
 __all__ = [
@@ -197,6 +201,7 @@ __all__ = [
     "ActorDescription",
     "ActorProcesses",
     "AddMapResults",
+    "AddedState",
     "AppendHistory",
     "AppendLogs",
     "AssignTask",
@@ -320,11 +325,14 @@ __all__ = [
     "Task",
     "TaskChunk",
     "TaskCredit",
+    "TaskEffects",
     "TaskError",
     "TaskFailed",
     "TaskFinished",
+    "TaskFinishedAndEffects",
     "TaskHeartbeat",
     "TaskResult",
+    "TaskResultAndEffects",
     "TemplateExited",
     "TemplatePagedOut",
     "TemplateReady",

@@ -212,6 +212,24 @@ class TaskFinished(Message):
     payload: bytes
 
 
+@message(72)
+class TaskFinishedAndEffects(Message):
+    """LocalQueue → ExecutionManager: as `TaskFinished`, handed to nobody; the last `effects_bytes` of `payload` are the
+    task's `TaskEffects`."""
+
+    worker_topic: str
+    task_id: str
+    execution_id: str
+    state: str
+    attempt: int
+    start_kind: str
+    delivered_ns: int
+    started_ns: int
+    ended_ns: int
+    effects_bytes: int
+    payload: bytes
+
+
 @message(56)
 class TaskFailed(Message):
     """LocalQueue → ExecutionManager: a task from `AssignTask` ended without a result; `reason` as in

@@ -89,10 +89,18 @@ class CreateExecution(Message):
 
 @message(124)
 class AppendHistory(Message):
-    """ExecutionManager → DataLayer (ask → Done once committed): idempotent by (`execution_id`, `seq`)."""
+    """ExecutionManager → DataLayer (ask → Done once committed): idempotent by (`execution_id`, `seq`).
+
+    `payload`: the changes of functions' data (a `KvBatch`, for a worker of `app`) of the task whose success is the last
+    event. They are made in the same transaction, once: where that event is there already, they have been. Refused
+    "precondition_failed" where one expected another version, "data_refused" where they cannot be made: nothing of the
+    request is then kept.
+    """
 
     execution_id: str
     events: tuple[HistoryEvent, ...]
+    app: str = ""
+    payload: bytes = b""
 
 
 @message(125)

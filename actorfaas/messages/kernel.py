@@ -19,7 +19,7 @@ class Refused(Message):
     """Reply to any ask that will not be done.
 
     Codes: not_found, conflict, invalid, overloaded, unavailable, unauthorized, timeout, cancelled, busy,
-    precondition_failed, deploy_failed, stopping, internal.
+    precondition_failed, data_refused, deploy_failed, stopping, internal.
     """
 
     error: str

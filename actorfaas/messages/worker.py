@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.messages.base import Message, message
+from actorfaas.messages.base import Message, message, struct
 
 
 @message(60)
@@ -53,6 +53,38 @@ class TaskResult(Message):
     topic: str
     started_ns: int
     ended_ns: int
+    payload: bytes
+
+
+@struct
+class AddedState:
+    """A state that a task has run next, and its input (JSON)."""
+
+    state: str
+    input: bytes
+
+
+@message(70)
+class TaskEffects(Message):
+    """Never sent by itself: what a task of an execution did besides returning, as the bytes that other messages carry.
+
+    `added`: the states to run next. `payload`: its changes of functions' data (a `KvBatch`), or nothing.
+    """
+
+    added: tuple[AddedState, ...]
+    payload: bytes
+
+
+@message(71)
+class TaskResultAndEffects(Message):
+    """FunctionWorker → LocalQueue: as `TaskResult`, of a task of an execution that did more than return. The last
+    `effects_bytes` of `payload` are its `TaskEffects`. It is handed on to nobody but the ExecutionManager."""
+
+    request_id: str
+    topic: str
+    started_ns: int
+    ended_ns: int
+    effects_bytes: int
     payload: bytes
 
 

@@ -23,17 +23,18 @@ from actorfaas.messages import (
     ExecutionState,
     FinishExecution,
     HistoryEvent,
+    KvWrite,
     ListExecutions,
     RecordExecution,
     Unfinished,
     UnfinishedExecution,
 )
-from actorfaas.storage import executions
-from actorfaas.storage.bodies import Bodies, Body
+from actorfaas.storage import executions, key_values
+from actorfaas.storage.bodies import Bodies, Body, files_of
 from actorfaas.storage.express import ExpressExecutions, without_event_payloads
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
-from actorfaas.storage.writer import Operation, Writer
+from actorfaas.storage.writer import Operation, Transaction, Writer
 
 T = TypeVar("T")
 
@@ -55,8 +56,16 @@ class ExecutionStore:
     """The executions' part of a store; the writer, the reader and the bodies are the store's."""
 
     def __init__(
-        self, writer: Writer, reader: Reader, bodies: Bodies, tasks: Tasks, log: Logger, now_ms: Callable[[], int]
+        self,
+        writer: Writer,
+        reader: Reader,
+        bodies: Bodies,
+        tasks: Tasks,
+        log: Logger,
+        now_ms: Callable[[], int],
+        value_limit_bytes: int,
     ) -> None:
+        self._value_limit_bytes = value_limit_bytes
         self._writer = writer
         self._reader = reader
         self._bodies = bodies
@@ -97,10 +106,12 @@ class ExecutionStore:
         if request.execution_id in self._express:
             self._express.append(request)
             return _ready(None)
+        writes = key_values.writes_of(request, self._value_limit_bytes) if request.payload else ()
+        now_ms = self._now_ms()
         return self._write_in_order(
             request.execution_id,
-            tuple(event.payload for event in request.events),
-            lambda bodies: lambda transaction: executions.append(transaction, request, bodies),
+            (*(event.payload for event in request.events), *(write.value for write in writes)),
+            lambda bodies: partial(_append, request=request, writes=writes, bodies=bodies, now_ms=now_ms),
         )
 
     def finish_execution(self, request: FinishExecution) -> Future[None]:
@@ -261,6 +272,17 @@ class ExecutionStore:
             lambda bodies: partial(executions.insert_ended, request=bare, state=row, bodies=bodies),
         )
         self._express.written(request.execution_id)
+
+
+def _append(
+    transaction: Transaction, request: AppendHistory, writes: tuple[KvWrite, ...], bodies: list[Body], now_ms: int
+) -> None:
+    """Insert events and make the changes of the last one's task, unless that is there already: then they are, too."""
+    count = len(request.events)
+    if executions.append(transaction, request, bodies[:count]):
+        key_values.commit_with_task(transaction, writes, bodies[count:], now_ms)
+    else:
+        transaction.discarded += files_of(bodies[count:])
 
 
 def _ready(value: T) -> Future[T]:

@@ -118,9 +118,10 @@ def create(transaction: Transaction, request: CreateExecution, body: Body, now_m
     transaction.execute(_INSERT_INPUT, (cursor.lastrowid, *body))
 
 
-def append(transaction: Transaction, request: AppendHistory, bodies: list[Body]) -> None:
-    """Insert the events that are not there yet. Raises RequestRefused "not_found" or "invalid"."""
-    _insert_events(transaction, _find(transaction, request.execution_id), request.events, bodies)
+def append(transaction: Transaction, request: AppendHistory, bodies: list[Body]) -> bool:
+    """Insert the events that are not there yet; whether the last one was not. Raises RequestRefused "not_found" or
+    "invalid"."""
+    return _insert_events(transaction, _find(transaction, request.execution_id), request.events, bodies)
 
 
 def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body], now_ms: int) -> None:
@@ -216,8 +217,10 @@ def not_found(execution_id: str) -> RequestRefused:
     return RequestRefused("not_found", f"there is no execution {execution_id}")
 
 
-def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> None:
+def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> bool:
+    """Insert the events that are not there yet; whether the last one was not."""
     check_events(events)
+    is_new = False
     for e, given in zip(events, bodies, strict=True):
         body = given if e.type != ITEMS_READ else Body(given.inline, orjson.loads(given.inline)["File"])
         inserted = transaction.execute(
@@ -228,8 +231,10 @@ def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEven
                 *(e.memory_mb, e.span_id),
             ),
         )
-        if inserted.rowcount == 0 and given.file:
+        is_new = inserted.rowcount > 0
+        if not is_new and given.file:
             transaction.discarded.append(given.file)
+    return is_new
 
 
 def _insert_output(transaction: Transaction, id_: int, body: Body) -> None:

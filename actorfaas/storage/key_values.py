@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from actorfaas.batches import unpacked
 from actorfaas.errors import RequestRefused
-from actorfaas.messages import KvKeys, KvList, KvNames, KvWrite
+from actorfaas.messages import AppendHistory, KvKeys, KvList, KvNames, KvWrite
 from actorfaas.storage.bodies import Body
 from actorfaas.storage.writer import Transaction
 from actorfaas.writes import (
@@ -88,6 +89,27 @@ def commit(transaction: Transaction, writes: Sequence[KvWrite], bodies: Sequence
         _apply(transaction, position, write, body, now_ms)
         for position, (write, body) in enumerate(zip(writes, bodies, strict=True))
     )
+
+
+def writes_of(request: AppendHistory, value_limit_bytes: int) -> tuple[KvWrite, ...]:
+    """The changes of a task, checked. Raises RequestRefused "data_refused"."""
+    try:
+        writes = unpacked(request.payload, request.app)
+        for write in writes:
+            check(write, value_limit_bytes)
+    except RequestRefused as refused:
+        raise RequestRefused("data_refused", refused.detail) from refused
+    return writes
+
+
+def commit_with_task(transaction: Transaction, writes: Sequence[KvWrite], bodies: Sequence[Body], now_ms: int) -> None:
+    """As `commit`, but what cannot be made is RequestRefused "data_refused": not the journal's fault."""
+    try:
+        commit(transaction, writes, bodies, now_ms)
+    except Conflict:
+        raise
+    except RequestRefused as refused:
+        raise RequestRefused("data_refused", refused.detail) from refused
 
 
 def _apply(transaction: Transaction, position: int, write: KvWrite, body: Body, now_ms: int) -> int:

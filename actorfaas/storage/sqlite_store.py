@@ -55,7 +55,9 @@ class SqliteStore(Store):
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
         self._pruned_to = 0  # how far this round of retention has looked
-        self._executions = ExecutionStore(self._writer, self._reader, self._bodies, self._tasks, log, now_ms)
+        self._executions = ExecutionStore(
+            self._writer, self._reader, self._bodies, self._tasks, log, now_ms, settings.max_body_bytes
+        )
         self._map_data = MapData(settings, self._tasks)
 
     # --- life --------------------------------------------------------------------------------------------------------

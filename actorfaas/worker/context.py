@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import TypeVar
 
-from actorfaas.batches import packed
+from actorfaas.batches import packed, with_effects
 from actorfaas.context import Context, Platform
 from actorfaas.data import Data, Keeper, Pending
 from actorfaas.errors import DataRefused, RequestRefused, VersionConflict
@@ -25,6 +25,8 @@ from actorfaas.messages import (
     KvWrite,
     Message,
     Task,
+    TaskResult,
+    TaskResultAndEffects,
 )
 from actorfaas.worker.channel import Channel
 from actorfaas.worker.encoding import BadResult, Json, dumps, loads
@@ -63,10 +65,20 @@ class TaskPlatform(Platform, Keeper):
 
     # --- the end of its call -----------------------------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """The handler returned: commit what it changed. Raises VersionConflict, DataRefused."""
-        if self._pending is not None and (writes := self._pending.writes()):
+    def result(self, result: bytes, started_ns: int, ended_ns: int) -> TaskResult | TaskResultAndEffects:
+        """What to say when the handler has returned. What it changed is committed by whoever runs the execution; where
+        there is none, here. Raises VersionConflict, DataRefused."""
+        task = self._task
+        writes = self._pending.writes() if self._pending is not None else ()
+        if writes and not task.execution_id:
             self.commit(writes)
+        elif writes:
+            try:
+                payload, effects_bytes = with_effects(result, (), packed(writes))
+            except RequestRefused as refused:
+                raise DataRefused(refused.detail) from None
+            return TaskResultAndEffects(task.request_id, task.next_topic, started_ns, ended_ns, effects_bytes, payload)
+        return TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, result)
 
     def close(self) -> None:
         """The call is over: a context that user code kept no longer reaches the connection."""

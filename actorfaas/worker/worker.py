@@ -112,8 +112,9 @@ class Worker:
             self._limit.lift()
             payload = result if result is _STREAMED else dumps(result)
             if platform is not None:
-                platform.finish()
-            reply = TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, payload)
+                reply = platform.result(payload, started_ns, ended_ns)
+            else:
+                reply = TaskResult(task.request_id, task.next_topic, started_ns, ended_ns, payload)
         except BaseException as error:  # noqa: BLE001  # the guard around user code: whatever it raises is a reply
             self._limit.lift()  # there must be room for the report
             reply = self._failure(task, error, started_ns, ended_ns)

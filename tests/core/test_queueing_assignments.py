@@ -10,7 +10,9 @@ from actorfaas.messages import (
     Task,
     TaskFailed,
     TaskFinished,
+    TaskFinishedAndEffects,
     TaskHeartbeat,
+    TaskResultAndEffects,
     WorkerDetached,
     WorkerReleased,
 )
@@ -334,3 +336,25 @@ def test_a_heartbeat_without_a_task_breaks_the_workers_rights() -> None:
     rig.worker("w")
     rig.says("w", Heartbeat("t"))
     assert "a heartbeat that no lease allows" in rig.one(Close).reason
+
+
+def test_a_result_with_effects_goes_to_the_execution_manager_alone() -> None:
+    rig = two_workers()
+    rig.assign("w2", "t2", armed=True)
+    rig.says("w1", TaskResultAndEffects("t1", "w2", rig.now, rig.now, 3, b"result" + b"did"))
+    finished = rig.one(TaskFinishedAndEffects, rig.manager)
+    assert (finished.worker_topic, finished.task_id, finished.execution_id) == ("w1", "t1", "exec")
+    assert (finished.effects_bytes, finished.payload) == (3, b"resultdid")
+    assert rig.none(Task), "what is armed waits for the ExecutionManager"
+    rig.assign("w2", "t2", payload=b"result")
+    assert rig.task_of("w2").payload == b"result"
+
+
+def test_effects_that_are_not_there_cost_the_worker_its_connection() -> None:
+    for effects_bytes in (0, -1, 7):
+        rig = Rig()
+        rig.worker("w")
+        rig.assign("w", "t")
+        rig.says("w", TaskResultAndEffects("t", "request_next_fw", rig.now, rig.now, effects_bytes, b"result"))
+        rig.one(Close, rig.connections["w"])
+        assert rig.one(TaskFailed).reason == "worker_lost"

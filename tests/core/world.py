@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from actorfaas.batches import with_effects
 from actorfaas.messages import (
+    AddedState,
     ExecutionAccepted,
     Heartbeat,
     Publish,
@@ -17,6 +19,7 @@ from actorfaas.messages import (
     StartExecution,
     TaskError,
     TaskResult,
+    TaskResultAndEffects,
     WorkerExited,
 )
 from tests.core.world_node import Instance, Node, S
@@ -80,6 +83,16 @@ class World(Node):
         output = payload or (str(int(task.payload) + 1).encode() if task.payload.isdigit() else task.payload)
         self._say(instance, TaskResult(task.request_id, task.next_topic, self.now - int(ran_s * S), self.now, output))
 
+    def finish_with(self, topic: str, writes: bytes, payload: bytes = b"", added: tuple[AddedState, ...] = ()) -> None:
+        """A worker returns and has changed data, or added states."""
+        instance = self.instances[topic]
+        self._tend_first(instance)
+        task = instance.tasks.popleft()
+        instance.calls += 1
+        whole, effects_bytes = with_effects(payload or task.payload, added, writes)
+        result = TaskResultAndEffects(task.request_id, task.next_topic, self.now, self.now, effects_bytes, whole)
+        self._say(instance, result)
+
     def fail(self, topic: str, error_type: str = "ValueError", reason: str = "handler_error") -> None:
         """A handler raises."""
         instance = self.instances[topic]
@@ -101,9 +114,15 @@ class World(Node):
             self.swapper.out.discard(instance.topic)
 
     def end_something(self, operation: str, choice: int) -> None:
-        """A task ends ("finish", "fail") or a worker does ("die"), the one that the number says, if there is any."""
+        """A task ends ("finish", "change", "fail") or a worker does ("die"), the one that the number says, if there is
+        any."""
         found = sorted(self.instances) if operation == "die" else self.busy()
-        if found:
+        if found and operation == "change":
+            topic = found[choice % len(found)]
+            task = self.instances[topic].tasks[0]
+            if task.execution_id:
+                self.finish_with(topic, b"%d %s" % (choice, task.request_id.encode()))
+        elif found:
             getattr(self, operation)(found[choice % len(found)])
 
     def disconnect(self, topic: str) -> None:

@@ -9,6 +9,7 @@ from actorfaas.messages import (
     CreateExecution,
     FinishExecution,
     HistoryEvent,
+    KvCommit,
     Message,
     RecordExecution,
     UnfinishedExecution,
@@ -29,6 +30,12 @@ class Records(dict[str, Stored]):
     """Executions by id. Not `is_up`: every request fails."""
 
     is_up = True
+    refuses_data = ""
+    """The code with which changes of functions' data are refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[bytes] = []
 
     def answer(self, request: Message) -> str:
         """Keep what a request holds; "" or the code of the refusal."""
@@ -41,8 +48,13 @@ class Records(dict[str, Stored]):
                 if execution_id in self:
                     return "conflict"
                 self[execution_id] = Stored(request)
-            case AppendHistory(execution_id=execution_id, events=events):
+            case AppendHistory(execution_id=execution_id, events=events, payload=writes):
+                is_new = events[-1].seq not in self[execution_id].events
+                if writes and is_new and (refusal := self._commit(writes)):
+                    return refusal
                 self._keep_events(execution_id, events)
+            case KvCommit(payload=writes):
+                return self._commit(writes)
             case FinishExecution(execution_id=execution_id, events=events):
                 stored = self[execution_id]
                 stored.finishes += 1
@@ -55,6 +67,11 @@ class Records(dict[str, Stored]):
             case _:
                 raise AssertionError(f"{request} is not for the DataLayer")
         return ""
+
+    def _commit(self, writes: bytes) -> str:
+        if not self.refuses_data:
+            self.commits.append(writes)
+        return self.refuses_data
 
     def unfinished(self) -> list[UnfinishedExecution]:
         """What a new ExecutionManager is to continue."""

@@ -17,8 +17,8 @@ RETRYING = (
 )
 
 QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store")
-OPERATIONS = (*QUEUES, *QUEUES, "finish", "finish", "finish", "fail", "die", "start", "publish", "cancel", "advance")
-RARE = ("store_down", "start_fails", "restart_queue", "restart_supervisor", "restart_manager")
+OPERATIONS = (*QUEUES, *QUEUES, "finish", "finish", "change", "fail", "die", "start", "publish", "cancel", "advance")
+RARE = ("store_down", "data_refused", "start_fails", "restart_queue", "restart_supervisor", "restart_manager")
 
 steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 3, *RARE)), st.integers(0, 12)), max_size=120)
 
@@ -44,7 +44,7 @@ def make_world(max_workers: int) -> World:
 def do(world: World, operation: str, choice: int) -> None:
     """One random thing that can happen."""
     match operation:
-        case "finish" | "fail" | "die":
+        case "finish" | "change" | "fail" | "die":
             world.end_something(operation, choice)
         case "start" | "publish" | "cancel":
             ask(world, operation, choice)
@@ -52,6 +52,8 @@ def do(world: World, operation: str, choice: int) -> None:
             world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 1.0, 2.5, 5.0)[choice % 8])
         case "store_down":
             world.store.is_up = not world.store.is_up
+        case "data_refused":
+            world.store.refuses_data = ("", "precondition_failed", "data_refused")[choice % 3]
         case "start_fails":
             world.start_fails = not world.start_fails
         case "restart_queue" | "restart_supervisor" | "restart_manager":
@@ -80,6 +82,7 @@ def ask(world: World, operation: str, choice: int) -> None:
 def wind_down(world: World) -> None:
     """Everything works again, and time passes until nothing is left to do."""
     world.store.is_up = True
+    world.store.refuses_data = ""
     world.start_fails = False
     world.executions.data_layer_connected(world.now)
     world.flush()
@@ -107,6 +110,9 @@ def test_every_execution_ends_exactly_once_and_no_limit_is_broken(
             assert stored.finish is not None, f"{execution_id} never ended"
             ends = [t for t in world.types(execution_id) if t.startswith("Execution") and t != "ExecutionStarted"]
             assert len(ends) == 1, ends
+            assert "does not fit its definition" not in stored.finish.error_message
+    committed = [writes.split()[1] for writes in world.store.commits]
+    assert len(committed) == len(set(committed)), "what a task changed was committed twice"
     assert all(answer is not None for answer in world.published.values()), "a plain call was never answered"
     held = [w for pool in world.dispatch.pools.values() for w in pool.workers.values() if w.claim or w.releasing]
     assert held == [], "a worker is held for nobody"

@@ -11,13 +11,13 @@ import pytest
 
 from actorfaas.batches import packed
 from actorfaas.errors import RequestRefused
-from actorfaas.messages import KvCommit, KvCommitted, KvGet, KvList, KvNames, KvValue, KvWrite
+from actorfaas.messages import AppendHistory, KvCommit, KvCommitted, KvGet, KvList, KvNames, KvValue, KvWrite
 from actorfaas.storage import key_values
 from actorfaas.storage.database import Database
 from actorfaas.storage.schema import STATE_APPLICATION_ID, STATE_MIGRATIONS
 from actorfaas.storage.sqlite_store import SqliteStore
 from actorfaas.writes import ADD, DELETE, MAX_WRITES, PUT
-from tests.storage.samples import Wall, kv_add, kv_commit, kv_delete, kv_put, kv_write, sqlite_store
+from tests.storage.samples import Wall, create, event, kv_add, kv_commit, kv_delete, kv_put, kv_write, sqlite_store
 
 CONFLICT = KvCommitted((), conflict=0)
 
@@ -202,3 +202,47 @@ async def test_what_is_no_batch_of_changes_is_invalid(store: SqliteStore) -> Non
     for odd in (kv_write("swap", "k"), kv_write(PUT, "k", ttl_ms=-1), long):
         with pytest.raises(RequestRefused, match="invalid"):
             await store.kv_commit(kv_commit(odd))
+
+
+async def test_changes_are_committed_with_the_journal_or_neither_is(store: SqliteStore) -> None:
+    await store.create_execution(create("ex_1"))
+    version = await put(store, "a", b"1")
+    changes = packed([kv_write(PUT, "a", version, b"2"), kv_write(PUT, "large", value=b"x" * 500)])
+    request = AppendHistory("ex_1", (event(1), event(2, b"y" * 500)), "app", changes)
+    await store.append_history(request)
+    await store.append_history(request)  # the answer was lost: asked again, it has been done
+    assert await get(store, "a") == KvValue(version + 1, b"2")
+    assert (await store.get_execution("ex_1")).events == request.events
+    later = replace(request, events=(event(3), event(4)))
+    with pytest.raises(RequestRefused, match=f"precondition_failed: the key 'a' has version {version + 1}"):
+        await store.append_history(later)
+    assert (await store.get_execution("ex_1")).events == request.events
+    assert await get(store, "a") == KvValue(version + 1, b"2")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        b"garbage",
+        packed([replace(kv_write(PUT, "k"), namespace="bank")]),
+        packed([kv_write(PUT, "k" * 2000)]),
+        packed([kv_write(PUT, "fine"), kv_write(ADD, "text", amount=1)]),
+    ],
+)
+async def test_changes_that_cannot_be_made_are_no_fault_of_the_journal(store: SqliteStore, changes: bytes) -> None:
+    await store.create_execution(create("ex_1"))
+    await put(store, "text", b'"text"')
+    with pytest.raises(RequestRefused) as refused:
+        await store.append_history(AppendHistory("ex_1", (event(1),), "app", changes))
+    assert refused.value.code == "data_refused"
+    assert (await store.get_execution("ex_1")).events == ()
+    assert await keys(store) == ["text"]
+    await store.append_history(AppendHistory("ex_1", (event(1),)))
+
+
+async def test_a_file_of_changes_that_were_made_before_is_removed(store: SqliteStore, tmp_path: Path) -> None:
+    await store.create_execution(create("ex_1"))
+    request = AppendHistory("ex_1", (event(1),), "app", packed([kv_write(PUT, "k", value=b"x" * 500)]))
+    await asyncio.gather(store.append_history(request), store.append_history(request))
+    await store.close()
+    assert len([path for path in (tmp_path / "payloads").rglob("*") if path.is_file()]) == 1

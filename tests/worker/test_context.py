@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actorfaas.batches import packed
+from actorfaas.batches import packed, split_effects
 from actorfaas.errors import DataRefused, PeerUnavailable, RequestRefused, VersionConflict
 from actorfaas.messages import (
     Done,
@@ -24,6 +24,9 @@ from actorfaas.messages import (
     Message,
     Refused,
     Task,
+    TaskEffects,
+    TaskResult,
+    TaskResultAndEffects,
 )
 from actorfaas.wire import Decoder, Kind, encode
 from actorfaas.worker.channel import Channel
@@ -81,16 +84,28 @@ def test_changes_are_committed_together_when_the_call_ends(queue: Answering) -> 
     data = platform.data()
     data.put("k", [1])
     data.counter("n").add(2)
-    platform.finish()
+    platform.result(b"1", 1, 2)
     put, add = KvWrite("", "k", "put", -1, 0, 0, b"[1]"), KvWrite("/counter", "n", "add", -1, 0, 2, b"")
     assert queue.asked == [KvGet("/counter", "n"), KvCommit("", False, packed([put, add]))]
+
+
+def test_changes_of_a_task_of_an_execution_go_with_its_result(queue: Answering) -> None:
+    platform = TaskPlatform(task("exe_1", "Count"), queue.channel, MemoryLimit(0))
+    platform.data().put("k", [1])
+    said = platform.result(b'"result"', 1, 2)
+    assert isinstance(said, TaskResultAndEffects)
+    assert (said.request_id, said.topic, said.started_ns, said.ended_ns) == ("req_1", "reply", 1, 2)
+    result, effects = split_effects(said.payload, said.effects_bytes)
+    put = KvWrite("", "k", "put", -1, 0, 0, b"[1]")
+    assert (result, effects) == (b'"result"', TaskEffects((), packed([put])))
+    assert queue.asked == []
 
 
 def test_a_call_that_changed_nothing_commits_nothing(queue: Answering) -> None:
     queue.answers = [KvValue(0, b"")]
     platform = queue.platform()
     platform.data().get("k")
-    platform.finish()
+    assert platform.result(b"1", 1, 2) == TaskResult("req_1", "reply", 1, 2, b"1")
     assert queue.asked == [KvGet("", "k")]
 
 
@@ -126,7 +141,7 @@ def test_another_version_is_a_conflict(queue: Answering) -> None:
     data.put("a", 1)
     data.delete("b", if_version=7)
     with pytest.raises(VersionConflict, match="'b' is not version 7"):
-        platform.finish()
+        platform.result(b"1", 1, 2)
 
 
 def test_refusals_are_told_as_they_are(queue: Answering) -> None:

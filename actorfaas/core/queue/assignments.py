@@ -27,7 +27,9 @@ from actorfaas.messages import (
     ReleaseAssignment,
     SetNextTopic,
     Task,
+    TaskFinishedAndEffects,
     TaskResult,
+    TaskResultAndEffects,
     WorkerReleased,
 )
 
@@ -94,6 +96,26 @@ class Assignments:
         following.payload = result.payload
         self._deliver(following, worker, now)
         return board.finish_task(task, result.payload if task.report_payload else b"", run, worker.worker_topic)
+
+    def finished_with_effects(self, task: Assignment, result: TaskResultAndEffects, now: int) -> None:
+        """A worker returned a task's result, and what else it did: both are for the ExecutionManager. What is armed for
+        its result stays so; the ExecutionManager assigns it again, as above."""
+        run = run_within(task, result.started_ns, result.ended_ns, now)
+        self._board.end(task)
+        self._board.tell_manager(
+            TaskFinishedAndEffects(
+                task.worker_topic,
+                task.request_id,
+                task.execution_id,
+                task.state,
+                task.attempt,
+                task.start_kind,
+                task.delivered_ns,
+                *run,
+                result.effects_bytes,
+                result.payload,
+            )
+        )
 
     def expire_armed(self, task: Assignment, now: int) -> None:
         """The deadline of an armed task passed."""

@@ -35,6 +35,7 @@ from actorfaas.messages import (
     TaskError,
     TaskHeartbeat,
     TaskResult,
+    TaskResultAndEffects,
     Tend,
     Tended,
     TendWorker,
@@ -77,7 +78,7 @@ class Workers:
     def said(self, worker: Worker, message: Message, now: int) -> None:
         """A message came over a worker's connection."""
         match message:
-            case TaskResult():
+            case TaskResult() | TaskResultAndEffects():
                 self._result(worker, message, now)
             case TaskChunk():
                 self._chunk(worker, message, now)
@@ -224,16 +225,23 @@ class Workers:
             WorkerReported(worker.worker_topic, worker.function_topic, worker.pid, worker.start_kind)
         )
 
-    def _result(self, worker: Worker, result: TaskResult, now: int) -> None:
+    def _result(self, worker: Worker, result: TaskResult | TaskResultAndEffects, now: int) -> None:
         lease = worker.lease
         if lease is None or lease.request_id != result.request_id or lease.next_topic != result.topic:
             self._unexpected(worker, result.request_id, f"a result for {result.topic[:60]!r}", now)
             return
-        worker.lease = None
-        if isinstance(lease, Request):
-            self._requests.finished(lease, worker, result, now)
-        elif isinstance(lease, Assignment):
-            self._assignments.finished(lease, result, now)
+        if isinstance(result, TaskResult):
+            worker.lease = None
+            if isinstance(lease, Request):
+                self._requests.finished(lease, worker, result, now)
+            elif isinstance(lease, Assignment):
+                self._assignments.finished(lease, result, now)
+        elif isinstance(lease, Assignment) and 0 < result.effects_bytes <= len(result.payload):
+            worker.lease = None
+            self._assignments.finished_with_effects(lease, result, now)
+        else:
+            self._unexpected(worker, "", "effects that its task cannot have", now)
+            return
         self._members.freed(worker, now)
 
     def _error(self, worker: Worker, error: TaskError, now: int) -> None:

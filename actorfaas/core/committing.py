@@ -1,0 +1,63 @@
+"""Tasks that changed functions' data: what they did counts once the DataLayer has committed it.
+
+Base of `core.progress`. The changes are committed in the transaction that journals the task's success (of an express
+execution, which has no journal, before anything follows). Until then the execution stands still: what happens in its
+other branches is taken in afterwards, in order, so that the journal has the order in which the engine was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actorfaas.core.driving import Driver
+from actorfaas.core.execution import Commit, Execution, Lane
+from actorfaas.core.history import NS_PER_MS
+
+
+class Committing(Driver):
+    """Commits under way, and what waits for them."""
+
+    def _defers(self, execution: Execution, event: Callable[[int], None]) -> bool:
+        """Whether an event (which is called with the time) has to wait until a commit is done; it is then noted."""
+        if execution.commit is None:
+            return False
+        execution.deferred.append(event)
+        return True
+
+    def _defers_for(self, execution_id: str, event: Callable[[int], None]) -> bool:
+        """As `_defers`, for an execution that may have ended."""
+        execution = self._all.get(execution_id)
+        return execution is not None and self._defers(execution, event)
+
+    def _commit(self, execution: Execution, lane: Lane, result: bytes, now_ns: int) -> None:
+        """A branch's task has returned, and is in the history with its changes: wait for these."""
+        execution.commit = Commit(lane, self._at_ms(now_ns), result)
+        self._store(execution, now_ns)
+
+    def _committed(self, execution: Execution, now_ns: int) -> None:
+        """The changes are made: the task has succeeded, at the time that the journal says."""
+        commit, execution.commit = execution.commit, None
+        if commit is None:
+            return
+        lane = commit.lane
+        at_ns = commit.at_ms * NS_PER_MS
+        succeeded = execution.engine.task_succeeded(lane.branch, commit.result, at_ns, handed_on=False)
+        self._go_on(execution, lane, succeeded, now_ns)
+        self._set_alarm(execution, lane)
+        self._catch_up(execution, now_ns)
+
+    def _data_refused(self, execution: Execution, error: str, cause: str, now_ns: int) -> None:
+        """The changes were not made: the task has failed."""
+        commit, execution.commit = execution.commit, None
+        if commit is None:
+            return
+        lane = commit.lane
+        failed = execution.engine.task_failed(lane.branch, error, cause, commit.at_ms * NS_PER_MS)
+        self._go_on(execution, lane, failed, now_ns)
+        self._set_alarm(execution, lane)
+        self._catch_up(execution, now_ns)
+
+    def _catch_up(self, execution: Execution, now_ns: int) -> None:
+        """Take in what happened meanwhile, up to the next commit."""
+        while execution.deferred and execution.commit is None:
+            execution.deferred.popleft()(now_ns)

@@ -1,0 +1,49 @@
+"""Functions and workflows that keep data."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from actorfaas import Context, each, function, workflow
+
+Json = Any  # a decoded JSON document
+
+
+@function
+def put(event: Json, ctx: Context) -> Json:
+    ctx.data.put(event["key"], event["value"], if_version=event.get("if_version"))
+    if event.get("then") == "raise":
+        raise ValueError("after the change")
+    return [ctx.data.get(event["key"]), ctx.data.now.get(event["key"])]
+
+
+@function
+def get(event: Json, ctx: Context) -> Json:
+    return ctx.data.get(event["key"] if isinstance(event, dict) else "k")
+
+
+@function(concurrency=8)
+def tally(event: Json, ctx: Context) -> Json:
+    """Count an item; the tenth, twentieth, ... of them waits at a gate once."""
+    ctx.data.now.counter("begun").add(1)
+    counted = ctx.data.counter("counted").add(1)
+    ctx.data.set("items").add(str(event["number"]))
+    ctx.data.map("sums")[str(event["number"])] = counted
+    if event["number"] % 10 == 9:
+        while not (Path(event["folder"]) / "gate").exists():
+            time.sleep(0.01)
+    return event["number"]
+
+
+@function(concurrency=4, retries=20, retry_delay_s=0.01)
+def compete(event: Json, ctx: Context) -> Json:
+    """Count by compare-and-set, as many do at once."""
+    value, version = ctx.data.get_versioned("contested")
+    ctx.data.put("contested", (value or 0) + 1, if_version=version)
+    return value
+
+
+workflow("put_then_get", put >> get)
+workflow("express", put >> get, durability="express")
+workflow("tallies", each(tally, max_concurrency=8))
+workflow("competition", each(compete, max_concurrency=4))

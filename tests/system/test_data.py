@@ -1,0 +1,84 @@
+"""Functions' data on a real node: committed with the journal, once, also when the node is killed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.kit import Node, eventually, node_with, problem_of
+
+pytestmark = pytest.mark.system
+
+ITEMS = 60
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with node_with(tmp_path_factory.mktemp("node"), "keeping") as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["put_then_get", "express"])
+def test_a_state_sees_what_the_one_before_changed(node: Node, name: str) -> None:
+    assert node.call(name, {"key": "k", "value": name}).json() == name
+
+
+def test_a_call_is_committed_when_it_returns(node: Node) -> None:
+    assert node.call("put", {"key": "plain", "value": [1]}).json() == [[1], None]
+    entry = node.get("/v1/data/keeping/entry", key="plain")
+    assert entry["value"] == [1]
+    assert "plain" in node.get("/v1/data/keeping")["keys"]
+
+
+@pytest.mark.parametrize("name", ["put", "put_then_get", "express"])
+def test_a_task_that_fails_changes_nothing(node: Node, name: str) -> None:
+    failed = node.call(name, {"key": f"failed {name}", "value": 1, "then": "raise"})
+    assert problem_of(failed)["error_type"] == "ValueError"
+    assert node.http.get("/v1/data/keeping/entry", params={"key": f"failed {name}"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["put", "put_then_get", "express"])
+def test_a_conflict_is_the_failure_of_the_task(node: Node, name: str) -> None:
+    failed = node.call(name, {"key": f"contested {name}", "value": 1, "if_version": 12345})
+    assert problem_of(failed)["error_type"] == "VersionConflict"
+    assert node.http.get("/v1/data/keeping/entry", params={"key": f"contested {name}"}).status_code == 404
+
+
+def test_many_that_compete_count_each_once(node: Node) -> None:
+    node.call("competition", [None] * 16)
+    assert node.get("/v1/data/keeping/entry", key="contested")["value"] == 16
+
+
+def test_what_a_person_puts_functions_see(node: Node) -> None:
+    assert node.http.put("/v1/data/keeping/entry", params={"key": "k"}, content=b'"by hand"').status_code == 200
+    assert node.call("get", {"key": "k"}).json() == "by hand"
+    assert node.http.delete("/v1/data/keeping/entry", params={"key": "k"}).status_code == 204
+    assert node.call("get", {"key": "k"}).json() is None
+
+
+def test_what_tasks_change_is_committed_once_although_the_node_was_killed_in_the_middle(tmp_path: Path) -> None:
+    marks, folder = tmp_path / "marks", tmp_path / "node"
+    marks.mkdir()
+    folder.mkdir()
+
+    def number(running: Node, counter: str) -> int:
+        answer = running.http.get("/v1/data/keeping/entry", params={"key": counter, "kind": "counter"})
+        return int(answer.json()["value"]) if answer.status_code == 200 else 0
+
+    with node_with(folder, "keeping") as first:
+        items = [{"folder": str(marks), "number": number} for number in range(ITEMS)]
+        execution = first.start("tallies", items)
+        eventually(lambda: number(first, "begun") >= 20, "tasks that wait at the gate")
+        before = eventually(lambda: number(first, "counted"), "a task that has committed")
+        first.kill_everything()
+    (marks / "gate").touch()
+    with node_with(folder) as second:
+        assert second.ended(execution)["output"] == list(range(ITEMS))
+        counted, begun = number(second, "counted"), number(second, "begun")
+        members = second.get("/v1/data/keeping", kind="set", name="items")["keys"]
+        sums = second.get("/v1/data/keeping", kind="map", name="sums")["keys"]
+    assert before < counted == ITEMS
+    assert begun > ITEMS, "none of the tasks ran again"
+    assert sorted(map(int, members)) == sorted(map(int, sums)) == list(range(ITEMS))
