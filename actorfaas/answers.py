@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from actorfaas import trace_context
 from actorfaas.errors import ApiProblem, NodeUnreachable, ResponseTimeout, StreamInterrupted
 
 Json = Any  # a decoded JSON document: the caller's business
@@ -24,7 +25,8 @@ MAX_WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an invocation answered. `body` is exactly what the node sent; `timing` its Server-Timing header."""
+    """What an invocation answered. `body` is exactly what the node sent; `timing` its Server-Timing header,
+    `trace_id` the trace it is kept in, "" if it is in none."""
 
     body: bytes
     content_type: str
@@ -32,6 +34,7 @@ class Answer:
     execution_id: str
     worker: str
     timing: str
+    trace_id: str = ""
 
     def value(self) -> Json:
         """The result decoded: JSON; a list for streamed JSON values; text or bytes for other streams."""
@@ -92,6 +95,7 @@ def _answer(response: httpx.Response) -> Answer:
         execution_id=headers.get("Actorfaas-Execution", ""),
         worker=headers.get("Actorfaas-Worker", ""),
         timing=headers.get("Server-Timing", ""),
+        trace_id=trace_context.trace_id(headers.get("traceresponse", "")),
     )
 
 

@@ -5,7 +5,8 @@
     with Client() as node:
         node.invoke("hello", {"name": "Ada"})
 
-Owns turning answers into values and problems into exceptions. Every method raises ClientError: NodeUnreachable,
+Owns turning answers into values and problems into exceptions. In a handler, its invocations belong to the trace of the
+handler's own call. Every method raises ClientError: NodeUnreachable,
 ResponseTimeout, ApiProblem or StreamInterrupted. Replies of the listing methods are the API's own JSON.
 """
 
@@ -19,7 +20,7 @@ from urllib.parse import quote
 
 import httpx
 
-from actorfaas import __version__
+from actorfaas import __version__, trace_context
 from actorfaas.answers import Answer, OpenCall, lines_of, problem_of, translated
 from actorfaas.discovery import find_node
 from actorfaas.errors import NodeUnreachable
@@ -46,6 +47,15 @@ class InvokeOptions(TypedDict, total=False):
     strategy: str
     timeout_s: float | None
     idempotency_key: str
+
+
+class LogFilter(TypedDict, total=False):
+    """Which lines: of a function, a request, an execution, a trace."""
+
+    function: str
+    request: str
+    execution: str
+    trace: str
 
 
 class Client:
@@ -93,7 +103,7 @@ class Client:
     def open(self, name: str, body: bytes = b"", **options: Unpack[InvokeOptions]) -> Iterator[OpenCall]:
         """As `call`, for a response that is to be read piece by piece."""
         timeout = _call_timeout(options.get("timeout_s"))
-        headers = _invocation_headers(**options)
+        headers = _invocation_headers(**options) | trace_context.headers(trace_context.current)
         request = self._http.build_request("POST", _invoke_path(name), content=body, headers=headers, timeout=timeout)
         response = self._send(request, stream=True)
         try:
@@ -117,7 +127,8 @@ class Client:
 
     def start(self, name: str, body: bytes = b"", **options: Unpack[InvokeOptions]) -> str:
         """Start an asynchronous execution; returns its id once the node has accepted it."""
-        headers = _invocation_headers(**options) | {"Prefer": "respond-async"}
+        headers = _invocation_headers(**options) | trace_context.headers(trace_context.current)
+        headers["Prefer"] = "respond-async"
         response = self._request("POST", _invoke_path(name), content=body, headers=headers)
         location: str = response.headers.get("Location", "")
         return response.headers.get("Actorfaas-Execution", "") or location.rpartition("/")[2]
@@ -275,37 +286,45 @@ class Client:
     def logs(
         self,
         *,
-        function: str = "",
-        request: str = "",
-        execution: str = "",
+        since_s: float = 0.0,
         after: int = 0,
         limit: int = 100,
         tail: bool = False,
         wait_s: float = 0.0,
+        **wanted: Unpack[LogFilter],
     ) -> Json:
         """Lines that functions wrote: `{lines, after}`; continue with that `after`. `tail`: the newest ones."""
         return self._get(
             "/v1/logs",
             wait_s=wait_s,
-            function=function,
-            request=request,
-            execution=execution,
+            **wanted,
+            since=_seconds(since_s),
             after=str(after) if after else "",
             limit=str(limit),
             tail="true" if tail else "",
             wait=f"{wait_s:g}" if wait_s else "",
         )
 
-    def follow_logs(
-        self, *, function: str = "", request: str = "", execution: str = "", after: int = 0
-    ) -> Iterator[Json]:
+    def follow_logs(self, *, after: int = 0, **wanted: Unpack[LogFilter]) -> Iterator[Json]:
         """Lines as they are written, after the line numbered `after`, without end."""
         while True:
-            reply = self.logs(
-                function=function, request=request, execution=execution, after=after, limit=1000, wait_s=LOG_WAIT_S
-            )
+            reply = self.logs(**wanted, after=after, limit=1000, wait_s=LOG_WAIT_S)
             yield from reply["lines"]
             after = int(reply["after"])
+
+    # --- traces ------------------------------------------------------------------------------------------------------
+
+    def trace(self, trace_id: str) -> Json:
+        """One trace: `{trace_id, spans}`."""
+        return self._get(f"/v1/traces/{quote(trace_id, safe='')}")
+
+    def traces(self, *, function: str = "", since_s: float = 0.0, limit: int = 100) -> Json:
+        """Traces, newest first: `{traces}`; only those in which `function` was called, or a workflow of that name."""
+        return self._get("/v1/traces", function=function, since=_seconds(since_s), limit=str(limit))
+
+    def spans(self, *, function: str = "", since_s: float = 0.0, limit: int = 100) -> Json:
+        """Every span of the newest `limit` calls and `limit` executions: `{spans}`."""
+        return self._get("/v1/spans", function=function, since=_seconds(since_s), limit=str(limit))
 
     # --- HTTP --------------------------------------------------------------------------------------------------------
 
@@ -354,6 +373,10 @@ def _data_path(app: str) -> str:
 
 def _filled(params: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if value}
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:g}" if seconds else ""
 
 
 def _invoke_path(name: str) -> str:

@@ -105,6 +105,15 @@ class Settings:
     metrics: bool = field(
         default=True, metadata={"doc": "count calls, latencies and billed time, for /metrics and the response headers"}
     )
+    tracing: bool = field(default=True, metadata={"doc": "put every request into a trace, and keep those sampled"})
+    trace_per_second: int = field(
+        default=10, metadata={"doc": "plain calls that begin a trace of which so many are kept in every second"}
+    )
+    trace_share: float = field(
+        default=0.05, metadata={"doc": "share that is kept of the other plain calls that begin a trace, 0 to 1"}
+    )
+    trace_retention: int = field(default=100_000, metadata={"doc": "calls of traces kept"})
+    trace_hours: float = field(default=24.0, metadata={"doc": "how long calls of traces are kept"})
     paging: str = field(
         default="auto", metadata={"doc": "auto: idle workers leave memory where there is swap; off: they stay"}
     )
@@ -134,6 +143,14 @@ class Settings:
     def socket_path(self, actor: str) -> Path:
         """The Unix socket on which an actor listens."""
         return self.run_path / f"{actor}.sock"
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches the node."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self.port}"
 
     @property
     def run_path(self) -> Path:
@@ -257,6 +274,8 @@ def _checked(settings: Settings) -> Settings:
             continue
         if not 0 <= value < float("inf"):  # neither is what is not a number (nan)
             raise ConfigError(f"{field_.name} must be a number from 0 up, not {value}")
+        if field_.name == "trace_share" and value > 1:
+            raise ConfigError(f"trace_share must be at most 1, not {value}")
         if value == 0 and field_.name in _ABOVE_ZERO:
             raise ConfigError(f"{field_.name} must be above 0: nothing could be served")
     return settings

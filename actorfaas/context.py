@@ -33,7 +33,8 @@ class Context:
 
     `request_id`: this call. `execution_id` and `state`: the workflow execution and its state ("" outside one).
     `attempt`: 1 for the first delivery. `deadline`: when the call will be ended, in seconds of `time.monotonic()`.
-    `traceparent`: the W3C trace header to pass on. `data`: the application's data, see `actorfaas.data.Data`.
+    `traceparent` and `tracestate`: the W3C trace headers to pass on (`actorfaas.client` does so by itself). `data`: the
+    application's data, see `actorfaas.data.Data`.
     Build one without arguments to call a handler in a unit test.
     """
 
@@ -48,6 +49,7 @@ class Context:
         "request_id",
         "state",
         "traceparent",
+        "tracestate",
     )
 
     def __init__(
@@ -60,6 +62,7 @@ class Context:
         attempt: int = 1,
         deadline: float = float("inf"),
         traceparent: str = "",
+        tracestate: str = "",
         data: Data | None = None,
         logger: Logger | None = None,
         platform: Platform | None = None,
@@ -71,6 +74,7 @@ class Context:
         self.attempt = attempt
         self.deadline = deadline
         self.traceparent = traceparent
+        self.tracestate = tracestate
         self._data = data
         self._logger = logger
         self._platform = platform

@@ -65,3 +65,8 @@ def request_topic(function_topic: str, strategy: str) -> str:
 def worker_topic(function_topic: str, pid: int) -> str:
     """One worker's own topic: `resize@3_4711`."""
     return f"{function_topic}_{pid}"
+
+
+def worker_function(worker_topic: str) -> str:
+    """The name of the function that a worker's topic is of; "" of none."""
+    return worker_topic.partition("@")[0]

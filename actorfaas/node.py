@@ -118,7 +118,7 @@ class Node:
         return EXIT_INTERRUPTED if hurried else EXIT_STOPPED
 
     def _announce(self, settings: Settings) -> None:
-        url = url_of(settings)
+        url = settings.url
         state = {"pid": os.getpid(), "url": url, "started": time.time(), "run_dir": str(settings.run_path)}
         path = _state_file(settings)
         draft = path.with_suffix(".new")
@@ -170,14 +170,6 @@ class Node:
                 )
             )
         return specs
-
-
-def url_of(settings: Settings) -> str:
-    """Where a client on this machine reaches the node."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
-    return f"http://{host}:{settings.port}"
 
 
 def _state_file(settings: Settings) -> Path:

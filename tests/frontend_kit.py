@@ -65,6 +65,7 @@ def result(request_id: str, payload: bytes, start_kind: str = "resident", chunks
         run_ns=3_000_000,
         page_in_ns=0,
         chunks=chunks,
+        started_ns=0,
         payload=payload,
     )
 

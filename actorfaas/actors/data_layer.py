@@ -29,6 +29,7 @@ from actorfaas.messages import (
     FinishExecution,
     FinishMapResults,
     GetExecution,
+    GetTrace,
     GetWorkingSet,
     KvCommit,
     KvGet,
@@ -41,6 +42,8 @@ from actorfaas.messages import (
     Logs,
     Message,
     ReadLogs,
+    ReadTraces,
+    RecordCalls,
     RecordExecution,
     SaveDeployment,
     SaveWorkingSet,
@@ -155,6 +158,12 @@ class DataLayer(Actor):
                 self._answer(sender, store.list_deployments(message.app, message.active_only))
             case ReadLogs():
                 self._read_logs(message, sender)
+            case RecordCalls():
+                self._answer(sender, store.record_calls(message.calls))
+            case GetTrace():
+                self._answer(sender, store.get_trace(message.trace_id))
+            case ReadTraces():
+                self._answer(sender, store.read_traces(message))
             case _:
                 self._start_on_data(message, sender)
 

@@ -24,6 +24,8 @@ from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, L
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
+from actorfaas.http.traces import TraceEndpoints
+from actorfaas.http.tracing import FLUSH_PERIOD_S, Tracer
 from actorfaas.http.trials import TrialEndpoints
 from actorfaas.messages import (
     GetRoutes,
@@ -54,16 +56,20 @@ class Frontend(Actor):
         self.directory = Directory(settings.default_timeout_s)
         self.calls = Calls()
         self.metrics = Metrics(is_counting=settings.metrics)
+        self.tracer = Tracer(settings)
         self.archives = Archives(settings.data_dir)
         guard = Guard(settings)
         executions = Executions(self, self.links)
-        self.invoker = Invoker(self, self.links, self.directory, self.calls, executions, guard, self.metrics)
+        self.invoker = Invoker(
+            self, self.links, self.directory, self.calls, executions, guard, self.metrics, self.tracer
+        )
         handlers = handlers_of(
             (
                 DeploymentEndpoints(self, self.links, self.directory, self.archives),
                 RecordEndpoints(self.links),
                 DataEndpoints(self, self.links, self.invoker.budget),
                 TrialEndpoints(self, self.links, self.directory, self.invoker),
+                TraceEndpoints(self, self.links, self.tracer),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
             )
         )
@@ -84,6 +90,8 @@ class Frontend(Actor):
         self._server = HttpServer(self._app, listening_socket(self.settings), self.settings)
         self._serving = self.spawn(self._server.serve(), "http server")
         self.spawn(self._sweep(), "sweep")
+        if self.tracer.is_on:
+            self.spawn(self._keep_traces(), "keep traces")
         host, port = self._server.address
         self.log.info("listening", host=host, port=port)
 
@@ -133,6 +141,7 @@ class Frontend(Actor):
             await asyncio.wait((self._serving,), timeout=max(0.0, deadline - loop.time()))
 
     async def tear_down(self) -> None:
+        self.tracer.flush(self)
         self.links.stop_waiting()
         if self._serving is not None:
             self._serving.cancel()
@@ -162,6 +171,11 @@ class Frontend(Actor):
             for call in self.calls.sweep(now_ns(), self._watch):
                 self.log.error("a call got no answer before its deadline", request_id=call.request_id)
                 self.invoker.cancel(call, kill=True)
+
+    async def _keep_traces(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_PERIOD_S)
+            self.tracer.flush(self)
 
     def _watch(self, call: Call) -> asyncio.Task[None]:
         return self.spawn(call.watch(), f"watch the caller of {call.request_id}")

@@ -69,7 +69,7 @@ class FunctionWorkerSupervisor(Actor):
         self._store = BundleStore(settings.data_dir, settings.deploy_timeout_s, settings.bundle_retention)
         self._oom_watch = OomWatch()
         self._homes: Homes = NoHomes()
-        self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes, str(settings.data_dir))
+        self._how = Start(launcher or DirectLauncher(), settings.log_limit_bytes, str(settings.data_dir), settings.url)
         self._sweeper = OrphanSweeper(self._how.mark, self._how.sessions)
         self._logs = FunctionLogs(self.clock, self._data_layer)
         self._functions: dict[str, SupervisedFunction] = {}

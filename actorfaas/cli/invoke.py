@@ -207,6 +207,8 @@ def _write_timing(node: Client, head: Answer, total_ms: float) -> None:
     note(f"{total_ms:.2f} ms in all, {timing_in_words(head.timing)}")
     served = f" by {head.worker}" if head.worker else ""
     note(f"request {head.request_id or '-'}{served}")
+    if head.trace_id:
+        note(f"trace {head.trace_id}; see: actorfaas trace {head.trace_id}")
     if head.execution_id:
         show_states(node.execution(head.execution_id))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from actorfaas.cli.output import note, write_json_line
 from actorfaas.cli.target import Options, common_options
+
+if TYPE_CHECKING:
+    from actorfaas.client import LogFilter
 
 Json = Any  # a decoded JSON document: what the API answered
 
@@ -32,23 +34,40 @@ class Age(click.ParamType[float]):
 
 @click.command("logs")
 @click.argument("function", required=False, default="")
+@click.option("--function", "named", default="", metavar="NAME", help="The same as the argument.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines are written.")
 @click.option("--request", default="", metavar="ID", help="Only of this request.")
 @click.option("--execution", default="", metavar="ID", help="Only of this execution.")
+@click.option("--trace", default="", metavar="ID", help="Only of this trace.")
 @click.option("--since", type=Age(), metavar="DURATION", help="Only lines younger than 90s, 15m, 2h, 1d.")
 @click.option("-n", "--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest lines.")
 @common_options
 def logs_command(
-    options: Options, function: str, follow: bool, request: str, execution: str, since: float | None, limit: int
+    options: Options,
+    function: str,
+    named: str,
+    follow: bool,
+    request: str,
+    execution: str,
+    trace: str,
+    since: float | None,
+    limit: int,
 ) -> None:
     """Show what FUNCTION, or every function, wrote: print, logging, standard error.
 
     With -o json every line is one JSON document.
     """
-    oldest_ms = 0.0 if since is None else (time.time() - since) * 1000
+    if function and named:
+        raise click.UsageError("name the function once: as the argument or with --function")
+    wanted: LogFilter = {
+        "function": function or named,
+        "request": request,
+        "execution": execution,
+        "trace": trace,
+    }
     with options.client() as node:
-        reply = node.logs(function=function, request=request, execution=execution, limit=limit, tail=True)
-        lines = [line for line in reply["lines"] if line["at_ms"] >= oldest_ms]
+        reply = node.logs(**wanted, since_s=since or 0.0, limit=limit, tail=True)
+        lines = reply["lines"]
         for line in lines:
             write_line(line, as_json=options.as_json)
         if not lines and not follow:
@@ -57,7 +76,7 @@ def logs_command(
             note(f"these are the newest {limit} lines since then; more with -n")
         if follow:
             after = int(reply["after"])
-            for line in node.follow_logs(function=function, request=request, execution=execution, after=after):
+            for line in node.follow_logs(**wanted, after=after):
                 write_line(line, as_json=options.as_json)
 
 

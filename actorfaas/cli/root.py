@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cancel": ("executions", "Stop an execution."),
     "logs": ("logs", "Show what functions wrote."),
     "data": ("data", "Look at and change functions' data."),
+    "trace": ("trace", "Show where the time of a request or execution went."),
     "workers": ("workers", "Show the pool of instances."),
     "load": ("load", "Generate load and report latencies."),
     "swap": ("swap", "Turn swap for idle instances on and off."),

@@ -6,6 +6,7 @@ Owns the checks of query parameters and small JSON bodies; the invoke path has n
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -67,14 +68,24 @@ def truth(request: Request, parameter: str) -> bool:
 
 def wait_s(request: Request) -> float:
     """Seconds that the caller is willing to wait, at most `MAX_WAIT_S`. Raises Problem "invalid"."""
-    value = request.query_params.get("wait", "") or "0"
+    return min(_seconds(request, "wait"), MAX_WAIT_S)
+
+
+def since_at_ms(request: Request) -> int:
+    """The wall clock so many seconds ago as `since` says, 0 when it is not given. Raises Problem "invalid"."""
+    seconds = _seconds(request, "since")
+    return max(1, int((time.time() - seconds) * 1000)) if seconds else 0
+
+
+def _seconds(request: Request, parameter: str) -> float:
+    value = request.query_params.get(parameter, "") or "0"
     try:
         seconds = float(value)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise Problem("invalid", f"wait must be a number of seconds, not {value!r}")
-    return min(seconds, MAX_WAIT_S)
+        raise Problem("invalid", f"{parameter} must be a number of seconds, not {value!r}")
+    return seconds
 
 
 async def json_object(

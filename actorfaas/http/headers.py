@@ -15,7 +15,6 @@ HeaderMap = dict[bytes, bytes]
 
 MAX_TIMEOUT_S = 86_400.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -25,14 +24,6 @@ def request_id(headers: HeaderMap) -> str:
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode("ascii")
     return new_id("req")
-
-
-def traceparent(headers: HeaderMap) -> str:
-    """The W3C trace context, or "" when there is none or it is malformed (the specification says: ignore it then)."""
-    given = headers.get(b"traceparent")
-    if given is None or not _TRACEPARENT.fullmatch(given):
-        return ""
-    return given.decode("ascii")
 
 
 def timeout_s(headers: HeaderMap, limit_s: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from actorfaas.core.spans import span_of
 from actorfaas.http import billing, server_timing, streams
 from actorfaas.http import headers as request_headers
 from actorfaas.http.bodies import CallerGone, Limits, collect, respond, respond_problem
@@ -22,6 +23,7 @@ from actorfaas.http.headers import HeaderMap
 from actorfaas.http.links import LOCAL_QUEUE, Links, Office, wait_briefly
 from actorfaas.http.metrics import UNKNOWN, Metrics
 from actorfaas.http.problems import Headers, Problem, from_execution, from_failure
+from actorfaas.http.tracing import NO_TRACE, CallTrace, Tracer, record, response_header
 from actorfaas.ids import new_id
 from actorfaas.messages import CancelRequest, ChunkCredit, ExecutionState, InvocationFailed, InvocationResult, Publish
 
@@ -60,8 +62,10 @@ class _Request:
     name: str = UNKNOWN
     status: int = 500
     start_kind: str = ""
-    run_ns: int = 0
     memory_mb: int = 0
+    version: int = 0
+    trace: CallTrace = NO_TRACE
+    outcome: InvocationResult | InvocationFailed | None = None
 
 
 class Invoker:
@@ -76,6 +80,7 @@ class Invoker:
         executions: Executions,
         guard: Guard,
         metrics: Metrics,
+        tracer: Tracer,
     ) -> None:
         self._office = office
         self._links = links
@@ -84,6 +89,7 @@ class Invoker:
         self._executions = executions
         self._guard = guard
         self._metrics = metrics
+        self._tracer = tracer
         self._body_limits = Limits(office.settings.max_body_bytes, office.settings.body_timeout_s)
         self._max_in_flight = office.settings.max_in_flight
         self.budget = Budget(office.settings.max_in_flight_bytes)
@@ -116,13 +122,25 @@ class Invoker:
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
-            self._metrics.count(
-                request.name,
-                request.status,
-                request.start_kind,
-                now_ns() - request.began_ns,
-                request.run_ns,
-                request.memory_mb,
+            self._ended_request(request, now_ns() - request.began_ns)
+
+    def _ended_request(self, request: _Request, took_ns: int) -> None:
+        """The request is answered: count it, and keep it in its trace if that is sampled."""
+        run_ns = 0 if request.outcome is None else request.outcome.run_ns
+        self._metrics.count(request.name, request.status, request.start_kind, took_ns, run_ns, request.memory_mb)
+        trace = request.trace
+        if trace.span_id:
+            self._tracer.ended(
+                record(
+                    trace,
+                    request.request_id,
+                    request.name,
+                    request.version,
+                    request.status,
+                    request.began_ns,
+                    took_ns,
+                    request.outcome,
+                )
             )
 
     def _caller_lost(self, request: _Request) -> None:
@@ -169,7 +187,7 @@ class Invoker:
                 target=target,
                 strategy=strategy,
                 timeout_s=limit_s,
-                traceparent=request_headers.traceparent(headers),
+                traceparent=self._tracer.execution(headers),
                 idempotency_key=request_headers.idempotency_key(headers),
                 respond_async=request_headers.responds_async(headers),
                 body=body,
@@ -185,6 +203,8 @@ class Invoker:
         self, request: _Request, target: Target, strategy: str, limit_ns: int, body: bytes
     ) -> None:
         deadline_ns = request.began_ns + limit_ns
+        request.version = target.route.version
+        request.trace = self._tracer.call(request.headers, request.began_ns)
         delays = iter(NO_TOPIC_DELAYS_S)
         while True:
             if self._calls.is_taken(request.request_id):
@@ -196,7 +216,7 @@ class Invoker:
                 max_attempts=target.route.max_attempts,
                 retry_delay_ns=target.retry_delay_ns,
                 stream=target.route.streams,
-                traceparent=request_headers.traceparent(request.headers),
+                traceparent=request.trace.context,
                 payload=body,
             )
             try:
@@ -226,6 +246,8 @@ class Invoker:
             (b"server-timing", server_timing.of_invocation(result)),
             (b"actorfaas-worker", result.worker_topic.encode("utf-8")),
         ]
+        if request.trace.span_id:
+            headers.append((b"traceresponse", response_header(request.trace.context, request.trace.span_id)))
         if self._bills:
             headers += billing.of_call(result.run_ns, request.memory_mb)
         await respond(request.send, 200, headers, body)
@@ -249,7 +271,7 @@ class Invoker:
         """The result, if it is one; every other outcome is raised."""
         if isinstance(outcome, InvocationResult):
             request.start_kind = outcome.start_kind
-            request.run_ns = outcome.run_ns
+            request.outcome = outcome
             return outcome
         if outcome is None:
             raise CallerGone
@@ -258,11 +280,15 @@ class Invoker:
         if outcome.reason == "no_topic":
             raise _NoTopic(outcome)
         request.start_kind = outcome.start_kind
-        request.run_ns = outcome.run_ns
+        request.outcome = outcome
         problem = from_failure(outcome, request.name, with_traceback=self._dev)
         if outcome.worker_topic:
             problem.headers.append((b"server-timing", server_timing.of_invocation(outcome)))
             problem.headers.append((b"actorfaas-worker", outcome.worker_topic.encode("utf-8")))
+            if request.trace.span_id:
+                problem.headers.append(
+                    (b"traceresponse", response_header(request.trace.context, request.trace.span_id))
+                )
             if self._bills:
                 problem.headers += billing.of_call(outcome.run_ns, request.memory_mb)
         raise problem
@@ -294,6 +320,8 @@ class Invoker:
 
     async def _pass_on(self, request: _Request, call: StreamCall) -> None:
         own: Headers = [(b"x-request-id", request.request_id.encode("ascii"))]
+        if request.trace.span_id:
+            own.append((b"traceresponse", response_header(request.trace.context, request.trace.span_id)))
         try:
             outcome = await streams.first_event(call)
             if not call.pieces:
@@ -303,7 +331,7 @@ class Invoker:
                 return
             request.status = 200
             result = await streams.forward(call, own, request.send, lambda count: self._credit(call, count))
-            request.start_kind, request.run_ns = result.start_kind, result.run_ns
+            request.start_kind, request.outcome = result.start_kind, result
         finally:
             self.cancel(call, kill=True)  # unless its last message came
 
@@ -323,6 +351,8 @@ class Invoker:
         ]
         if started.is_replay:
             headers.append((b"idempotency-replayed", b"true"))
+        elif self._tracer.is_on:
+            headers.append((b"traceresponse", response_header(order.traceparent, span_of(started.execution_id))))
         if order.respond_async:
             request.status = 202
             await _accepted(request.send, started, headers)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from actorfaas.http import render
 from actorfaas.http.calls import now_ns
-from actorfaas.http.exchange import json_response, name, text, truth, wait_s, whole
+from actorfaas.http.exchange import json_response, name, since_at_ms, text, truth, wait_s, whole
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links
 from actorfaas.http.problems import Problem
 from actorfaas.messages import (
@@ -86,6 +86,8 @@ class RecordEndpoints:
             function=text(request, "function"),
             request_id=text(request, "request"),
             execution_id=text(request, "execution"),
+            trace_id=text(request, "trace"),
+            since_at_ms=since_at_ms(request),
             after_seq=whole(request, "after", 0, 0, MAX_SEQ),
             limit=whole(request, "limit", 1000, 1, MAX_LINES),
             tail=truth(request, "tail"),

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from actorfaas.core.tally import billed_ms, gb_seconds
+from actorfaas.flow.spans import Span
 from actorfaas.http.directory import Directory
 from actorfaas.messages import (
     ActorDescription,
@@ -291,10 +292,40 @@ def logs(message: Logs) -> Document:
             "stream": line.stream,
             "level": line.level,
             "text": line.text,
+            "trace_id": line.trace_id,
         }
         for line in message.lines
     ]
     return {"lines": lines, "after": message.after_seq}
+
+
+def span(one: Span) -> Document:
+    """One span."""
+    return {
+        "trace_id": one.trace_id,
+        "span_id": one.span_id,
+        "parent_id": one.parent_id,
+        "kind": one.kind,
+        "name": one.name,
+        "began_at_us": one.began_ns // 1000,
+        "took_us": one.took_ns / 1000,
+        "error": one.error,
+        "told": one.told,
+    }
+
+
+def trace_summary(one: Span) -> Document:
+    """A line of a listing of traces: the call or execution by which a trace is known."""
+    return {
+        "trace_id": one.trace_id,
+        "name": one.name,
+        "kind": one.kind,
+        "began_at_ms": one.began_ns // 1_000_000,
+        "took_ms": _ms(one.took_ns),
+        "error": one.error,
+        "request_id": one.told.get("request_id", ""),
+        "execution_id": one.told.get("execution_id", ""),
+    }
 
 
 def workers(pool: PoolDescription, queue: QueueDescription) -> Document:

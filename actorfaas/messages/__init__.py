@@ -5,7 +5,8 @@ registered under a number that never changes meaning; `actorfaas.wire` turns it 
 `int`, `float`, `str`, `bytes`, `bool`, `dict[str, str]`, a struct (a frozen dataclass marked `@struct`) or a tuple
 of those. A field named `payload` is the caller's opaque bytes: it travels behind the header and is never parsed on
 the way. Durations and instants are integer nanoseconds (`_ns`) of CLOCK_MONOTONIC, which is the same in every
-process of one machine, except `*_at_ms`: wall clock, milliseconds since the epoch. An empty string means "none".
+process of one machine, except `*_at_ms` and `*_at_us`: wall clock, milliseconds or microseconds since the epoch. A
+`traceparent` is a context as in `actorfaas.trace_context`. An empty string means "none".
 """
 
 from actorfaas.messages.assignment import (
@@ -179,6 +180,14 @@ from actorfaas.messages.template_control import (
     LoadFailed,
     TemplateReady,
 )
+from actorfaas.messages.traces import (
+    GetTrace,
+    ReadTraces,
+    RecordCalls,
+    Trace,
+    TracedCall,
+    TracedExecution,
+)
 from actorfaas.messages.worker import (
     AddedState,
     AttachWorker,
@@ -252,6 +261,7 @@ __all__ = [
     "GetExecution",
     "GetPagingMode",
     "GetRoutes",
+    "GetTrace",
     "GetWorkingSet",
     "Heartbeat",
     "Hello",
@@ -297,7 +307,9 @@ __all__ = [
     "Publish",
     "QueueDescription",
     "ReadLogs",
+    "ReadTraces",
     "Ready",
+    "RecordCalls",
     "RecordExecution",
     "Refused",
     "ReleaseAssignment",
@@ -345,6 +357,9 @@ __all__ = [
     "TopicFigures",
     "TopicState",
     "TopicUsage",
+    "Trace",
+    "TracedCall",
+    "TracedExecution",
     "Unfinished",
     "UnfinishedExecution",
     "Unsubscribe",

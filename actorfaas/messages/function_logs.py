@@ -19,6 +19,7 @@ class LogLine:
     stream: str
     level: str
     text: str
+    trace_id: str = ""
 
 
 @message(150)
@@ -33,7 +34,7 @@ class ReadLogs(Message):
     """Frontend → DataLayer (ask → Logs): lines after `after_seq` that match every filter given ("" matches all).
 
     `wait_until_ns`: when nothing matches, answer at the next matching line or at that instant (0: at once).
-    `tail`: the newest `limit` lines instead of the oldest.
+    `tail`: the newest `limit` lines instead of the oldest. `since_at_ms`: only lines written then or later.
     """
 
     function: str
@@ -43,6 +44,8 @@ class ReadLogs(Message):
     limit: int
     tail: bool
     wait_until_ns: int
+    trace_id: str = ""
+    since_at_ms: int = 0
 
 
 @message(152)

@@ -29,7 +29,7 @@ class InvocationResult(Message):
     `start_kind`: resident, fork, cold; or of an instance that was paged out: prefetched (what it needs had been read),
     concurrent (it is read meanwhile), swapped (every page is a fault), recorded (the same, and recorded). `queue_ns`
     from publish to delivery, of which `page_in_ns` were spent reading; `start_ns` from delivery to the handler's first
-    instruction, `run_ns` inside the handler. `chunks` were streamed before.
+    instruction (at `started_ns`; 0: not known), `run_ns` inside the handler. `chunks` were streamed before.
     """
 
     request_id: str
@@ -41,6 +41,7 @@ class InvocationResult(Message):
     run_ns: int
     page_in_ns: int
     chunks: int
+    started_ns: int
     payload: bytes
 
 
@@ -65,6 +66,7 @@ class InvocationFailed(Message):
     traceback: str
     retryable: bool
     retry_after_s: float
+    started_ns: int = 0
 
 
 @message(23)

@@ -196,6 +196,11 @@ class ExecutionStore:
 
         return self._tasks.spawn(after_flush(), "list executions")
 
+    async def when_written(self) -> None:
+        """Back when the express executions that have ended by now can be read."""
+        if self._express.ended:
+            await self._flushed()
+
     def list_unfinished(self, after: str) -> Future[Unfinished]:
         """A page of the standard executions that have no result, oldest first, with their journals."""
         query = partial(executions.unfinished, after=after, budget_bytes=REPLY_BYTES)

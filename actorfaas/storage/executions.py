@@ -327,6 +327,11 @@ def _events(connection: sqlite3.Connection, id_: int, statement: str = _EVENTS) 
         yield StoredEvent(HistoryEvent(number & _MAX_SEQ, *fields), Body(body, file))
 
 
+def events_alone(connection: sqlite3.Connection, id_: int) -> tuple[HistoryEvent, ...]:
+    """The events of one execution without what they carry."""
+    return tuple(stored.event for stored in _events(connection, id_, _EVENTS_ALONE))
+
+
 def _parsed(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
         raise RequestRefused("invalid", f"{cursor!r} is not a cursor from a page before")

@@ -12,10 +12,10 @@ PAGE_LIMIT = 10_000
 PAGE_BYTES = 4 * 1024 * 1024
 
 _INSERT = (
-    "INSERT INTO log_line (at_ms, function, version, request_id, execution_id, pid, stream, level, text)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO log_line (at_ms, function, version, request_id, execution_id, pid, stream, level, text, trace_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_COLUMNS = "seq, at_ms, function, version, request_id, execution_id, pid, stream, level, text"
+_COLUMNS = "seq, at_ms, function, version, request_id, execution_id, pid, stream, level, text, trace_id"
 
 
 def append(transaction: Transaction, lines: Sequence[LogLine]) -> None:
@@ -23,7 +23,10 @@ def append(transaction: Transaction, lines: Sequence[LogLine]) -> None:
     transaction.executemany(
         _INSERT,
         (
-            (e.at_ms, e.function, e.version, e.request_id, e.execution_id, e.pid, e.stream, e.level, e.text)
+            (
+                *(e.at_ms, e.function, e.version, e.request_id, e.execution_id),
+                *(e.pid, e.stream, e.level, e.text, e.trace_id),
+            )
             for e in lines
         ),
     )
@@ -36,7 +39,7 @@ def read(connection: sqlite3.Connection, request: ReadLogs) -> Logs:
     size_bytes = 0
     for row in connection.execute(statement, values):
         lines.append(LogLine(*row))
-        size_bytes += len(row[-1])
+        size_bytes += len(lines[-1].text)
         if size_bytes > PAGE_BYTES:
             break
     if request.tail:
@@ -60,10 +63,17 @@ def listing(request: ReadLogs) -> tuple[str, tuple[str | int, ...]]:
         plus = "+" if request.execution_id else ""
         conditions.append(f"{plus}request_id = ? AND request_id != ''")
         values.append(request.request_id)
-    if request.function:
+    if request.trace_id:
         plus = "+" if request.execution_id or request.request_id else ""
+        conditions.append(f"{plus}trace_id = ? AND trace_id != ''")
+        values.append(request.trace_id)
+    if request.function:
+        plus = "+" if request.execution_id or request.request_id or request.trace_id else ""
         conditions.append(f"{plus}function = ?")
         values.append(request.function)
+    if request.since_at_ms:
+        conditions.append("at_ms >= ?")
+        values.append(request.since_at_ms)
     values.append(max(1, min(request.limit, PAGE_LIMIT)))
     order = "DESC" if request.tail else "ASC"
     return f"SELECT {_COLUMNS} FROM log_line WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?", tuple(
@@ -77,6 +87,8 @@ def matches(request: ReadLogs, line: LogLine) -> bool:
         request.function in ("", line.function)
         and request.request_id in ("", line.request_id)
         and request.execution_id in ("", line.execution_id)
+        and request.trace_id in ("", line.trace_id)
+        and line.at_ms >= request.since_at_ms
     )
 
 

@@ -40,9 +40,12 @@ from actorfaas.messages import (
     Logs,
     MapResultsWritten,
     ReadLogs,
+    ReadTraces,
     RecordExecution,
     SaveDeployment,
     SaveWorkingSet,
+    Trace,
+    TracedCall,
     Unfinished,
     WorkingSetRecord,
 )
@@ -54,6 +57,7 @@ class Pruned:
 
     executions: int
     log_lines: int
+    traced_calls: int
     idempotency_keys: int
     expired_data: int
     more: bool
@@ -109,6 +113,15 @@ class Store(Protocol):
 
     def read_logs(self, request: ReadLogs) -> Future[Logs]:
         """The lines that match now; whoever wants to wait for more asks again."""
+
+    def record_calls(self, calls: tuple[TracedCall, ...]) -> Future[None]:
+        """Keep calls of traces."""
+
+    def get_trace(self, trace_id: str) -> Future[Trace]:
+        """What is kept of one trace; nothing, if it is not known."""
+
+    def read_traces(self, request: ReadTraces) -> Future[Trace]:
+        """The newest calls and executions that are of a trace."""
 
     def save_deployment(self, request: SaveDeployment) -> Future[DeploymentSaved]:
         """Store the next version of an application, inactive."""

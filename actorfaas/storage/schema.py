@@ -1,7 +1,8 @@
 """The tables of both databases, as migrations: each list entry takes a database from one version to the next.
 
-`state.sqlite` holds what must not be lost; `logs.sqlite` holds what functions print, apart, so that a chatty function
-does not delay a durable step. A released entry is never edited; a change is a new entry at the end.
+`state.sqlite` holds what must not be lost; `logs.sqlite` holds what functions print and the calls of traces, apart, so
+that a chatty function does not delay a durable step. A released entry is never edited; a change is a new entry at the
+end.
 
 An execution's events are stored under `execution << EVENT_BITS | seq`: clustered by execution and unique by sequence
 number with one tree instead of two. Bodies are apart from the rows that listings walk. A body above the spill limit
@@ -133,5 +134,34 @@ LOGS_MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX log_line_by_function ON log_line (function);
     CREATE INDEX log_line_by_request ON log_line (request_id) WHERE request_id != '';
     CREATE INDEX log_line_by_execution ON log_line (execution_id) WHERE execution_id != '';
+    """,
+    """
+    ALTER TABLE log_line ADD COLUMN trace_id TEXT NOT NULL DEFAULT '';
+    CREATE INDEX log_line_by_trace ON log_line (trace_id) WHERE trace_id != '';
+    CREATE TABLE traced_call (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        trace_id TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        parent_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        function TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        worker_topic TEXT NOT NULL,
+        start_kind TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        error TEXT NOT NULL,
+        began_at_us INTEGER NOT NULL,
+        took_ns INTEGER NOT NULL,
+        before_ns INTEGER NOT NULL,
+        queue_ns INTEGER NOT NULL,
+        page_in_ns INTEGER NOT NULL,
+        start_ns INTEGER NOT NULL,
+        run_ns INTEGER NOT NULL
+    );
+    CREATE INDEX traced_call_by_trace ON traced_call (trace_id);
+    CREATE INDEX traced_call_by_function ON traced_call (function);
+    CREATE INDEX traced_call_by_time ON traced_call (began_at_us);
     """,
 )

@@ -10,13 +10,24 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable
 from functools import partial
+from sqlite3 import Connection
 
 from actorfaas import messages
 from actorfaas.batches import unpacked
 from actorfaas.config import Settings
 from actorfaas.errors import StorageError
 from actorfaas.logs import Logger
-from actorfaas.storage import deployments, executions, function_logs, idempotency, key_values, schema, working_sets
+from actorfaas.storage import (
+    deployments,
+    executions,
+    function_logs,
+    idempotency,
+    key_values,
+    schema,
+    traced_calls,
+    traced_executions,
+    working_sets,
+)
 from actorfaas.storage.bodies import Bodies, Body
 from actorfaas.storage.database import Database, unavailable
 from actorfaas.storage.execution_store import ExecutionStore, wall_ms
@@ -31,6 +42,7 @@ from actorfaas.storage.writer import Writer
 PRUNE_EXECUTIONS = 200
 PRUNE_KEYS = 200
 PRUNE_LINES = 2_000
+PRUNE_CALLS = 2_000
 
 
 class SqliteStore(Store):
@@ -54,6 +66,7 @@ class SqliteStore(Store):
         self._log_writer = Writer(self._logs.path, self._logs.writer, self._discard)
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
+        self._recorded: Future[None] | None = None  # the last calls of traces that came
         self._pruned_to = 0  # how far this round of retention has looked
         self._executions = ExecutionStore(
             self._writer, self._reader, self._bodies, self._tasks, log, now_ms, settings.max_body_bytes
@@ -173,6 +186,38 @@ class SqliteStore(Store):
     def read_logs(self, request: messages.ReadLogs) -> Future[messages.Logs]:
         return self._log_reader.run(partial(function_logs.read, request=request))
 
+    # --- traces ------------------------------------------------------------------------------------------------------
+
+    def record_calls(self, calls: tuple[messages.TracedCall, ...]) -> Future[None]:
+        self._recorded = self._log_writer.submit(partial(traced_calls.append, calls=calls))
+        return self._recorded
+
+    def get_trace(self, trace_id: str) -> Future[messages.Trace]:
+        return self._tasks.spawn(
+            self._read_trace(
+                partial(traced_calls.of_trace, trace_id=trace_id),
+                partial(traced_executions.of_trace, trace_id=trace_id),
+            ),
+            f"read trace {trace_id}",
+        )
+
+    def read_traces(self, request: messages.ReadTraces) -> Future[messages.Trace]:
+        since_us = request.since_at_ms * 1000
+        calls = partial(traced_calls.newest, function=request.name, since_us=since_us, limit=request.limit)
+        return self._tasks.spawn(
+            self._read_trace(calls, partial(traced_executions.newest, request=request)), "read traces"
+        )
+
+    async def _read_trace(
+        self,
+        calls: Callable[[Connection], tuple[messages.TracedCall, ...]],
+        executions_of: Callable[[Connection], tuple[messages.TracedExecution, ...]],
+    ) -> messages.Trace:
+        if self._recorded is not None:
+            await asyncio.wait([self._recorded])  # who asks may have been answered a moment ago
+        await self._executions.when_written()
+        return messages.Trace(await self._log_reader.run(calls), await self._reader.run(executions_of))
+
     # --- deployments -------------------------------------------------------------------------------------------------
 
     def save_deployment(self, request: messages.SaveDeployment) -> Future[messages.DeploymentSaved]:
@@ -220,8 +265,18 @@ class SqliteStore(Store):
         pruned_lines = 0
         if lines > 0:
             pruned_lines = await self._log_writer.submit(partial(function_logs.prune, count=min(lines, PRUNE_LINES)))
-        more = more or lines > PRUNE_LINES or PRUNE_KEYS in (keys, expired)
-        return Pruned(pruned, pruned_lines, keys, expired, more)
+        calls, more_calls = await self._prune_calls()
+        more = more or more_calls or lines > PRUNE_LINES or PRUNE_KEYS in (keys, expired)
+        return Pruned(pruned, pruned_lines, calls, keys, expired, more)
+
+    async def _prune_calls(self) -> tuple[int, bool]:
+        before_us = round(self._now_ms() * 1000 - self._settings.trace_hours * 3_600_000_000)
+        kept = self._settings.trace_retention
+        excess = await self._log_reader.run(partial(traced_calls.excess, kept=kept, before_us=before_us))
+        if excess <= 0:
+            return 0, False
+        pruned = await self._log_writer.submit(partial(traced_calls.prune, count=min(excess, PRUNE_CALLS)))
+        return pruned, excess > PRUNE_CALLS
 
     async def _prune_executions(self) -> tuple[int, bool]:
         """One step: how many were removed, and whether there is another one to do now."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from actorfaas.templates.pipes import PipeReader
 from actorfaas.templates.processes import Process
-from actorfaas.worker.launch import Command, Launcher
+from actorfaas.worker.launch import URL_VARIABLE, Command, Launcher
 
 MARK_VARIABLE = "FW_SUPERVISOR"
 
@@ -52,17 +52,18 @@ class Start:
     """How this supervisor starts interpreters: through which launcher, in which environment.
 
     `environment` carries a mark by which a process that lost its parents is known as a descendant of ours. It begins
-    with `lineage`, which it shares with the supervisors before this one of the same `node` (its data folder).
+    with `lineage`, which it shares with the supervisors before this one of the same `node` (its data folder). `url`:
+    where the node is, for functions that call others.
     """
 
-    def __init__(self, launcher: Launcher, log_limit_bytes: int, node: str) -> None:
+    def __init__(self, launcher: Launcher, log_limit_bytes: int, node: str, url: str = "") -> None:
         self._launcher = launcher
         self.log_limit_bytes = log_limit_bytes
         digest = hashlib.sha256(os.fsencode(node)).hexdigest()[:16]  # a path could begin as another node's mark does
         self.lineage = f"{MARK_VARIABLE}={digest}:"
         self.mark = f"{self.lineage}{os.getpid()}.{time.monotonic_ns()}"
         name, _, value = self.mark.partition("=")
-        self.environment = {**os.environ, name: value}
+        self.environment = {**os.environ, name: value, URL_VARIABLE: url}
         self.sessions: set[int] = set()
         """Sessions that were started, for `orphans` to look through."""
 

@@ -103,6 +103,7 @@ def _from_record(record: dict[str, object], origin: Origin, now_ms: int) -> LogL
         stream=stream if stream in ("stdout", "stderr", "log") else origin.stream,
         level=text_of("l"),
         text=text_of("t"),
+        trace_id=text_of("c"),
     )
 
 

@@ -149,6 +149,7 @@ def _is_repeatable(write: KvWrite) -> bool:
 
 def build_context(task: Task, function_name: str, platform: TaskPlatform) -> Context:
     """What the handler of `task` is given."""
+    traceparent, _, tracestate = task.traceparent.partition(" ")
     return Context(
         request_id=task.request_id,
         execution_id=task.execution_id,
@@ -156,6 +157,7 @@ def build_context(task: Task, function_name: str, platform: TaskPlatform) -> Con
         state=task.state,
         attempt=task.attempt,
         deadline=task.deadline_ns / 1e9,
-        traceparent=task.traceparent,
+        traceparent=traceparent,
+        tracestate=tracestate,
         platform=platform,
     )

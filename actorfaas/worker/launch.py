@@ -21,6 +21,9 @@ from actorfaas.worker.output import LIMIT_VARIABLE
 _BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 _NEEDED_PACKAGES = ("actorfaas", "msgpack", "orjson")
 _PLATFORM_VARIABLES = "ACTORFAAS_"  # settings of the node, its token among them: no business of user code
+URL_VARIABLE = "ACTORFAAS_URL"
+"""Where functions find the node, for the calls they make in turn; `actorfaas.client` looks there."""
+
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -97,7 +100,11 @@ def _platform_folders() -> tuple[str, ...]:
 
 def _environment(given: Mapping[str, str] | None, log_limit_bytes: int) -> dict[str, str]:
     inherited = os.environ if given is None else given
-    env = {name: value for name, value in inherited.items() if not name.startswith(_PLATFORM_VARIABLES)}
+    env = {
+        name: value
+        for name, value in inherited.items()
+        if name == URL_VARIABLE or not name.startswith(_PLATFORM_VARIABLES)
+    }
     # Numerical libraries start a thread per core when they are imported: that template could not fork safely, and
     # instances are many, so each computes on one core. Whoever sets these variables gets what they say.
     for name in _ONE_THREAD:

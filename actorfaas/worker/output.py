@@ -34,6 +34,7 @@ class Output:
         "records",
         "request_id",
         "streams",
+        "trace_id",
         "used",
     )
 
@@ -41,6 +42,7 @@ class Output:
         self.limit_bytes = limit_bytes
         self.request_id = ""
         self.execution_id = ""
+        self.trace_id = ""
         self.used = False
         self.records = False
         self.streams = (Stream(self, descriptors[0], "stdout"), Stream(self, descriptors[1], "stderr"))
@@ -67,10 +69,11 @@ class Output:
             self._captures_logging = True
             _capture_logging(self)
 
-    def begin(self, request_id: str, execution_id: str) -> None:
+    def begin(self, request_id: str, execution_id: str, trace_id: str = "") -> None:
         """What is written from now on belongs to this request."""
         self.request_id = request_id
         self.execution_id = execution_id
+        self.trace_id = trace_id
 
     def end(self) -> None:
         """The request is over: write what is left of its last lines."""
@@ -80,7 +83,7 @@ class Output:
                     stream.finish_line()
                 self.used = False
                 self._written_bytes = 0
-        self.request_id = self.execution_id = ""
+        self.request_id = self.execution_id = self.trace_id = ""
 
     def flush(self) -> None:
         """Write lines that are not complete, before the process is copied or ends."""
@@ -116,7 +119,15 @@ class Output:
             if self._written_bytes > self.limit_bytes:
                 source, level = "log", "WARNING"
                 text = f"output of this request is cut here: it exceeds {self.limit_bytes} bytes"
-            record = {"r": self.request_id, "e": self.execution_id, "s": source, "l": level, "t": text, "at": at_ms}
+            record = {
+                "r": self.request_id,
+                "e": self.execution_id,
+                "c": self.trace_id,
+                "s": source,
+                "l": level,
+                "t": text,
+                "at": at_ms,
+            }
             data += _MARK + dumps(record) + b"\n"
         if data:
             _write_all(descriptor, data)

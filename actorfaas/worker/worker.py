@@ -10,6 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NoReturn
 
+from actorfaas import trace_context
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, WireError
 from actorfaas.messages import (
     Message,
@@ -94,7 +95,8 @@ class Worker:
         return self._exit_status
 
     def _serve(self, task: Task) -> None:
-        self._output.begin(task.request_id, task.execution_id)
+        self._output.begin(task.request_id, task.execution_id, trace_context.trace_id(task.traceparent))
+        trace_context.current = task.traceparent
         context = platform = None
         started_ns = ended_ns = 0
         reply: Message
@@ -121,6 +123,7 @@ class Worker:
         if platform is not None:
             platform.close()
         self._output.end()
+        trace_context.current = ""
         self._tell(reply)
 
     def _tend(self, order: Tend) -> None:

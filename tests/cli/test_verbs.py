@@ -202,9 +202,8 @@ class TestLogs:
 
     def test_since(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/logs", document({"lines": [LINE], "after": 8}))
-        result = cli("logs", "--since", "1h")
-        assert (result.stdout, result.stderr) == ("", "nothing was written\n")
-        assert cli("logs", "--since", "36500d").stdout != ""
+        assert cli("logs", "--since", "1h").stdout != ""
+        assert fake.last.query["since"] == "3600"
         assert cli("logs", "--since", "soon").exit_code == 2
         assert "more with -n" in cli("logs", "--since", "36500d", "-n", "1").stderr
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from actorfaas import trace_context
 from actorfaas.http import invoke
 from actorfaas.http.calls import now_ns
-from actorfaas.messages import CancelRequest, Publish, RoutesChanged
+from actorfaas.messages import CancelRequest, Publish, RecordCalls, RoutesChanged
 from tests.actors_kit import Kit
 from tests.frontend_kit import HELLO, ROUTES, WORKER, frontend
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def test_result_is_sent_as_it_is_with_where_the_time_went(kit: Kit) -> None:
@@ -30,14 +33,15 @@ async def test_result_is_sent_as_it_is_with_where_the_time_went(kit: Kit) -> Non
 
 
 async def test_published_message_carries_the_route_and_the_body_untouched(kit: Kit) -> None:
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with frontend(kit) as node:
-        call = node.post("/v1/invoke/hello", b"this is not JSON", traceparent=trace)
+        call = node.post("/v1/invoke/hello", b"this is not JSON", traceparent=TRACE)
         published = await node.published()
         message = published.message
         assert message.payload == b"this is not JSON"
         assert (message.topic, message.max_attempts, message.retry_delay_ns) == ("hello@1", 3, 100_000_000)
-        assert (message.stream, message.traceparent) == (False, trace)
+        assert message.stream is False
+        assert trace_context.trace_id(message.traceparent) == trace_context.trace_id(TRACE)
+        assert message.traceparent != TRACE, "the handler is a span of its own"
         published.fail("bad_payload", error_message="not JSON: line 1")
         response = await call
     assert response.status_code == 400
@@ -354,6 +358,49 @@ async def test_a_call_says_what_it_is_billed(kit: Kit) -> None:
         call = node.post("/v1/invoke/hello", b"1")
         (await node.published()).fail("handler_error")
         assert (await call).headers["actorfaas-billed-ms"] == "3", "a failed call ran, too"
+
+
+async def test_a_sampled_call_is_recorded_after_its_reply(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        call = node.post("/v1/invoke/hello", b"1", traceparent=TRACE, tracestate="vendor=value", X_Request_Id="mine")
+        published = await node.published()
+        assert published.message.traceparent.endswith("-01 vendor=value")
+        assert not [one for one, _ in node.data.messages if isinstance(one, RecordCalls)]
+        published.answer(b"1")
+        response = await call
+        (record,) = (await node.data.expect(RecordCalls)).calls
+    assert (record.trace_id, record.parent_id) == (TRACE[3:35], TRACE[36:52])
+    assert (record.request_id, record.function, record.version, record.status, record.error) == (
+        *("mine", "hello", 1, 200, ""),
+    )
+    assert record.run_id == trace_context.span_id(published.message.traceparent)
+    assert response.headers["traceresponse"] == f"00-{record.trace_id}-{record.span_id}-01"
+    assert (record.queue_ns, record.start_ns, record.run_ns) == (1_000_000, 2_000_000, 3_000_000)
+    assert record.worker_topic == WORKER
+
+
+async def test_a_failed_call_is_recorded_with_its_error(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        call = node.post("/v1/invoke/hello", b"1", traceparent=TRACE)
+        (await node.published()).fail("handler_error", error_type="KeyError")
+        assert (await call).headers["traceresponse"].startswith(TRACE[:36])
+        (record,) = (await node.data.expect(RecordCalls)).calls
+    assert (record.status, record.error) == (500, "KeyError")
+
+
+async def test_a_call_that_is_not_sampled_is_in_a_trace_and_not_recorded(kit: Kit) -> None:
+    async with frontend(kit, trace_per_second=0, trace_share=0.0) as node:
+        call = node.post("/v1/invoke/hello", b"1")
+        published = await node.published()
+        published.answer(b"1")
+        assert "traceresponse" not in (await call).headers
+        assert trace_context.trace_id(published.message.traceparent)
+        assert not trace_context.is_sampled(published.message.traceparent)
+        call = node.post("/v1/invoke/hello", b"1", traceparent=TRACE)
+        (await node.published()).answer(b"1")
+        await call
+        (record,) = (await node.data.expect(RecordCalls)).calls
+    assert record.trace_id == TRACE[3:35], "the other one would have come first"
 
 
 async def test_nothing_is_counted_or_billed_with_metrics_off(kit: Kit) -> None:

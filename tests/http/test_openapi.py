@@ -15,11 +15,12 @@ from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.schemas import DOCUMENTS, component
 from actorfaas.http.surface import OPERATIONS, methods_by_path
+from actorfaas.http.traces import TraceEndpoints
 from actorfaas.http.trials import TrialEndpoints
 from actorfaas.ids import STRATEGIES
 
 DOCUMENT = openapi.document("1.2.3")
-GROUPS = (DeploymentEndpoints, RecordEndpoints, TrialEndpoints, DataEndpoints, InspectionEndpoints)
+GROUPS = (DeploymentEndpoints, RecordEndpoints, TraceEndpoints, TrialEndpoints, DataEndpoints, InspectionEndpoints)
 
 
 def refs(node: object) -> Iterator[str]:

@@ -85,8 +85,10 @@ def kv_add(app: str, key: str, amount: int) -> KvCommit:
     return kv_commit(kv_write(ADD, key, amount=amount), app=app, is_repeatable=False)
 
 
-def line(text: str, function: str = "f", request_id: str = "", execution_id: str = "") -> LogLine:
-    return LogLine(0, 5, function, 1, request_id, execution_id, 77, "stdout", "", text)
+def line(
+    text: str, function: str = "f", request_id: str = "", execution_id: str = "", trace_id: str = "", at_ms: int = 5
+) -> LogLine:
+    return LogLine(0, at_ms, function, 1, request_id, execution_id, 77, "stdout", "", text, trace_id)
 
 
 def read_logs(

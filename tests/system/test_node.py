@@ -250,4 +250,4 @@ def test_processes_must_name_every_actor_once() -> None:
     ],
 )
 def test_the_url_is_one_a_client_can_use(host: str, url: str) -> None:
-    assert node.url_of(Settings(host=host, port=80)) == url
+    assert Settings(host=host, port=80).url == url

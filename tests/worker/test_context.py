@@ -183,11 +183,14 @@ def test_only_the_handlers_thread_may_use_it(queue: Answering) -> None:
 
 
 def test_a_context_tells_its_task_and_ends_with_it(queue: Answering) -> None:
-    task = Task("req_1", "exec_1", "Resize", 2, time.monotonic_ns() + 5_000_000_000, "", 0, "00-trace", b"")
+    task = Task(
+        "req_1", "exec_1", "Resize", 2, time.monotonic_ns() + 5_000_000_000, "", 0, "00-trace vendor=value", b""
+    )
     platform = TaskPlatform(task, queue.channel, MemoryLimit(0))
     context = build_context(task, "resize", platform)
     assert (context.request_id, context.execution_id, context.state) == ("req_1", "exec_1", "Resize")
-    assert (context.attempt, context.function_name, context.traceparent) == (2, "resize", "00-trace")
+    assert (context.attempt, context.function_name) == (2, "resize")
+    assert (context.traceparent, context.tracestate) == ("00-trace", "vendor=value")
     assert 4 < context.remaining_time_s() <= 5
     assert context.logger.name == "resize"
     data = context.data

@@ -94,6 +94,7 @@ class Board:
                         ended_ns - started_ns,
                         request.page_in_ns,
                         request.chunks,
+                        started_ns,
                         result.payload,
                     ),
                 )
@@ -125,6 +126,7 @@ class Board:
                     failure.traceback,
                     request.attempt == 0 or failure.reason in _MAY_SUCCEED_LATER,
                     0.0,
+                    began_ns,
                 ),
             )
         )

@@ -1,0 +1,61 @@
+"""Plain calls of sampled traces: kept beside the log lines, found by trace and by function, the oldest forgotten.
+
+Executions of a trace are not here: they are found by the context that they were started in, see `executions`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+
+from actorfaas.messages import TracedCall
+from actorfaas.storage.writer import Transaction
+
+PAGE_CALLS = 10_000
+"""Calls in one answer."""
+
+_COLUMNS = ", ".join(field.name for field in fields(TracedCall))
+_INSERT = f"INSERT INTO traced_call ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(TracedCall)))})"
+_OF_TRACE = f"SELECT {_COLUMNS} FROM traced_call WHERE trace_id = ? ORDER BY began_at_us LIMIT {PAGE_CALLS}"
+
+
+def append(transaction: Transaction, calls: Sequence[TracedCall]) -> None:
+    """Add calls, in the order of their ends."""
+    transaction.executemany(_INSERT, (astuple(call) for call in calls))
+
+
+def of_trace(connection: sqlite3.Connection, trace_id: str) -> tuple[TracedCall, ...]:
+    """The calls of one trace, in the order in which they began."""
+    return _calls(connection.execute(_OF_TRACE, (trace_id,)))
+
+
+def newest(connection: sqlite3.Connection, function: str, since_us: int, limit: int) -> tuple[TracedCall, ...]:
+    """The newest calls, if wanted of one function only, in the order in which they ended."""
+    condition = "function = ? AND" if function else ""
+    statement = f"SELECT {_COLUMNS} FROM traced_call WHERE {condition} began_at_us >= ? ORDER BY seq DESC LIMIT ?"
+    values = (*((function,) if function else ()), since_us, max(1, min(limit, PAGE_CALLS)))
+    return _calls(connection.execute(statement, values))[::-1]
+
+
+def _calls(rows: Iterable[tuple[object, ...]]) -> tuple[TracedCall, ...]:
+    return tuple(TracedCall(*row) for row in rows)  # type: ignore[arg-type]  # the columns are its fields
+
+
+def excess(connection: sqlite3.Connection, kept: int, before_us: int) -> int:
+    """How many of the oldest calls are to go: those above `kept`, and those that began before `before_us`."""
+    oldest, newest_seq = connection.execute("SELECT min(seq), max(seq) FROM traced_call").fetchone()
+    if oldest is None:
+        return 0
+    too_many = int(newest_seq) - int(oldest) + 1 - kept
+    young = connection.execute("SELECT min(seq) FROM traced_call WHERE began_at_us >= ?", (before_us,)).fetchone()[0]
+    too_old = (int(newest_seq) + 1 if young is None else int(young)) - int(oldest)
+    return max(0, too_many, too_old)
+
+
+def prune(transaction: Transaction, count: int) -> int:
+    """Delete the `count` oldest calls; how many there were."""
+    deleted = transaction.execute(
+        "DELETE FROM traced_call WHERE seq IN (SELECT seq FROM traced_call ORDER BY seq LIMIT ?)", (count,)
+    )
+    return deleted.rowcount

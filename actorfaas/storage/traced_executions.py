@@ -1,0 +1,57 @@
+"""Executions by the trace that they were started in, with their events but without what they carried."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from actorfaas.messages import ExecutionState, ReadTraces, TracedExecution
+from actorfaas.storage import executions
+
+PAGE_EXECUTIONS = 1_000
+"""Executions in one answer."""
+
+PAGE_EVENTS = 50_000
+"""Events in one answer; executions beyond are left out."""
+
+_COLUMNS = (
+    "id, traceparent, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
+    " started_at_ms, ended_at_ms"
+)
+_OF_TRACE = (
+    f"SELECT {_COLUMNS} FROM execution WHERE substr(traceparent, 4, 32) = ? AND traceparent != '' ORDER BY id"
+    f" LIMIT {PAGE_EXECUTIONS}"
+)
+
+
+def of_trace(connection: sqlite3.Connection, trace_id: str) -> tuple[TracedExecution, ...]:
+    """The executions of one trace, in the order in which they began."""
+    return _loaded(connection, connection.execute(_OF_TRACE, (trace_id,)))
+
+
+def newest(connection: sqlite3.Connection, request: ReadTraces) -> tuple[TracedExecution, ...]:
+    """The newest executions that are of a trace, in the order in which they began."""
+    condition = "name = ? AND" if request.name else ""
+    statement = (
+        f"SELECT {_COLUMNS} FROM execution WHERE {condition} +traceparent != '' AND +started_at_ms >= ?"
+        " ORDER BY id DESC LIMIT ?"
+    )
+    values = (*((request.name,) if request.name else ()), request.since_at_ms)
+    rows = connection.execute(statement, (*values, max(1, min(request.limit, PAGE_EXECUTIONS))))
+    return _loaded(connection, rows)[::-1]
+
+
+def _loaded(connection: sqlite3.Connection, rows: sqlite3.Cursor) -> tuple[TracedExecution, ...]:
+    found: list[TracedExecution] = []
+    room = PAGE_EVENTS
+    for id_, traceparent, execution_id, name, app, version, kind, durability, status, *end in rows.fetchall():
+        events = executions.events_alone(connection, id_)
+        room -= len(events)
+        if found and room < 0:
+            break
+        error_type, error_message, started_at_ms, ended_at_ms = end
+        state = ExecutionState(
+            *(execution_id, name, app, version, kind, durability, executions.STATUSES[status]),
+            *(error_type, error_message, started_at_ms, ended_at_ms, events, b""),
+        )
+        found.append(TracedExecution(traceparent, state))
+    return tuple(found)

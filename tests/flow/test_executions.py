@@ -1,0 +1,126 @@
+"""Spans of executions: where tasks are in time, and below what."""
+
+from __future__ import annotations
+
+from actorfaas.core.spans import span_of
+from actorfaas.flow.executions import of_execution
+from actorfaas.flow.spans import EXECUTION, HAND_OFF, QUEUE, RUN, START, STATE
+from tests.flow.kit import History, ms, one
+
+
+def test_tasks_follow_each_other_by_their_own_times() -> None:
+    history = History(parent="e" * 16)
+    history.task(10, "a", queue=1, start=0.5, run=8.25)
+    history.task(14, "b", gap=0.75, queue=0.25, start=0.25, run=4)
+    history.add(14, "ExecutionSucceeded", "")
+    spans = of_execution(history.ended())
+    root = one(spans, EXECUTION)
+    assert (root.span_id, root.parent_id, root.error) == (span_of("exe_1"), "e" * 16, "")
+    assert (ms(one(spans, STATE, "a")), ms(one(spans, STATE, "b"))) == ((0, 9.75), (9.75, 14.5))
+    parts = [(span.kind, ms(span)) for span in spans if span.parent_id == one(spans, STATE, "b").span_id]
+    assert parts == [(HAND_OFF, (9.75, 10)), (QUEUE, (10, 10.25)), (START, (10.25, 10.5)), (RUN, (10.5, 14.5))]
+    assert one(spans, RUN, "b").span_id == f"{6:016x}", "as the handler was told"
+    assert ms(root) == (0, 14.5)
+
+
+def test_an_instant_that_a_clock_contradicts_is_not_believed() -> None:
+    history = History()
+    history.task(5, "a", run=5)
+    history.task(2000, "b", gap=3, run=2)  # the journal lost an event, or the node stood still
+    assert ms(one(of_execution(history.ended()), STATE, "b"))[1] == 2000
+
+
+def test_what_a_wait_took_is_not_taken_for_a_hand_off() -> None:
+    history = History()
+    history.task(5, "a", run=5)
+    history.add(5, "WaitStateEntered", "w")
+    history.add(1005, "WaitStateExited", "w")
+    history.task(1010, "b", gap=1002, queue=1, run=4)
+    spans = of_execution(history.ended())
+    assert ms(one(spans, STATE, "w")) == (5, 1005)
+    assert ms(one(spans, HAND_OFF, "b")) == (1005, 1006)
+    assert ms(one(spans, STATE, "b")) == (1005, 1011)
+
+
+def test_states_that_take_no_time_are_left_out() -> None:
+    history = History()
+    for kind in ("Choice", "Pass", "Succeed"):
+        history.add(1, f"{kind}StateEntered", kind)
+        history.add(1, f"{kind}StateExited", kind)
+    assert [span.kind for span in of_execution(history.ended())] == [EXECUTION]
+
+
+def test_every_attempt_is_below_its_state() -> None:
+    history = History()
+    history.add(0, "TaskStateEntered", "a")
+    history.add(5, "TaskFailed", "a", function="f", run=5, error="KeyError")
+    history.add(1005, "TaskStateRetried", "a")
+    history.add(1010, "TaskSucceeded", "a", function="f", run=4, attempt=2)
+    history.add(1010, "TaskStateExited", "a")
+    spans = of_execution(history.ended())
+    state = one(spans, STATE, "a")
+    runs = [span for span in spans if span.kind == RUN]
+    assert [(span.parent_id, span.error) for span in runs] == [(state.span_id, "KeyError"), (state.span_id, "")]
+    assert (state.error, state.told["attempt"], state.told["function"]) == ("", "2", "f")
+    assert state.ended_ns == runs[1].ended_ns
+
+
+def test_branches_are_below_their_parallel_state() -> None:
+    history = History()
+    history.task(4, "a", run=4)
+    history.add(4, "ParallelStateEntered", "both")
+    history.add(4, "ParallelStateStarted", "both")
+    history.add(4, "TaskStateEntered", "x", branch=1, index=0)
+    history.add(4, "TaskStateEntered", "y", branch=2, index=1)
+    history.add(6, "TaskSucceeded", "y", branch=2, index=1, function="y", gap=1, run=1.5)
+    history.add(9, "TaskSucceeded", "x", branch=1, index=0, function="x", gap=1, run=4.5)
+    history.add(9, "ParallelStateSucceeded", "both")
+    history.add(9, "ParallelStateExited", "both")
+    history.task(12, "z", gap=0.5, run=2)
+    spans = of_execution(history.ended())
+    both = one(spans, STATE, "both")
+    assert {one(spans, STATE, name).parent_id for name in "xy"} == {both.span_id}
+    assert (ms(one(spans, RUN, "x")), ms(one(spans, RUN, "y"))) == ((5, 9.5), (5, 6.5))
+    assert ms(both) == (4, 9.5)
+    assert ms(one(spans, RUN, "z")) == (10, 12), "after the later one of both"
+
+
+def test_iterations_are_below_their_map_state_also_when_there_are_two() -> None:
+    history = History()
+    history.add(0, "ParallelStateEntered", "p")
+    history.add(0, "ParallelStateStarted", "p")
+    for branch, name in ((1, "left"), (2, "right")):
+        history.add(0, "MapStateEntered", name, branch=branch, index=branch - 1)
+        history.add(0, "MapStateStarted", name, branch=branch, index=2)
+        history.add(0, "MapIterationStarted", name, branch=branch, index=0)
+        history.task(1, f"in_{name}", branch=branch + 2, index=0, run=1)
+        history.add(1, "MapIterationSucceeded", name, branch=branch, index=0)
+        history.add(1, "MapIterationStarted", name, branch=branch, index=1)
+    for branch, name in ((1, "left"), (2, "right")):
+        history.task(3, f"in_{name}", branch=branch + 4, index=1, gap=1, run=1)
+        history.add(3, "MapIterationSucceeded", name, branch=branch, index=1)
+        history.add(3, "MapStateSucceeded", name, branch=branch)
+        history.add(3, "MapStateExited", name, branch=branch)
+    spans = of_execution(history.ended())
+    for name in ("left", "right"):
+        for index in "01":
+            assert one(spans, STATE, f"in_{name}", index).parent_id == one(spans, STATE, name).span_id
+    assert one(spans, STATE, "left").parent_id == one(spans, STATE, "p").span_id
+
+
+def test_one_that_failed_says_why() -> None:
+    history = History()
+    history.add(0, "TaskStateEntered", "a")
+    history.add(5, "TaskFailed", "a", function="a", run=5, error="KeyError")
+    history.add(5, "ExecutionFailed", "")
+    spans = of_execution(history.ended("failed", "KeyError"))
+    assert (one(spans, EXECUTION).error, one(spans, STATE).error, one(spans, RUN).error) == ("KeyError",) * 3
+
+
+def test_one_that_runs_is_shown_up_to_its_last_event() -> None:
+    history = History()
+    history.task(5, "a", run=5)
+    history.add(5, "TaskStateEntered", "b")
+    spans = of_execution(history.ended("running"))
+    assert one(spans, EXECUTION).told["status"] == "running"
+    assert one(spans, STATE, "b").error == "not ended"
