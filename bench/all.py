@@ -29,6 +29,7 @@ BENCHMARKS = (
     "strategies",
     "density",
     "many_functions",
+    "scale",
     "node_at_rest",
     "soak",
     "convolution",

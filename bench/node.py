@@ -61,9 +61,9 @@ class Node:
 
 
 @contextmanager
-def running(**settings: str | float) -> Iterator[Node]:
-    """Start a node, wait until it is ready, yield it, stop it."""
-    with running_node(**settings) as started:
+def running(folder: Path | None = None, /, **settings: str | float) -> Iterator[Node]:
+    """Start a node (in this data folder, or one that goes with it), wait until it is ready, yield it, stop it."""
+    with running_node(folder, **settings) as started:
         node = Node(started)
         with node.http:
             yield node

@@ -13,6 +13,7 @@ from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     DescribeSwapper,
     GetPagingMode,
+    MemoryMeasured,
     PagingMode,
     PoolDescription,
     SwapperDescription,
@@ -32,6 +33,7 @@ class PagingLink:
 
     def __init__(self, actor: Actor, dispatch: Dispatch) -> None:
         self._actor = actor
+        self._measured = MemoryMeasured(0, -1.0, 0, 0)
         mode = actor.settings.paging_policy
         self.steering = Steering(dispatch, mode)  # type: ignore[arg-type]  # config allows the policy's modes only
 
@@ -51,11 +53,23 @@ class PagingLink:
 
     def take_in(self, fact: PagingFact, now_ns: int) -> None:
         """A fact about memory."""
+        if isinstance(fact, MemoryMeasured):
+            self._measured = fact
         self.steering.take_in(fact, now_ns)
 
     async def describe(self, pool: PoolDescription) -> PoolDescription:
-        """The same with what the Swapper knows, if it answers in time."""
-        pool = replace(pool, paging_mode=self.steering.mode.mode, paging_sentence=self.steering.mode.sentence)
+        """The same with what the Swapper knows: the sums as it last told them; newer ones, and each worker, if it
+        answers in time."""
+        mode, measured = self.steering.mode, self._measured
+        pool = replace(
+            pool,
+            paging_mode=mode.mode,
+            paging_sentence=mode.sentence,
+            memory_usage_bytes=measured.usage_bytes,
+            memory_budget_bytes=mode.budget_bytes,
+            swap_total_bytes=measured.swap_total_bytes,
+            swap_used_bytes=measured.swap_used_bytes,
+        )
         try:
             swapper = await self._actor.ask(SWAPPER, DescribeSwapper(), SwapperDescription, _DESCRIBE_TIMEOUT_S)
         except (PeerUnavailable, AskTimeout, RequestRefused):
@@ -65,8 +79,6 @@ class PagingLink:
             pool,
             workers=tuple(_with_memory(worker, memory.get(worker.worker_topic)) for worker in pool.workers),
             memory_usage_bytes=swapper.usage_bytes,
-            memory_budget_bytes=swapper.budget_bytes,
-            swap_total_bytes=swapper.swap_total_bytes,
             swap_used_bytes=swapper.swap_used_bytes,
         )
 

@@ -27,6 +27,8 @@ MAX_PACKET_BYTES = 64 * 1024
 _PACKETS_PER_TURN = 64
 _MAX_FDS = 4  # more than one is against the rules, but then they must be received to be closed
 _RETRY_DELAY_S = 0.02
+_UNDER_WAY = 64
+"""Most handovers without an answer: the receiver's answers must fit into the connection while nobody reads them."""
 
 T = TypeVar("T")
 
@@ -137,6 +139,7 @@ class HandoverClient:
         self._trusts = trusts
         self._sock: socket.socket | None = None
         self._turn = asyncio.Lock()
+        self._room = asyncio.Semaphore(_UNDER_WAY)
         self._acknowledgements: dict[int, asyncio.Future[Message]] = {}
         self._next_id = 0
 
@@ -149,7 +152,7 @@ class HandoverClient:
         acknowledged: asyncio.Future[Message] = loop.create_future()
         self._next_id = ask_id = self._next_id + 1
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._room:
                 async with self._turn:
                     connection = await self._connected()
                     self._acknowledgements[ask_id] = acknowledged

@@ -117,6 +117,24 @@ async def test_a_receiver_that_dies_before_answering_fails_the_handover(short_di
         client.close()
 
 
+async def test_no_more_is_sent_than_can_be_answered_while_the_sender_is_busy(short_dir: Path) -> None:
+    path = short_dir / "q.sock"
+    listener = HandoverListener(path, LOG, trusting, lambda message, sock: sock.close())
+    client = HandoverClient("queue", path, LOG, trusting)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        await client.hand_over(note(), theirs, timeout_s=5.0)
+        asyncio.get_running_loop().remove_reader(client._sock)  # type: ignore[arg-type]  # it is connected
+        waiting = [asyncio.create_task(client.hand_over(note(), theirs, timeout_s=30.0)) for _ in range(1000)]
+        for _ in range(3000):
+            await asyncio.sleep(0)  # all that can be sent is sent, taken, and answered
+        assert client._sock is not None
+        asyncio.get_running_loop().add_reader(client._sock, client._read_acknowledgements, client._sock)
+        await asyncio.gather(*waiting)
+    client.close()
+    listener.close()
+
+
 async def test_nothing_is_handed_to_or_taken_from_a_stranger(short_dir: Path) -> None:
     path = short_dir / "q.sock"
     taken: list[Message] = []
