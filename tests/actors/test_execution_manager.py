@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from actorfaas.actors import paging
 from actorfaas.actors.execution_manager import ExecutionManager
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
@@ -35,7 +36,9 @@ from actorfaas.messages import (
     KillWorker,
     ListDeployments,
     ListUnfinished,
+    MemoryMeasured,
     Message,
+    PagingMode,
     PoolDescription,
     PrepareBundle,
     QueueDescription,
@@ -421,3 +424,17 @@ async def test_a_local_queue_that_restarts_while_a_template_is_slow_is_attended_
     await node.kit.stop(node.queue)
     again = await node.kit.fake("local_queue")
     await again.expect(DescribeQueue)
+
+
+async def test_what_all_functions_use_is_told_while_the_swapper_is_busy(
+    kit: Kit, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "_DESCRIBE_TIMEOUT_S", 0.05)
+    swapper = await kit.fake("swapper")
+    manager = await swapper.expect_caller("execution_manager")
+    manager.tell(PagingMode("outside", "it can", 500))
+    manager.tell(MemoryMeasured(300, -1.0, 4000, 1000))
+    while (pool := await node.pool()).memory_usage_bytes == 0:
+        pass
+    assert (pool.memory_usage_bytes, pool.memory_budget_bytes) == (300, 500)
+    assert (pool.swap_total_bytes, pool.swap_used_bytes) == (4000, 1000)
