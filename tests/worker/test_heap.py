@@ -24,9 +24,10 @@ def status(name):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 def fill():
-    blocks = [libc.malloc(SIZE) for _ in range(MANY)]
-    for block in blocks:
-        ctypes.memset(block, 7, SIZE)
+    blocks = [0] * MANY  # a list that grows would come to lie between the blocks
+    for number in range(MANY):
+        blocks[number] = libc.malloc(SIZE)
+        ctypes.memset(blocks[number], 7, SIZE)
     return blocks
 """
 
