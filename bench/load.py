@@ -20,6 +20,8 @@ from actorfaas.load.plan import Call, Closed, Endpoint, Plan, Target
 from actorfaas.load.sender import Sink
 
 ANSWER_TIMEOUT_S = 10.0
+SLOW_ANSWER_TIMEOUT_S = 120.0
+"""For calls of which each matters, however slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,13 @@ def one_by_one(url: str, request: bytes, calls: int) -> list[tuple[float, str]]:
     return [(one.latency_s * 1000, one.timing) for one in noted.answers]
 
 
+def at_once(url: str, request: bytes, count: int) -> list[Answer]:
+    """So many calls at the same time, over connections that are open already."""
+    noted = Noted()
+    _carry_out(_plan(url, request, Closed(count, SLOW_ANSWER_TIMEOUT_S, count), SLOW_ANSWER_TIMEOUT_S), noted)
+    return noted.answers
+
+
 def watched(plan: Plan, every_s: float, look: Callable[[], None]) -> Noted:
     """Carry out a plan, all of it in this process, and `look` now and then."""
     noted = Noted()
@@ -107,8 +116,8 @@ def watched(plan: Plan, every_s: float, look: Callable[[], None]) -> Noted:
     return noted
 
 
-def _plan(url: str, request: bytes, how: Closed) -> Plan:
-    return Plan(Endpoint.of(url), (Target(url, (request,)),), how, timeout_s=ANSWER_TIMEOUT_S)
+def _plan(url: str, request: bytes, how: Closed, timeout_s: float = ANSWER_TIMEOUT_S) -> Plan:
+    return Plan(Endpoint.of(url), (Target(url, (request,)),), how, timeout_s=timeout_s)
 
 
 def _carry_out(plan: Plan, sink: Sink, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> int:

@@ -41,6 +41,12 @@ class Call:
     parts: dict[str, float]
     kind: str
 
+    @classmethod
+    def of(cls, total_ms: float, timing: str) -> Call:
+        """From how long it took and the value of `Server-Timing`."""
+        parts = {part: float(duration) for part, duration, _ in _TIMING.findall(timing)}
+        return cls(total_ms, parts, kind_of(timing))
+
     @property
     def start_ms(self) -> float:
         """Everything before the handler's first instruction."""
@@ -51,8 +57,7 @@ def call(node: Node, name: str, body: bytes, strategy: str = "auto") -> Call:
     """Invoke once over a connection of its own, which is not part of the time. Raises ConnectionError for an error."""
     url = f"{node.url}/v1/invoke/{name}"
     ((total_ms, timing),) = load.one_by_one(url, load.post(url, body, {"Actorfaas-Strategy": strategy}), 1)
-    parts = {part: float(duration) for part, duration, _ in _TIMING.findall(timing)}
-    return Call(total_ms, parts, kind_of(timing))
+    return Call.of(total_ms, timing)
 
 
 def kind_of(timing: str) -> str:

@@ -54,11 +54,16 @@ def page(result: Json) -> str:
     if result["latency_ms"]["count"]:
         parts += _plots(result)
     parts += _tables(result)
-    name = escape(_subject(result))
+    return document(f"Load: {_subject(result)}", "".join(parts))
+
+
+def document(title: str, content: str) -> str:
+    """A page with this heading and content (HTML, such as plots), that needs nothing else."""
+    name = escape(title)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Load: {name}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
+        f"<style>{STYLE}</style></head><body><main><h1>{name}</h1>{content}</main></body></html>\n"
     )
 
 
@@ -73,7 +78,7 @@ def _head(result: Json) -> str:
     kind = (
         "open loop: latencies count from the intended start" if plan["open"] else "closed loop: latencies from sending"
     )
-    return f"<h1>Load: {escape(_subject(result))}</h1><p>{escape(plan['arrivals'])} ({kind})</p><p>{escape(facts)}</p>"
+    return f"<p>{escape(plan['arrivals'])} ({kind})</p><p>{escape(facts)}</p>"
 
 
 def _verdict(one: Json) -> str:

@@ -13,6 +13,8 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 40
+LABELLED_BARS = 20
+"""With more, there is no room for the value of each."""
 
 Point = tuple[float, float | None]
 
@@ -95,6 +97,27 @@ def columns(title: str, description: str, stacked: dict[str, Sequence[float]], w
                 )
             below[step] += value
     return _figure(title, description, list(stacked), _frame(x, y) + "".join(drawn))
+
+
+def bars(title: str, description: str, groups: dict[str, dict[str, float]], names: Sequence[str], unit: str) -> str:
+    """A figure with a group of bars for each of `groups`, which have values for some of `names`; the axis is
+    logarithmic, as values may differ by orders of magnitude."""
+    values = [value for group in groups.values() for value in group.values()] or [1.0]
+    y = logarithmic(f"{unit}, logarithmic", min(values) / 2, max(values) * 1.2)
+    room = 1 / max(len(groups), 1)
+    x = Axis("", lambda value: value, [((number + 0.5) * room, name) for number, name in enumerate(groups)])
+    drawn = []
+    for number, group in enumerate(groups.values()):
+        for place, name in enumerate(names):
+            if name in group:
+                begin = (number + 0.1 + 0.8 * place / len(names)) * room
+                heights = y.ticks[0][0], group[name]
+                drawn.append(_column(place, begin, begin + 0.8 * room / len(names), heights, x, y))
+                if len(groups) * len(names) <= LABELLED_BARS:
+                    middle = _x(x, begin + 0.4 * room / len(names))
+                    label = f'<text x="{middle:.1f}" y="{_y(y, group[name]) - 3:.1f}" text-anchor="middle">'
+                    drawn.append(f"{label}{group[name]:.3g}</text>")
+    return f'<div class="stack">{_figure(title, description, names, _frame(x, y) + "".join(drawn))}</div>'
 
 
 def _column(number: int, begin: float, end: float, heights: tuple[float, float], x: Axis, y: Axis) -> str:
