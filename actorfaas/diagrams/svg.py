@@ -135,14 +135,17 @@ class _Drawing:
 
 
 def _path(legs: Sequence[Leg]) -> str:
-    parts = []
-    at = None
+    parts: list[str] = []
+    at = ""
     for leg in legs:
-        if leg.start != at:
-            parts.append(f"M{leg.start.x:.1f} {leg.start.y:.1f}")
-        ends = [leg.end] if leg.is_straight else leg[1:]
-        parts.append(("L" if leg.is_straight else "C") + " ".join(f"{point.x:.1f} {point.y:.1f}" for point in ends))
-        at = leg.end
+        start, *ends = (f"{point.x:.1f} {point.y:.1f}" for point in leg)
+        if start != at:
+            parts.append(f"M{start}")
+        if leg.is_straight and ends[-1] != start:  # an arrow at the end of no line would point anywhere
+            parts.append(f"L{ends[-1]}")
+        elif not leg.is_straight:
+            parts.append(f"C{' '.join(ends)}")
+        at = ends[-1]
     return "".join(parts)
 
 

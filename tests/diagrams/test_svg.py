@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,6 +15,8 @@ from actorfaas.diagrams.svg import svg
 from tests.states.machines_kit import definition, task
 
 Json = Any  # a definition
+
+ROOT = Path(__file__).resolve().parents[2]
 
 INNER = definition(x=task(End=True))
 EVERY_KIND = definition(
@@ -88,3 +93,13 @@ def test_arrows_are_there(kind: str) -> None:
     text = svg(EVERY_KIND, "title")
     assert f"url(#asl-arrow{kind})" in text
     assert f'id="asl-arrow{kind}"' in text
+
+
+def test_no_line_ends_with_a_part_too_short_to_point_anywhere() -> None:
+    """Rounding can make boxes and the ranks they stand in differ by what is not to be seen, as in this example."""
+    source = json.loads((ROOT / "workflows" / "text_report" / "report.asl.json").read_text("utf-8"))
+    paths = [one.get("d") or "" for one in drawn(source).iter(f"{NAMESPACE}path") if one.get("marker-end")]
+    assert len(paths) > 10
+    for path in paths:
+        corners = re.findall(r"[\d.]+ [\d.]+", path)
+        assert corners[-1] != corners[-2], path
