@@ -2,7 +2,9 @@
 
 `python -m bench.compliance [--cases FILE] [--json FILE]`. `--cases`: recordings of Step Functions, one JSON object a
 line, with `compare.py` beside it; they are not part of the project. The JSONPath Compliance Test Suite is for RFC 9535;
-Step Functions has Jayway's JSONPath, which is older, so that every difference has a reason.
+Step Functions has Jayway's JSONPath, which is older, so that every difference has a reason. The official
+JSONata suite is in no package; expressions of our own are compared with what the reference implementation gives for
+them (the npm package jsonata 2.2.2).
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from actorfaas.states.errors import ExpressionError
+from actorfaas.states.errors import ExpressionError, StatesError
 from actorfaas.states.paths import NoMatch
 from actorfaas.states.paths import Path as JsonPath
-from actorfaas.states.scope import Outside, Scope
+from actorfaas.states.queries import QueryTemplate
+from actorfaas.states.scope import Outside, QueryScope, Scope, states_object
 from bench.machine import ROOT
 from bench.report import Report, Row, options
 
 Json = Any  # a decoded JSON document: a test of a suite
 
 SUITE = ROOT / "tests" / "data" / "jsonpath-compliance" / "cts.json"
+QUERIES = ROOT / "tests" / "data" / "jsonata" / "cases.json"
 UNEXPLAINED = "not explained"
+NOWHERE = Outside(0, lambda: 0.5, lambda: "")
+"""No time and no chance: nothing in the suites depends on them."""
 
 REASONS: tuple[tuple[str, str], ...] = (
     (
@@ -68,7 +74,7 @@ def outcome_of(test: Json) -> str:
     if test.get("invalid_selector"):
         return "accepted"
     try:
-        found = path.find(Scope(test["document"], {}, {}, Outside(0, lambda: 0.5, lambda: "")))
+        found = path.find(Scope(test["document"], {}, {}, NOWHERE))
         nodes = [found] if path.is_definite else found
     except NoMatch:
         nodes = []
@@ -100,6 +106,54 @@ def jsonpath_rows(tests: Iterable[Json]) -> Iterator[Row]:
     for (reason, outcome), selectors in sorted(differing.items(), key=lambda one: -len(one[1])):
         example = min(selectors, key=len).encode("unicode_escape").decode()
         yield {"JSONPath: why it differs": reason, "how": outcome, "tests": len(selectors), "example": f"`{example}`"}
+
+
+QUERY_REASONS = {
+    "1 / 0": "Infinity, which the reference gives, is no JSON; it is States.QueryEvaluationError here.",
+    "$base64encode('aé')": "Text is encoded as UTF-8 here, by the reference as Latin-1.",
+    "$formatNumber(34.555, '#0.00;(#0.00)')": "The library rounds the number as it is stored, a little below 34.555.",
+}
+"""Why expressions give something else than the reference."""
+
+
+def query_outcome(expression: str, given: Json) -> Json:
+    """What an expression gives, as it is recorded of the reference: {"value": ...} or {"error": cause}."""
+    try:
+        query = QueryTemplate(f"{{% ($i := $states.input; {expression}) %}}", "Output")
+        return {"value": query.evaluate(QueryScope(states_object(given, {}), {}, NOWHERE))}
+    except (ExpressionError, StatesError) as error:
+        return {"error": str(error)}
+
+
+def agrees(case: Json, outcome: Json) -> bool:
+    """Whether the reference gives the same. What is undefined there fails a state here; causes have their own words."""
+    if "value" not in case:
+        return "error" in outcome
+    return "value" in outcome and (
+        case["value"] == outcome["value"] and _kinds(case["value"]) == _kinds(outcome["value"])
+    )
+
+
+def _kinds(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_kinds(one) for one in value]
+    return {key: _kinds(one) for key, one in value.items()} if isinstance(value, dict) else isinstance(value, bool)
+
+
+def jsonata_rows(suite: Json) -> Iterator[Row]:
+    """How many expressions give what the reference gives, and those that do not."""
+    found = [(case, agrees(case, query_outcome(case["expression"], suite["input"]))) for case in suite["cases"]]
+    count, same = (
+        Counter(case["group"] for case, _ in found),
+        Counter(case["group"] for case, is_same in found if is_same),
+    )
+    for group in [*count, "all"]:
+        of, like = (count[group], same[group]) if group != "all" else (len(found), same.total())
+        yield {"JSONata beside the reference": group, "expressions": of, "same": like, "different": of - like}
+    for case, is_same in found:
+        if not is_same:
+            expression = case["expression"]
+            yield {"JSONata: what differs": f"`{expression}`", "why": QUERY_REASONS.get(expression, UNEXPLAINED)}
 
 
 def recorded_rows(path: Path) -> Iterator[Row]:
@@ -139,6 +193,7 @@ def main() -> None:
     else:
         report.notes.append("without recordings of Step Functions (--cases)")
     report.rows += jsonpath_rows(json.loads(SUITE.read_text("utf-8"))["tests"])
+    report.rows += jsonata_rows(json.loads(QUERIES.read_text("utf-8")))
     report.finish(chosen)
 
 
