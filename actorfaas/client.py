@@ -29,6 +29,9 @@ __all__ = ["Answer", "Client", "InvokeOptions", "OpenCall"]
 
 Json = Any  # a decoded JSON document: the caller's business
 
+HISTORY_PAGE = 10_000
+"""Events of a history that are asked for at once."""
+
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 """How long an answer of the API may take; invocations and deployments have their own limits."""
@@ -135,10 +138,14 @@ class Client:
 
     # --- executions ------------------------------------------------------------------------------------------------
 
-    def execution(self, execution_id: str, *, wait_s: float = 0.0) -> Json:
-        """State, output, error and states of an execution; waits up to `wait_s` for it to end."""
+    def execution(self, execution_id: str, *, wait_s: float = 0.0, cursor: str = "") -> Json:
+        """State, output, error, map runs and states of an execution, of a long one the states of a page (`next_cursor`
+        gives the next one); waits up to `wait_s` for it to end."""
         return self._get(
-            f"/v1/executions/{quote(execution_id, safe='')}", wait_s=wait_s, wait=f"{wait_s:g}" if wait_s else ""
+            f"/v1/executions/{quote(execution_id, safe='')}",
+            wait_s=wait_s,
+            wait=f"{wait_s:g}" if wait_s else "",
+            cursor=cursor,
         )
 
     def executions(self, *, name: str = "", status: str = "", limit: int = 20, cursor: str = "") -> Json:
@@ -146,8 +153,15 @@ class Client:
         return self._get("/v1/executions", name=name, status=status, limit=str(limit), cursor=cursor)
 
     def history(self, execution_id: str) -> Json:
-        """Every event of an execution."""
-        return self._get(f"/v1/executions/{quote(execution_id, safe='')}/history")
+        """Every event of an execution: `{execution_id, events}`, read a page at a time."""
+        path = f"/v1/executions/{quote(execution_id, safe='')}/history"
+        whole = self._get(path, limit=str(HISTORY_PAGE))
+        cursor = whole.pop("next_cursor", None)
+        while cursor:
+            page = self._get(path, limit=str(HISTORY_PAGE), cursor=cursor)
+            whole["events"] += page["events"]
+            cursor = page.get("next_cursor")
+        return whole
 
     def cancel(self, execution_id: str) -> Json:
         """Stop an execution."""

@@ -160,7 +160,7 @@ class Crash:
             yield f"it has not ended: {[one['name'] for one in execution['states'] if one['status'] == 'running']}"
             return
         yield from wrong_result(order, execution)
-        events = get(http, f"/v1/executions/{execution_id}/history")["events"]
+        events = get(http, f"/v1/executions/{execution_id}/history?limit=10000")["events"]
         yield from checks.in_order(events)
         yield from checks.states_whole(events)
         yield from checks.gives_the_same(events, execution, machine, order.input)

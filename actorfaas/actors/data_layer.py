@@ -47,6 +47,7 @@ from actorfaas.messages import (
     RecordExecution,
     SaveDeployment,
     SaveWorkingSet,
+    SummariseHistory,
     WaitExecution,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
@@ -149,7 +150,8 @@ class DataLayer(Actor):
             case WaitExecution():
                 self._wait(message, sender)
             case GetExecution():
-                self._answer(sender, store.get_execution(message.execution_id, message.event_payloads))
+                page = message.after_seq, message.limit
+                self._answer(sender, store.get_execution(message.execution_id, message.event_payloads, *page))
             case ListExecutions():
                 self._answer(sender, store.list_executions(message))
             case ListUnfinished():
@@ -183,11 +185,13 @@ class DataLayer(Actor):
             case GetWorkingSet():
                 self._answer(sender, store.get_working_set(message.function_topic))
             case _:
-                self._start_on_map_data(message, sender)
+                self._start_on_maps(message, sender)
 
-    def _start_on_map_data(self, message: Message, sender: Sender) -> None:
+    def _start_on_maps(self, message: Message, sender: Sender) -> None:
         store = self._store
         match message:
+            case SummariseHistory():
+                self._answer(sender, store.summarise_history(message))
             case FetchItems():
                 self._answer(sender, store.fetch_items(message))
             case AddMapResults():

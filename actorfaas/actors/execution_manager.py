@@ -32,6 +32,7 @@ from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     CancelExecution,
     Deploy,
+    DescribeMapRuns,
     DescribePool,
     Done,
     GetRoutes,
@@ -120,6 +121,8 @@ class ExecutionManager(Actor):
                 self.spawn(self._send_routes(sender), "routes")
             case MeasurePool():
                 sender.reply(self._figures())
+            case DescribeMapRuns():
+                sender.reply(self.executions.map_runs(message.execution_id))
             case DescribePool():
                 self.spawn(self._describe(sender), "describe")
             case _ if isinstance(message, Fact):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actorfaas.cli.definitions import definition_of
-from actorfaas.cli.executions import states_table, took
+from actorfaas.cli.executions import map_run_text, states_table, took
 from actorfaas.cli.output import ago, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
 from actorfaas.errors import ApiProblem, ClientError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Json = Any  # a decoded JSON document: what the API answered
 
 EXECUTION_PREFIX = "exe_"
+OUTPUT_CHARACTERS = 2_000
+"""Of a longer output only the beginning is shown among the facts about its execution."""
 
 
 @click.command("list")
@@ -49,10 +51,13 @@ def list_command(options: Options) -> None:
 @click.option("--diagram", is_flag=True, help="The workflow's states as a picture: SVG.")
 @click.option("--mermaid", is_flag=True, help="The workflow's states as Mermaid text.")
 @click.option("--into", metavar="FILE", default="", help="Write the definition, picture or text there.")
+@click.option("--cursor", default="", help="Of a long execution: where the page before ended.")
 @click.option("--history", is_flag=True, help="Every event of the execution, as JSON.")
 @click.option("--app", "is_app", is_flag=True, help="NAME is an application: list its versions.")
 @common_options
-def show_command(options: Options, name: str, history: bool, is_app: bool, into: str, **forms: bool) -> None:
+def show_command(
+    options: Options, name: str, cursor: str, history: bool, is_app: bool, into: str, **forms: bool
+) -> None:
     """Show the function, workflow, execution or application NAME.
 
     Where an application has the name of a function or workflow, --app shows the application. With --asl, --diagram
@@ -68,7 +73,7 @@ def show_command(options: Options, name: str, history: bool, is_app: bool, into:
             if history:
                 write_json(node.history(name))
             else:
-                _show_execution(options, node.execution(name))
+                _show_execution(options, node.execution(name, cursor=cursor))
             return
         found = node.deployment(name) if is_app else _find(node, name)
     if "deployments" in found:
@@ -160,11 +165,14 @@ def _show_execution(options: Options, execution: Json) -> None:
     if execution.get("error"):
         facts.append(("error", "{error_type}: {error_message}".format_map(execution["error"])))
     if execution.get("status") == "succeeded":
-        facts.append(("output", _compact(execution.get("output"))))
+        facts.append(("output", _shortened(_compact(execution.get("output")))))
+    facts += [(f"map {run.get('state', '')}", map_run_text(run)) for run in execution.get("map_runs", ())]
     _write_facts(facts)
     if execution.get("states"):
         click.echo()
         states_table(execution, title="", err=False)
+    if execution.get("next_cursor"):
+        note(f"More: --cursor {execution['next_cursor']}")
 
 
 def _show_settings(found: Json) -> None:
@@ -181,6 +189,12 @@ def _write_facts(facts: list[tuple[str, str]]) -> None:
     width = max(len(key) for key, _ in facts)
     for key, value in facts:
         click.echo(f"{key.ljust(width)}  {value}")
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= OUTPUT_CHARACTERS:
+        return text
+    return f"{text[:OUTPUT_CHARACTERS]}… ({len(text)} characters; all of them with -o json)"
 
 
 def _compact(value: Json) -> str:

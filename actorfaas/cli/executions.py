@@ -69,6 +69,14 @@ def took(execution: Json) -> str:
     return duration_s((ended - started) / 1000) if ended else f"{ago(started)} so far"
 
 
+def map_run_text(run: Json) -> str:
+    """What became of the items of a map run, in words."""
+    names = ("succeeded", "failed", "running", "pending", "aborted")
+    counts = [f"{run[name]} {name}" for name in names if run.get(name)]
+    total = run.get("total")
+    return f"{run.get('status', '')}: {', '.join(counts) or 'no items'}" + (f" of {total}" if total else "")
+
+
 def show_states(execution: Json) -> None:
     """One line for each state on standard error: who ran it, and where the time went."""
     states_table(execution, title=f"execution {execution.get('execution_id', '')}", err=True)

@@ -12,7 +12,7 @@ import orjson
 
 from actorfaas.core.execution import Execution, Lane
 from actorfaas.core.progress import Progress
-from actorfaas.messages import ITEMS_READ, FetchItems, ItemsFetched
+from actorfaas.messages import ITEMS_READ, FetchItems, ItemsFetched, MapRunProgress, MapRuns
 from actorfaas.states.engine import ReadItems, WriteResults
 from actorfaas.states.errors import STATES_ITEM_READER, STATES_RESULT_WRITER, StatedFailure
 from actorfaas.states.model import PLAIN_FILE
@@ -73,6 +73,12 @@ class MapData(Progress):
         self._task_failed(execution, lane, error, cause, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)
+
+    def map_runs(self, execution_id: str) -> MapRuns:
+        """How far the map runs of an execution are."""
+        execution = self._all.get(execution_id)
+        found = () if execution is None or execution.ended else execution.engine.map_runs()
+        return MapRuns(tuple(MapRunProgress(branch, state, arn, **counts) for branch, state, arn, counts in found))
 
     def _asker(self, place: tuple[str, int], ticket: str) -> tuple[Execution | None, Lane | None]:
         """Who waits for an answer; it waits no more."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from actorfaas.http import render
+from actorfaas.http import histories, render
 from actorfaas.http.calls import now_ns
 from actorfaas.http.exchange import json_response, name, since_at_ms, text, truth, wait_s, whole
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links
@@ -29,6 +28,7 @@ STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 MAX_EXECUTIONS = 1000
 MAX_LINES = 10_000
 MAX_SEQ = 2**63 - 1
+MAX_EVENT = 2**31 - 1
 MAX_READS = 4
 """Executions read at once with what their events carry: megabytes each, in the DataLayer and on the way here."""
 
@@ -51,17 +51,19 @@ class RecordEndpoints:
         return json_response(render.executions(await self._links.ask(DATA_LAYER, question, Executions)))
 
     async def execution(self, request: Request) -> Response:
-        """One execution; with `wait`, once it has ended or the time is over."""
+        """One execution with the states of a page; with `wait`, once it has ended or the time is over."""
         execution_id, patience_s = name(request, "id"), wait_s(request)
         if patience_s:
             deadline_ns = now_ns() + int(patience_s * 1e9)
             question = WaitExecution(execution_id, deadline_ns, must_exist=True, event_payloads=False)
             await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
-        return json_response(await self._shown(execution_id, render.execution))
+        async with self._reads:
+            return json_response(await histories.execution(self._links, execution_id, *_page(request)))
 
     async def history(self, request: Request) -> Response:
-        """Every event of one execution."""
-        return json_response(await self._shown(name(request, "id"), render.history))
+        """A page of the events of one execution."""
+        async with self._reads:
+            return json_response(await histories.history(self._links, name(request, "id"), *_page(request)))
 
     async def cancel(self, request: Request) -> Response:
         """Stop an execution."""
@@ -96,8 +98,7 @@ class RecordEndpoints:
         lines = await self._links.ask_patiently(DATA_LAYER, question, Logs, patience_s)
         return json_response(render.logs(lines))
 
-    async def _shown(
-        self, execution_id: str, render_it: Callable[[ExecutionState], render.Document]
-    ) -> render.Document:
-        async with self._reads:
-            return render_it(await self._links.ask(DATA_LAYER, GetExecution(execution_id), ExecutionState))
+
+def _page(request: Request) -> tuple[int, int]:
+    """After which event, and how many. Raises Problem."""
+    return whole(request, "cursor", 0, 0, MAX_EVENT), whole(request, "limit", histories.PAGE, 1, histories.MAX_PAGE)

@@ -149,8 +149,8 @@ def executions(message: Executions) -> Document:
     }
 
 
-def execution(state: ExecutionState) -> Document:
-    """One execution, with one entry for every visit to a state."""
+def execution(state: ExecutionState, visits: list[Document] | None = None, billed_: Document | None = None) -> Document:
+    """One execution with its visits to states and what it is billed, by its events where not given."""
     error = {"error_type": state.error_type, "error_message": state.error_message}
     return {
         "execution_id": state.execution_id,
@@ -163,10 +163,10 @@ def execution(state: ExecutionState) -> Document:
         "started_at_ms": state.started_at_ms,
         "ended_at_ms": state.ended_at_ms or None,
         "duration_ms": state.ended_at_ms - state.started_at_ms if state.ended_at_ms else None,
-        **_billed(state.events),
+        **(billed(state.events) if billed_ is None else billed_),
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
-        "states": _settled(states(state.events), state.status),
+        "states": _settled(states(state.events) if visits is None else visits, state.status),
     }
 
 
@@ -179,7 +179,7 @@ def _settled(visits: list[Document], status: str) -> list[Document]:
 
 
 def history(state: ExecutionState) -> Document:
-    """Every event of an execution."""
+    """Events of an execution."""
     return {"execution_id": state.execution_id, "events": [_event(event) for event in state.events]}
 
 
@@ -194,7 +194,7 @@ def _event(event: HistoryEvent) -> Document:
         "worker": event.worker_topic,
         "start_kind": event.start_kind,
         **_durations(event),
-        **_billed((event,)),
+        **billed((event,)),
         "span_id": event.span_id,
         "error_type": event.error_type,
         "error_message": event.error_message,
@@ -211,17 +211,22 @@ def _durations(event: HistoryEvent) -> Document:
     }
 
 
-def _billed(events: Iterable[HistoryEvent]) -> Document:
+def billed(events: Iterable[HistoryEvent]) -> Document:
     """What the tasks among them are billed; of what ran under a version without these figures only the time."""
     milliseconds = [(billed_ms(event.run_ns), event.memory_mb) for event in events if event.run_ns]
-    return {
-        "billed_ms": sum(one_ms for one_ms, _ in milliseconds),
-        "billed_gb_s": round(gb_seconds(sum(one_ms * memory_mb for one_ms, memory_mb in milliseconds)), 6),
-    }
+    return billed_sum(
+        sum(one_ms for one_ms, _ in milliseconds), sum(one_ms * memory_mb for one_ms, memory_mb in milliseconds)
+    )
 
 
-def states(events: Iterable[HistoryEvent]) -> list[Document]:
-    """One entry for every visit to a state, in order; a retried one shows its last attempt."""
+def billed_sum(whole_ms: int, mb_ms: int) -> Document:
+    """Milliseconds, and megabytes times milliseconds, as they are shown."""
+    return {"billed_ms": whole_ms, "billed_gb_s": round(gb_seconds(mb_ms), 6)}
+
+
+def states(events: Iterable[HistoryEvent], *, is_first: bool = True) -> list[Document]:
+    """One entry for every visit to a state, in order; a retried one shows its last attempt. Not `is_first`: what ends
+    here without having begun was shown on the page before."""
     visits: list[Document] = []
     latest: dict[tuple[int, str], Document] = {}
     for event in events:
@@ -239,10 +244,24 @@ def states(events: Iterable[HistoryEvent]) -> list[Document]:
                 visit.update(status="succeeded", output=_preview(event.payload))
         elif status and visit is not None and _goes_on(visit, event):
             visit.update(_visit(event, status))
-        elif status:
+        elif status and is_first:
             visits.append(_visit(event, status))
             latest[place] = visits[-1]
     return visits
+
+
+def close_visits(visits: list[Document], closing: Iterable[HistoryEvent]) -> None:
+    """Give the visits that are open what later events say of them."""
+    latest = {(visit["branch"], visit["name"]): visit for visit in visits if visit["status"] == "running"}
+    for event in closing:
+        visit = latest.get((event.branch, event.state))
+        status = _OUTCOMES.get(event.type)
+        if visit is None:
+            continue
+        if event.type.endswith("StateExited") and visit["status"] == "running":
+            visit.update(status="succeeded", output=_preview(event.payload))
+        elif status and _goes_on(visit, event):
+            visit.update(_visit(event, status))
 
 
 def _goes_on(visit: Document, event: HistoryEvent) -> bool:

@@ -48,6 +48,10 @@ def _header(name: str, kind: str, text: str) -> Parameter:
 
 _LIMIT = _query("limit", "integer", "most entries in the answer")
 _WAIT = _query("wait", "number", "seconds to wait for news before answering, at most 60")
+_EVENTS = (
+    _query("limit", "integer", "most events of the history that are looked at, 1 to 10000, default 1000"),
+    _query("cursor", "string", "next_cursor of the page before"),
+)
 
 _ENTRY = "/v1/data/{app}/entry"
 _KEY = _query("key", "string", "which one; of a set the member, of counters the counter")
@@ -156,9 +160,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/executions/{id}",
         "execution",
         "executions",
-        "One execution: status, output, and every state with its timing",
+        "One execution: status, output, map runs, and a page of its states with their timing",
         "Execution",
-        parameters=(_WAIT,),
+        parameters=(_WAIT, *_EVENTS),
         problems=(400, 404),
     ),
     Operation(
@@ -166,9 +170,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/executions/{id}/history",
         "history",
         "executions",
-        "Every event of one execution",
+        "A page of the events of one execution",
         "History",
-        problems=(404,),
+        parameters=_EVENTS,
+        problems=(400, 404),
     ),
     Operation(
         "POST",

@@ -141,10 +141,42 @@ class WaitExecution(Message):
 
 @message(127)
 class GetExecution(Message):
-    """Anyone → DataLayer (ask → ExecutionState or Refused "not_found"). `event_payloads` as in `WaitExecution`."""
+    """Anyone → DataLayer (ask → ExecutionState or Refused "not_found"). `event_payloads` as in `WaitExecution`; of the
+    events those after number `after_seq`, at most `limit` (0: all)."""
 
     execution_id: str
     event_payloads: bool = True
+    after_seq: int = 0
+    limit: int = 0
+
+
+@struct
+class OpenVisit:
+    """A visit to a state that had not ended at some place of a history."""
+
+    branch: int
+    state: str
+
+
+@message(247)
+class SummariseHistory(Message):
+    """Frontend → DataLayer (ask → HistorySummary or Refused "not_found"): what a page of a history, which ends with
+    event `last_seq`, cannot tell. `open_visits`: those that it leaves open."""
+
+    execution_id: str
+    last_seq: int
+    open_visits: tuple[OpenVisit, ...]
+
+
+@message(248)
+class HistorySummary(Message):
+    """Reply to `SummariseHistory`, of the whole history: what its tasks are billed (`billed_mb_ms`: megabytes times
+    milliseconds) and the events of map runs; `closing`: the later events of the visits that were asked for."""
+
+    billed_ms: int
+    billed_mb_ms: int
+    map_runs: tuple[HistoryEvent, ...]
+    closing: tuple[HistoryEvent, ...]
 
 
 @message(128)

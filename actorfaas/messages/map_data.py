@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.messages.base import Message, message
+from actorfaas.messages.base import Message, message, struct
 
 ITEMS_READ = "MapItemsRead"
 """The event that the items of a Map state are there; its payload names the payload file in which they are."""
@@ -85,3 +85,31 @@ class DropMapResults(Message):
     """ExecutionManager → DataLayer (tell): the results of this map run are not wanted any more."""
 
     run_id: str
+
+
+@message(249)
+class DescribeMapRuns(Message):
+    """Frontend → ExecutionManager (ask → MapRuns): how far the map runs of a running execution are."""
+
+    execution_id: str
+
+
+@struct
+class MapRunProgress:
+    """One running distributed Map state, and what became of its items so far."""
+
+    branch: int
+    state: str
+    arn: str
+    total: int
+    pending: int
+    running: int
+    succeeded: int
+    failed: int
+
+
+@message(250)
+class MapRuns(Message):
+    """Reply to `DescribeMapRuns`; none where the execution does not run."""
+
+    map_runs: tuple[MapRunProgress, ...]

@@ -199,6 +199,14 @@ class Engine:
         """The machine whose states the branch goes through."""
         return self._run.branches[branch].machine
 
+    def map_runs(self) -> list[tuple[int, str, str, dict[str, int]]]:
+        """The distributed Map states that are running: branch, state, what the run is called, and its items' counts."""
+        return [
+            (branch.number, branch.state.name, gathering.map_run.arn, gathering.counts())
+            for branch in self._run.branches.values()
+            if (gathering := branch.gathering) is not None and gathering.map_run is not None
+        ]
+
     # --- carrying out ----------------------------------------------------------------------------------------------
 
     def _event(self, now_ns: int) -> None:

@@ -23,15 +23,18 @@ from actorfaas.messages import (
     ExecutionState,
     FinishExecution,
     HistoryEvent,
+    HistorySummary,
     KvWrite,
     ListExecutions,
     RecordExecution,
+    SummariseHistory,
     Unfinished,
     UnfinishedExecution,
 )
 from actorfaas.storage import executions, key_values
 from actorfaas.storage.bodies import Bodies, Body, files_of
 from actorfaas.storage.express import ExpressExecutions, without_event_payloads
+from actorfaas.storage.history_pages import page_of, summary, summary_of
 from actorfaas.storage.reader import Reader
 from actorfaas.storage.tasks import Tasks
 from actorfaas.storage.writer import Operation, Transaction, Writer
@@ -170,13 +173,25 @@ class ExecutionStore:
 
     # --- reads -------------------------------------------------------------------------------------------
 
-    def get_execution(self, execution_id: str, event_payloads: bool) -> Future[ExecutionState]:
-        """One execution as it is now; "not_found"."""
+    def get_execution(
+        self, execution_id: str, event_payloads: bool, after_seq: int = 0, limit: int = 0
+    ) -> Future[ExecutionState]:
+        """One execution as it is now, with a page of its events (`limit` 0: all); "not_found"."""
         state = self._express.get(execution_id)
         if state is not None:
+            state = page_of(state, after_seq, limit)
             return _ready(state if event_payloads else without_event_payloads(state))
-        query = partial(executions.get, execution_id=execution_id, event_payloads=event_payloads)
+        query = partial(
+            executions.get, execution_id=execution_id, event_payloads=event_payloads, after_seq=after_seq, limit=limit
+        )
         return self._tasks.spawn(self._bodies.read(self._reader, query, self._loaded_execution), f"read {execution_id}")
+
+    def summarise_history(self, request: SummariseHistory) -> Future[HistorySummary]:
+        """What a page of a history cannot tell; "not_found"."""
+        state = self._express.get(request.execution_id)
+        if state is not None:
+            return _ready(summary_of(request, state))
+        return self._reader.run(partial(summary, request=request))
 
     async def _loaded_execution(self, found: executions.StoredExecution) -> ExecutionState:
         return replace(

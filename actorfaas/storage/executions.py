@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -53,11 +53,11 @@ _STATE = (
     "SELECT id, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
     " started_at_ms, ended_at_ms FROM execution WHERE execution_id = ?"
 )
-_EVENTS = (
-    "SELECT id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
+EVENT_COLUMNS = (
+    "id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
     " error_message, x'' AS payload, branch, item, memory_mb, span_id, body, file"
-    " FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
 )
+_EVENTS = f"SELECT {EVENT_COLUMNS} FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
 _EVENTS_ALONE = _EVENTS.replace("body, file", "x'' AS body, NULL AS file")
 _OUTPUT = "SELECT body, file FROM execution_output WHERE execution = ?"
 # The plus keeps SQLite from sorting the whole status index: the oldest rows are nearly all ended.
@@ -121,13 +121,13 @@ def create(transaction: Transaction, request: CreateExecution, body: Body, now_m
 def append(transaction: Transaction, request: AppendHistory, bodies: list[Body]) -> bool:
     """Insert the events that are not there yet; whether the last one was not. Raises RequestRefused "not_found" or
     "invalid"."""
-    return _insert_events(transaction, _find(transaction, request.execution_id), request.events, bodies)
+    return _insert_events(transaction, id_of(transaction, request.execution_id), request.events, bodies)
 
 
 def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body], now_ms: int) -> None:
     """End a running execution; `bodies` are its events' and, last, its output's. Ignored when it has ended."""
     number = status_number(request.status)
-    id_ = _find(transaction, request.execution_id)
+    id_ = id_of(transaction, request.execution_id)
     ended = transaction.execute(_END, (number, request.error_type, request.error_message, now_ms, id_))
     if ended.rowcount == 0:
         transaction.discarded += [body.file for body in bodies if body.file]
@@ -175,7 +175,7 @@ def prune(transaction: Transaction, after_id: int, count: int) -> tuple[int, int
     old = [(id_,) for id_, is_named in rows if not is_named][:count]
     for (id_,) in old:
         for table, column, span in (
-            ("event", "id", _event_span(id_)),
+            ("event", "id", event_span(id_)),
             ("execution_input", "execution", (id_, id_)),
             ("execution_output", "execution", (id_, id_)),
         ):
@@ -204,8 +204,9 @@ def check_events(events: Iterable[HistoryEvent]) -> None:
             raise RequestRefused("invalid", f"an event's seq must be between 1 and {_MAX_SEQ}, not {event.seq}")
 
 
-def _find(transaction: Transaction, execution_id: str) -> int:
-    row = transaction.execute(_FIND, (execution_id,)).fetchone()
+def id_of(connection: Transaction | sqlite3.Connection, execution_id: str) -> int:
+    """The number of an execution's row. Raises RequestRefused "not_found"."""
+    row = connection.execute(_FIND, (execution_id,)).fetchone()
     if row is None:
         raise not_found(execution_id)
     id_: int = row[0]
@@ -242,7 +243,7 @@ def _insert_output(transaction: Transaction, id_: int, body: Body) -> None:
         transaction.execute(_INSERT_OUTPUT, (id_, *body))
 
 
-def _event_span(id_: int) -> tuple[int, int]:
+def event_span(id_: int) -> tuple[int, int]:
     """First and last possible event number of an execution."""
     return id_ << EVENT_BITS, id_ << EVENT_BITS | _MAX_SEQ
 
@@ -250,8 +251,10 @@ def _event_span(id_: int) -> tuple[int, int]:
 # --- reads ---------------------------------------------------------------------------------------------------------
 
 
-def get(connection: sqlite3.Connection, execution_id: str, event_payloads: bool) -> StoredExecution:
-    """One execution with its events. Raises RequestRefused "not_found"."""
+def get(
+    connection: sqlite3.Connection, execution_id: str, event_payloads: bool, after_seq: int = 0, limit: int = 0
+) -> StoredExecution:
+    """One execution with its events after a number, at most `limit` (0: all). Raises RequestRefused "not_found"."""
     row = connection.execute(_STATE, (execution_id,)).fetchone()
     if row is None:
         raise not_found(execution_id)
@@ -262,7 +265,9 @@ def get(connection: sqlite3.Connection, execution_id: str, event_payloads: bool)
         *(error_type, error_message, started_at_ms, ended_at_ms, (), b""),
     )
     output = connection.execute(_OUTPUT, (id_,)).fetchone()
-    events = _events(connection, id_, _EVENTS if event_payloads else _EVENTS_ALONE)
+    first, last = event_span(id_)
+    statement = f"{_EVENTS if event_payloads else _EVENTS_ALONE} LIMIT ?"
+    events = stored_events(connection.execute(statement, (first + after_seq + 1, last, limit or -1)))
     return StoredExecution(state, Body(*output) if output else EMPTY, tuple(events))
 
 
@@ -306,7 +311,7 @@ def unfinished(connection: sqlite3.Connection, after: str, budget_bytes: int) ->
     """
     found: list[StoredUnfinished] = []
     for *fields, body, file in connection.execute(_UNFINISHED, (_parsed(after) if after else 0, PAGE_LIMIT)):
-        events = tuple(_events(connection, fields[0]))
+        events = tuple(stored_events(connection.execute(_EVENTS, event_span(fields[0]))))
         found.append(StoredUnfinished(Body(body, file), events, *fields))
         budget_bytes -= len(body) + sum(len(event.body.inline) for event in events)
         if budget_bytes <= 0:
@@ -322,14 +327,16 @@ def unnamed_count(connection: sqlite3.Connection) -> int:
     return count
 
 
-def _events(connection: sqlite3.Connection, id_: int, statement: str = _EVENTS) -> Iterator[StoredEvent]:
-    for number, *fields, body, file in connection.execute(statement, _event_span(id_)):
+def stored_events(rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredEvent]:  # Any: a row's values
+    """The events of rows of EVENT_COLUMNS."""
+    for number, *fields, body, file in rows:
         yield StoredEvent(HistoryEvent(number & _MAX_SEQ, *fields), Body(body, file))
 
 
 def events_alone(connection: sqlite3.Connection, id_: int) -> tuple[HistoryEvent, ...]:
     """The events of one execution without what they carry."""
-    return tuple(stored.event for stored in _events(connection, id_, _EVENTS_ALONE))
+    rows = connection.execute(_EVENTS_ALONE, event_span(id_))
+    return tuple(stored.event for stored in stored_events(rows))
 
 
 def _parsed(cursor: str) -> int:

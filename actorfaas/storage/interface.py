@@ -26,6 +26,7 @@ from actorfaas.messages import (
     FetchItems,
     FinishExecution,
     FinishMapResults,
+    HistorySummary,
     IdempotencyClaim,
     ItemsFetched,
     KvCommit,
@@ -44,6 +45,7 @@ from actorfaas.messages import (
     RecordExecution,
     SaveDeployment,
     SaveWorkingSet,
+    SummariseHistory,
     Trace,
     TracedCall,
     Unfinished,
@@ -84,8 +86,13 @@ class Store(Protocol):
     def record_execution(self, request: RecordExecution) -> Future[None]:
         """Create an execution unless it exists, and finish it unless it has ended, in one transaction."""
 
-    def get_execution(self, execution_id: str, event_payloads: bool = True) -> Future[ExecutionState]:
-        """One execution as it is now, if wanted without what its events carry; "not_found"."""
+    def get_execution(
+        self, execution_id: str, event_payloads: bool = True, after_seq: int = 0, limit: int = 0
+    ) -> Future[ExecutionState]:
+        """One execution as it is now, if wanted without what its events carry, and of these a page; "not_found"."""
+
+    def summarise_history(self, request: SummariseHistory) -> Future[HistorySummary]:
+        """What a page of an execution's history cannot tell; "not_found"."""
 
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""

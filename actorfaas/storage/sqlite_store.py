@@ -124,8 +124,13 @@ class SqliteStore(Store):
     def record_execution(self, request: messages.RecordExecution) -> Future[None]:
         return self._executions.record_execution(request)
 
-    def get_execution(self, execution_id: str, event_payloads: bool = True) -> Future[messages.ExecutionState]:
-        return self._executions.get_execution(execution_id, event_payloads)
+    def get_execution(
+        self, execution_id: str, event_payloads: bool = True, after_seq: int = 0, limit: int = 0
+    ) -> Future[messages.ExecutionState]:
+        return self._executions.get_execution(execution_id, event_payloads, after_seq, limit)
+
+    def summarise_history(self, request: messages.SummariseHistory) -> Future[messages.HistorySummary]:
+        return self._executions.summarise_history(request)
 
     def list_executions(self, request: messages.ListExecutions) -> Future[messages.Executions]:
         return self._executions.list_executions(request)

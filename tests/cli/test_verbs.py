@@ -140,6 +140,32 @@ class TestListAndShow:
         assert "resize@2_9" in result.stdout
         assert json.loads(cli("show", "exe_1", "-o", "json").stdout) == EXECUTION
 
+    def test_show_a_long_execution_with_its_map_runs(self, cli: Cli, fake: FakeNode) -> None:
+        run = {
+            "state": "each",
+            "status": "running",
+            "total": 10,
+            "pending": 4,
+            "running": 3,
+            "succeeded": 3,
+            "failed": 0,
+        }
+        long = {**EXECUTION, "output": "x" * 5_000, "map_runs": [run], "next_cursor": "1000"}
+        fake.on("GET", "/v1/executions/exe_1", document(long))
+        result = cli("show", "exe_1", "--cursor", "7")
+        assert fake.asked[-1].query["cursor"] == "7"
+        assert "map each   running: 3 succeeded, 3 running, 4 pending of 10" in result.stdout
+        assert "More: --cursor 1000" in result.stderr
+        assert "5000 characters; all of them with -o json" in result.stdout
+        assert "x" * 2_001 not in result.stdout
+
+    def test_a_long_history_is_read_in_pages(self, cli: Cli, fake: FakeNode) -> None:
+        path = "/v1/executions/exe_1/history"
+        fake.on(
+            "GET", path, document({"events": [1], "next_cursor": "1"}), document({"events": [2], "next_cursor": None})
+        )
+        assert json.loads(cli("show", "exe_1", "--history").stdout) == {"events": [1, 2]}
+
     def test_show_a_history(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/executions/exe_1/history", document({"events": [1]}))
         assert json.loads(cli("show", "exe_1", "--history").stdout) == {"events": [1]}

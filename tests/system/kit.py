@@ -111,6 +111,17 @@ class Node:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def history(self, execution_id: str) -> list[Json]:
+        """Every event of an execution."""
+        events: list[Json] = []
+        cursor = ""
+        while True:
+            page = self.get(f"/v1/executions/{execution_id}/history", limit="10000", cursor=cursor)
+            events += page["events"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return events
+
     def actor_pids(self) -> dict[str, int]:
         """The process of every actor, once all of them answer."""
 

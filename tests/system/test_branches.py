@@ -38,7 +38,7 @@ def test_hundreds_of_items_are_mapped(node: Node, strategy: str) -> None:
     items = ITEMS if strategy != "fork" else 40
     answer = node.call("many", items, Actorfaas_Strategy=strategy)
     assert answer.json() == [-2 * item for item in range(items)]
-    events = node.get(f"/v1/executions/{answer.headers['Actorfaas-Execution']}/history")["events"]
+    events = node.history(answer.headers["Actorfaas-Execution"])
     counted = Counter(event["type"] for event in events)
     assert counted["MapIterationSucceeded"] == items
     assert counted["TaskSucceeded"] == 2 * items + 1
@@ -99,11 +99,7 @@ def test_a_map_goes_on_after_the_node_was_killed_in_the_middle(tmp_path: Path) -
         execution = first.start("survivor", items)
         eventually(lambda: {9, 19, 29, 39} <= ran().keys(), "four iterations at the gate")
         journalled = eventually(
-            lambda: [
-                event
-                for event in first.get(f"/v1/executions/{execution}/history")["events"]
-                if event["type"] == "TaskSucceeded"
-            ],
+            lambda: [event for event in first.history(execution) if event["type"] == "TaskSucceeded"],
             "results in the journal",
         )
         before = len(ran())
@@ -112,7 +108,7 @@ def test_a_map_goes_on_after_the_node_was_killed_in_the_middle(tmp_path: Path) -
     (marks / "gate").touch()
     with node_with(folder) as second:
         ended = second.ended(execution)
-        events = second.get(f"/v1/executions/{execution}/history")["events"]
+        events = second.history(execution)
     assert (ended["status"], ended["output"]) == ("succeeded", list(range(60)))
     assert Counter(event["index"] for event in events if event["type"] == "TaskSucceeded") == Counter(range(60))
     finished = {event["index"] for event in journalled}

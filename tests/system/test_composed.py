@@ -44,7 +44,7 @@ def test_it_runs_by_what_was_ordered(node: Node, lines: list[dict[str, int]], gr
 
 def test_its_history(node: Node) -> None:
     answer = node.call("shipping", {"lines": LIGHT})
-    events = node.get(f"/v1/executions/{answer.headers['Actorfaas-Execution']}/history")["events"]
+    events = node.history(answer.headers["Actorfaas-Execution"])
     counted = Counter(event["type"] for event in events)
     assert counted["ParallelStateStarted"] == counted["ParallelStateExited"] == 1
     assert counted["MapIterationStarted"] == counted["MapIterationSucceeded"] == 2
@@ -86,7 +86,7 @@ def test_it_goes_on_after_the_node_was_killed(tmp_path: Path) -> None:
         journalled = eventually(
             lambda: {
                 event["index"]
-                for event in first.get(f"/v1/executions/{execution}/history")["events"]
+                for event in first.history(execution)
                 if event["type"] == "TaskSucceeded" and event["state"] == "pack"
             },
             "packed lines in the journal",

@@ -152,7 +152,7 @@ def all_ended_once(node: Node, ids: list[str]) -> None:
         execution = node.ended(execution_id)
         assert execution["status"] == "succeeded", (execution["error"], execution["states"])
         assert execution["output"] == {"number": number, "trail": ["first", "second", "third"]}
-        history = node.get(f"/v1/executions/{execution_id}/history")["events"]
+        history = node.history(execution_id)
         kinds = [one["type"] for one in history]
         assert (kinds.count("ExecutionStarted"), kinds.count("ExecutionSucceeded")) == (1, 1), kinds
         assert kinds[-1] == "ExecutionSucceeded"

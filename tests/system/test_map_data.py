@@ -42,7 +42,7 @@ def csv_of(numbers: range) -> str:
 
 
 def events_of(node: Node, execution: str) -> list[Json]:
-    events: list[Json] = node.get(f"/v1/executions/{execution}/history")["events"]
+    events: list[Json] = node.history(execution)
     return events
 
 
@@ -198,12 +198,29 @@ def test_a_map_goes_on_with_the_same_items_after_the_node_was_killed(tmp_path: P
     assert Counter(event["type"] for event in events)["MapItemsRead"] == 1
 
 
+def test_a_long_execution_is_shown_in_pages(node: Node) -> None:
+    answer = node.call("rows", {**put(node, "hundred.csv", csv_of(range(100))), "most": 0})
+    path = f"/v1/executions/{answer.headers['Actorfaas-Execution']}"
+    whole = node.get(path)
+    assert whole["next_cursor"] is None
+    first = node.get(path, limit="100")
+    second = node.get(path, limit="10000", cursor=first["next_cursor"])
+    assert [one["status"] for one in (*first["states"], *second["states"])] == ["succeeded"] * 101
+    assert [*first["states"], *second["states"]] == whole["states"]
+    assert first["map_runs"] == second["map_runs"] == whole["map_runs"]
+    assert first["billed_ms"] == whole["billed_ms"] > 0
+    assert whole["map_runs"][0]["succeeded"] == 100
+
+
 def test_cancelling_ends_every_iteration_and_nothing_more_begins(node: Node, tmp_path: Path) -> None:
     place = put(node, "many.csv", csv_of(range(9, 20_000, 10)))
     execution = node.start("surviving", {**place, "folder": str(tmp_path)})
     eventually(lambda: len(list(tmp_path.glob("*"))) == 4, "four iterations")
+    (run,) = node.get(f"/v1/executions/{execution}")["map_runs"]
+    assert (run["status"], run["total"], run["running"], run["pending"]) == ("running", 2000, 4, 1996)
     assert node.http.post(f"/v1/executions/{execution}/cancel").status_code == 204
-    assert node.ended(execution)["status"] == "cancelled"
+    ended = node.ended(execution)
+    assert (ended["status"], ended["map_runs"][0]["status"]) == ("cancelled", "aborted")
     marks = list(tmp_path.glob("*"))
     for mark in marks:
         pid = int(mark.name.split(".")[2])
