@@ -167,6 +167,11 @@ class Client:
         """Stop an execution."""
         return self._json(self._request("POST", f"/v1/executions/{quote(execution_id, safe='')}/cancel"))
 
+    def redrive(self, execution_id: str) -> Json:
+        """Go on with an execution that failed, timed out or was cancelled, from what failed: `{redrive_count, ...}`."""
+        path = f"/v1/executions/{quote(execution_id, safe='')}/redrive"
+        return self._json(self._request("POST", path, timeout_s=DEPLOY_TIMEOUT_S))
+
     # --- deployments -----------------------------------------------------------------------------------------------
 
     def deploy(self, app: str, archive: bytes, *, entry: str = "") -> Json:

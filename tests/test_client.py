@@ -158,6 +158,10 @@ class TestManagement:
         client.remove("shop")
         assert client.cancel("exe_1") is None
 
+    def test_redrive(self, fake: FakeNode, client: Client) -> None:
+        fake.on("POST", "/v1/executions/exe_1/redrive", document({"redrive_count": 1}, 202))
+        assert client.redrive("exe_1") == {"redrive_count": 1}
+
     def test_only_given_filters_are_sent(self, fake: FakeNode, client: Client) -> None:
         fake.on("GET", "/v1/executions", document({"executions": [], "next_cursor": None}))
         client.executions(status="failed")

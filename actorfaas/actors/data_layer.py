@@ -29,6 +29,7 @@ from actorfaas.messages import (
     FinishExecution,
     FinishMapResults,
     GetExecution,
+    GetJournal,
     GetTrace,
     GetWorkingSet,
     KvCommit,
@@ -45,6 +46,7 @@ from actorfaas.messages import (
     ReadTraces,
     RecordCalls,
     RecordExecution,
+    ReopenExecution,
     SaveDeployment,
     SaveWorkingSet,
     SummariseHistory,
@@ -133,14 +135,25 @@ class DataLayer(Actor):
                 self._finish(message.execution_id, store.finish_execution(message), sender)
             case RecordExecution():
                 self._finish(message.finish.execution_id, store.record_execution(message), sender)
-            case ClaimIdempotencyKey():
-                self._answer(sender, store.claim_idempotency_key(message))
             case SaveDeployment():
                 self._answer(sender, store.save_deployment(message))
             case ActivateDeployment():
                 self._answer(sender, store.activate_deployment(message.app, message.version))
             case AppendLogs():
                 self._append_logs(message, sender)
+            case _:
+                self._start_admitting(message, sender)
+
+    def _start_admitting(self, message: Message, sender: Sender) -> None:
+        """What decides whether an execution may begin, or go on."""
+        store = self._store
+        match message:
+            case ClaimIdempotencyKey():
+                self._answer(sender, store.claim_idempotency_key(message))
+            case GetJournal():
+                self._answer(sender, store.get_journal(message.execution_id))
+            case ReopenExecution():
+                self._answer(sender, store.reopen_execution(message))
             case _:
                 self._start_reading(message, sender)
 

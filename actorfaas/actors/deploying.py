@@ -210,6 +210,24 @@ class Deployer:
         record = next((one for one in found.deployments if one.version == version), None)
         return None if record is None else self._add_stored(record)
 
+    async def bring_back(self, app: str, version: int) -> Version | None:
+        """A version, perhaps stopped long ago, in service for one more execution, which counts as running from now on;
+        None if it is not stored any more. Raises RequestRefused where it cannot be started."""
+        async with self._locks[app]:
+            is_known = (app, version) in self._catalogue.versions
+            made = await self.load_version(app, version)
+            if made is None:
+                return None
+            made.running += 1
+            if not is_known:
+                try:
+                    await self.start(made)
+                except (RequestRefused, PeerUnavailable, AskTimeout):
+                    made.running -= 1
+                    await self._stop(made)
+                    raise
+            return made
+
     def _add_stored(self, record: DeploymentRecord) -> Version | None:
         try:
             return self._catalogue.add(record.version, record.bundle, record.functions, record.workflows)

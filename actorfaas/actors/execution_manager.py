@@ -18,10 +18,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import ClassVar
 
+from actorfaas.actors.cancelling import Cancels
 from actorfaas.actors.deploying import Deployer
 from actorfaas.actors.map_data import MapDataLink
 from actorfaas.actors.paging import SWAPPER, PagingLink
 from actorfaas.actors.recovering import Away, Recovery
+from actorfaas.actors.redriving import Redriver
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
@@ -42,6 +44,7 @@ from actorfaas.messages import (
     Message,
     PoolDescription,
     PoolFigures,
+    RedriveExecution,
     Refused,
     RemoveApp,
     Rollback,
@@ -87,6 +90,8 @@ class ExecutionManager(Actor):
         self.recovery = Recovery(
             self, self.catalogue, self.dispatch, self.executions, self.deployer, self.map_data, self._changed
         )
+        self.cancels = Cancels(self.executions)
+        self.redriver = Redriver(self, self.deployer, self.executions, self.map_data, self._changed)
         self._draining = False
         self._flushing = False
         self._sooner = asyncio.Event()
@@ -111,10 +116,8 @@ class ExecutionManager(Actor):
         """Handle one message to the end; what needs other actors is spawned."""
         now_ns = self.clock.monotonic_ns()
         match message:
-            case StartExecution():
-                self._start(message, sender, now_ns)
-            case CancelExecution():
-                self._cancel(message, sender, now_ns)
+            case StartExecution() | CancelExecution() | RedriveExecution():
+                self._command(message, sender, now_ns)
             case Deploy() | Rollback() | RemoveApp():
                 self.spawn(self._deploy(message, sender), type(message).__name__)
             case GetRoutes():
@@ -134,6 +137,17 @@ class ExecutionManager(Actor):
                 raise ValueError(f"{type(message).__name__} is not for the ExecutionManager")
         self._flush()
         return None
+
+    def _command(
+        self, message: StartExecution | CancelExecution | RedriveExecution, sender: Sender, now_ns: int
+    ) -> None:
+        match message:
+            case StartExecution():
+                self._start(message, sender, now_ns)
+            case CancelExecution():
+                self.cancels.cancel(message, sender, now_ns)
+            case RedriveExecution():
+                self._redrive(message, sender)
 
     def _log_fact(self, fact: Fact) -> None:
         """What a person should hear of."""
@@ -173,7 +187,7 @@ class ExecutionManager(Actor):
     # --- executions ---------------------------------------------------------------------------------------------------
 
     def _start(self, start: StartExecution, sender: Sender, now_ns: int) -> None:
-        refusal = self._start_refusal(start)
+        refusal = self._refusal_now(start.durability)
         plan = self.catalogue.plan(start.name)
         if refusal is None and plan is None:
             refusal = Refused("not_found", f"there is no function or workflow {start.name!r}")
@@ -186,22 +200,22 @@ class ExecutionManager(Actor):
         self.catalogue.versions[plan.app, plan.version].running += 1
         self.executions.start(start, plan, now_ns)
 
-    def _start_refusal(self, start: StartExecution) -> Refused | None:
+    def _refusal_now(self, durability: str) -> Refused | None:
+        """Why no execution can be begun at the moment, if so."""
         if self._draining:
             return Refused("stopping", "the node is stopping", True, 1.0)
         if not self.recovery.loaded.is_set():
             return Refused("unavailable", "the ExecutionManager is starting", True, 1.0)
-        if start.durability == "standard" and not self.is_connected("data_layer"):
+        if durability == "standard" and not self.is_connected("data_layer"):
             return Refused("unavailable", "the DataLayer is restarting, nothing can be stored", True, 1.0)
         return None
 
-    def _cancel(self, wanted: CancelExecution, sender: Sender, now_ns: int) -> None:
-        if self.executions.cancel(wanted.execution_id, wanted.reason, now_ns):
-            sender.reply(Done())
-        elif self.executions.execution(wanted.execution_id) is not None:
-            sender.reply(Refused("conflict", f"execution {wanted.execution_id} has ended"))
+    def _redrive(self, wanted: RedriveExecution, sender: Sender) -> None:
+        refusal = self._refusal_now("standard")
+        if refusal is not None:
+            sender.reply(refusal)
         else:
-            sender.reply(Refused("not_found", f"no execution {wanted.execution_id} is running"))
+            self.spawn(self.redriver.answer(wanted, sender), "redrive")
 
     def _ended(self, ended: Ended) -> None:
         version = self.catalogue.versions.get((ended.app, ended.version))
@@ -291,6 +305,7 @@ class ExecutionManager(Actor):
             self._not_stored(execution_id, request, "unavailable", str(error))
         else:
             self.executions.stored(execution_id, self.clock.monotonic_ns())
+        self.cancels.stored(execution_id)
         self._flush()
         self._progress.set()
 

@@ -1,4 +1,4 @@
-"""`actorfaas executions` and `cancel`, and how one execution is shown."""
+"""`actorfaas executions`, `cancel` and `redrive`, and how one execution is shown."""
 
 from __future__ import annotations
 
@@ -59,6 +59,23 @@ def cancel_command(options: Options, execution_id: str) -> None:
         write_json(reply if reply is not None else {"execution_id": execution_id})
     else:
         note(f"cancelled {execution_id}")
+
+
+@click.command("redrive")
+@click.argument("execution_id", metavar="EXECUTION")
+@common_options
+def redrive_command(options: Options, execution_id: str) -> None:
+    """Go on with an execution that failed, timed out or was cancelled, from what failed.
+
+    States that had succeeded keep their results; in a Parallel or Map state only the branches that had not succeeded
+    run again.
+    """
+    with options.client() as node:
+        reply = node.redrive(execution_id)
+    if options.as_json:
+        write_json(reply)
+    else:
+        note(f"{execution_id} runs again (redrive {reply['redrive_count']})")
 
 
 def took(execution: Json) -> str:

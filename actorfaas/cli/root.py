@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "test-state": ("trials", "Try one state of a workflow."),
     "executions": ("executions", "List executions, newest first."),
     "cancel": ("executions", "Stop an execution."),
+    "redrive": ("executions", "Go on with an execution that failed, from what failed."),
     "logs": ("logs", "Show what functions wrote."),
     "data": ("data", "Look at and change functions' data."),
     "trace": ("trace", "Show where the time of a request or execution went."),

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from actorfaas.core import redrive
 from actorfaas.core.history import NS_PER_MS, event_type
 from actorfaas.errors import ActorFaasError
 from actorfaas.messages import HistoryEvent
@@ -79,8 +80,17 @@ class Replay:
             self.last_seq = max(self.last_seq, event.seq)
             if event.type in _ENDS:
                 self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
+            elif event.type == redrive.EVENT:
+                self._redrive(event)
             elif not self._is_next(event):
                 self._give(event, items)
+
+    def _redrive(self, event: HistoryEvent) -> None:
+        """The execution had ended, and goes on."""
+        if self.finish is not None and not self.finish.failed:
+            raise JournalMismatch(f"event {event.seq} tells of a redrive, the execution had succeeded")
+        self.finish = self.outcome = None
+        self._note(self.engine.redrive(event.at_ms * NS_PER_MS))
 
     def _is_next(self, event: HistoryEvent) -> bool:
         """Whether the event is what the engine decided next; it is then written."""
@@ -145,8 +155,9 @@ class Replay:
                     self._asleep.pop(branch, None)
                 case Opened(branch, parent, index):
                     self.branches[branch] = None
-                    self.origins[branch] = parent, index
-                    self.unopened[parent] = self.unopened.get(parent, 0) - 1
+                    if branch not in self.origins:  # else it is under way again
+                        self.origins[branch] = parent, index
+                        self.unopened[parent] = self.unopened.get(parent, 0) - 1
                 case Closed(branch):
                     del self.branches[branch]
                     self._asleep.pop(branch, None)

@@ -15,12 +15,14 @@ from actorfaas.http.problems import Problem
 from actorfaas.messages import (
     CancelExecution,
     Done,
+    ExecutionRedriven,
     Executions,
     ExecutionState,
     GetExecution,
     ListExecutions,
     Logs,
     ReadLogs,
+    RedriveExecution,
     WaitExecution,
 )
 
@@ -29,6 +31,8 @@ MAX_EXECUTIONS = 1000
 MAX_LINES = 10_000
 MAX_SEQ = 2**63 - 1
 MAX_EVENT = 2**31 - 1
+REDRIVE_TIMEOUT_S = 120.0
+"""A version that is not in service any more has to be started."""
 MAX_READS = 4
 """Executions read at once with what their events carry: megabytes each, in the DataLayer and on the way here."""
 
@@ -80,6 +84,15 @@ class RecordEndpoints:
                 raise
             raise Problem("conflict", f"the execution has ended already: {state.status}") from problem
         return Response(status_code=204)
+
+    async def redrive(self, request: Request) -> Response:
+        """Go on with an execution from what failed."""
+        execution_id = name(request, "id")
+        message = RedriveExecution(execution_id)
+        done = await self._links.ask(EXECUTION_MANAGER, message, ExecutionRedriven, REDRIVE_TIMEOUT_S, repeat=False)
+        response = json_response(render.redriven(done), 202)
+        response.headers["location"] = f"/v1/executions/{execution_id}"
+        return response
 
     async def logs(self, request: Request) -> Response:
         """Lines that functions wrote; with `wait`, as soon as there is one."""

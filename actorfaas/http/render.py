@@ -19,6 +19,7 @@ from actorfaas.messages import (
     ConnectedWorker,
     Deployed,
     DeploymentRecord,
+    ExecutionRedriven,
     Executions,
     ExecutionState,
     FunctionSpec,
@@ -167,7 +168,19 @@ def execution(state: ExecutionState, visits: list[Document] | None = None, bille
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
         "states": _settled(states(state.events) if visits is None else visits, state.status),
+        "redrive_status": "redrivable" if _is_redrivable(state) else "not_redrivable",
+        "redrive_count": state.redrive_count,
+        "redriven_at_ms": state.redriven_at_ms or None,
     }
+
+
+def _is_redrivable(state: ExecutionState) -> bool:
+    return state.durability == "standard" and state.status in ("failed", "timed_out", "cancelled")
+
+
+def redriven(message: ExecutionRedriven) -> Document:
+    """The answer to a redrive."""
+    return {"execution_id": message.execution_id, "status": "running", "redrive_count": message.redrive_count}
 
 
 def _settled(visits: list[Document], status: str) -> list[Document]:
@@ -242,6 +255,8 @@ def states(events: Iterable[HistoryEvent], *, is_first: bool = True) -> list[Doc
         if event.type.endswith("StateExited"):
             if visit is not None and visit["status"] == "running":
                 visit.update(status="succeeded", output=_preview(event.payload))
+        elif event.type.endswith("StateRedriven") and visit is not None:
+            visit.update(status="running", error_type="", error_message="")
         elif status and visit is not None and _goes_on(visit, event):
             visit.update(_visit(event, status))
         elif status and is_first:

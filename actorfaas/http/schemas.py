@@ -145,6 +145,9 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "states": "[StateVisit]",
         "map_runs": "[MapRun]",
         "next_cursor": "string?",
+        "redrive_status": "string",
+        "redrive_count": "integer",
+        "redriven_at_ms": "integer?",
     },
     "MapRun": {
         "arn": "string",
@@ -158,6 +161,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "failed": "integer?",
         "aborted": "integer?",
     },
+    "Redriven": {"execution_id": "string", "status": "string", "redrive_count": "integer"},
     "HistoryEvent": {
         "seq": "integer",
         "at_ms": "integer",

@@ -186,6 +186,16 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(404, 409),
     ),
     Operation(
+        "POST",
+        "/v1/executions/{id}/redrive",
+        "redrive",
+        "executions",
+        "Go on with an execution that failed, timed out or was cancelled, from what failed",
+        "Redriven",
+        202,
+        problems=(404, 409, 422, 503),
+    ),
+    Operation(
         "GET",
         "/v1/logs",
         "logs",

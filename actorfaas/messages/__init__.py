@@ -155,6 +155,7 @@ from actorfaas.messages.paging import (
     WorkingSetRecord,
 )
 from actorfaas.messages.pool import DescribePool, PoolDescription, WorkerState
+from actorfaas.messages.redriving import ExecutionRedriven, GetJournal, Journal, RedriveExecution, ReopenExecution
 from actorfaas.messages.supervision import (
     BundlePrepared,
     BundleRef,
@@ -253,6 +254,7 @@ __all__ = [
     "DropMapResults",
     "DropTopic",
     "ExecutionAccepted",
+    "ExecutionRedriven",
     "ExecutionState",
     "ExecutionSummary",
     "Executions",
@@ -266,6 +268,7 @@ __all__ = [
     "FunctionSpec",
     "FunctionStarted",
     "GetExecution",
+    "GetJournal",
     "GetPagingMode",
     "GetRoutes",
     "GetTrace",
@@ -279,6 +282,7 @@ __all__ = [
     "InvocationFailed",
     "InvocationResult",
     "ItemsFetched",
+    "Journal",
     "KillWorker",
     "KvBatch",
     "KvCommit",
@@ -322,11 +326,13 @@ __all__ = [
     "Ready",
     "RecordCalls",
     "RecordExecution",
+    "RedriveExecution",
     "Refused",
     "ReleaseAssignment",
     "ReleaseIdle",
     "ReleaseWorker",
     "RemoveApp",
+    "ReopenExecution",
     "Retire",
     "RetireWorker",
     "Rollback",

@@ -49,6 +49,7 @@ class HistoryEvent:
     time from the end of the previous state's handler to the start of this one's. `branch`: the branch of a Parallel
     state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own. `index`:
     which branch of the state, or which item, that is, from 0; of MapStateStarted how many items there are; else -1.
+    Of ExecutionRedriven `attempt` is which redrive it is, from 1.
     `memory_mb`: what the function of a task declares; `span_id`: the task in its trace.
     """
 
@@ -197,6 +198,8 @@ class ExecutionState(Message):
     error_message: str
     started_at_ms: int
     ended_at_ms: int
+    redrive_count: int
+    redriven_at_ms: int
     events: tuple[HistoryEvent, ...]
     payload: bytes
 

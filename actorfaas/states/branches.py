@@ -48,6 +48,7 @@ class Gathering:
     `chosen` (what selectors look into): of a Map state; `taken`: how many items have been given out, `held`: one that
     did not fit into a batch any more, `weights`: how many are in the batch of a child. `map_run`: of a distributed one;
     `keeps_children`: also what its results are written with. `failure`: what it fails with once they are written.
+    `lost`: failures that were tolerated.
     """
 
     limit: int
@@ -60,6 +61,7 @@ class Gathering:
     held: tuple[Json] | None = None
     weights: dict[int, int] = field(default_factory=dict)
     failures: int = 0
+    lost: list[Wreck] = field(default_factory=list)
     tolerated_count: float = 0
     tolerated_percentage: float = float("inf")
     map_run: MapRun | None = None
@@ -101,6 +103,13 @@ class Gathering:
     def keep(self, index: int, result: bytes) -> None:
         """What came of a child. A text that orjson wrote holds 4 KiB however short it is, so a short one is copied."""
         self.results[index] = bytes(memoryview(result)) if len(result) < ROOMY else result
+
+    def take_back(self, child: Branch, weight: int | None) -> None:
+        """A child that had failed goes on."""
+        self.results[child.index] = b""
+        self.running[child.number] = child
+        if weight is not None:
+            self.weights[child.number] = weight
 
     def exceeds(self) -> bool:
         """Whether more has failed than is tolerated."""
@@ -201,3 +210,25 @@ class Branch:
         if self.document is None:
             self.document = Document(b"null" if self.text is None else self.text)
         return self.document
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A Parallel or Map state that a failure went through: its branch, what it had gathered, the child that failed."""
+
+    parent: Branch
+    gathering: Gathering
+    child: Branch
+    weight: int | None
+
+
+@dataclass(slots=True)
+class Wreck:
+    """A failure that nothing took: the branch at whose state it began, and the states above, from below."""
+
+    leaf: Branch
+    levels: list[Level] = field(default_factory=list)
+
+    def rise(self, parent: Branch, gathering: Gathering, child: Branch) -> None:
+        """The failure of a child becomes that of the state above."""
+        self.levels.append(Level(parent, gathering, child, gathering.weights.get(child.number)))

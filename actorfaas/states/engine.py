@@ -58,6 +58,7 @@ from actorfaas.states.model import (
     Task,
     Wait,
 )
+from actorfaas.states.redriving import restore, tell
 from actorfaas.states.run import Run
 from actorfaas.states.scope import Json
 from actorfaas.states.steps import (
@@ -160,12 +161,15 @@ class Engine:
         """What was asked for was lost through no fault of its own: the same attempt once more, without delay."""
         one = self._waiting(branch, "task", "reader", "writer")
         self._event(now_ns)
-        request = self._request_of(one)
+        self._ask_again(one)
+        return self._settled()
+
+    def _ask_again(self, branch: Branch) -> None:
+        request = self._request_of(branch)
         if request is None:
-            fail(self._run, one, lost_input(one))
+            fail(self._run, branch, lost_input(branch))
         else:
             self._run.done.append(request)
-        return self._settled()
 
     def outstanding(self, now_ns: int) -> list[Instruction]:
         """What is under way, to be done (again) now: after a replay, whose instructions were nobody's."""
@@ -179,6 +183,32 @@ class Engine:
             elif one.waits in ("task", "reader", "writer"):
                 instructions += self.run_again(number, now_ns)
         return instructions
+
+    def redrive(self, now_ns: int) -> list[Instruction]:
+        """Go on after an end that was no success: what failed begins again with its first attempt, what was given up
+        because of that is done again, results are kept. Branches that are under way again are `Opened` once more. An
+        execution that was ended from outside goes on where it stood. Raises ValueError after a success."""
+        run = self._run
+        wreck, run.wreck = run.wreck, None
+        if run.ended and wreck is None:
+            raise ValueError("the execution has succeeded")
+        self._event(now_ns)
+        run.ended = False
+        run.branches[ROOT].history.count += 1
+        leaves = [] if wreck is None else restore(run, wreck)
+        tell(run, leaves)
+        for one in [one for one in run.branches.values() if one.waits in ("task", "reader", "writer")]:
+            if not run.ended:
+                self._ask_again(one)
+        for leaf in leaves:
+            if not run.ended:
+                leaf.attempt, leaf.tries, leaf.token = 1, {}, ""
+                self._attempt(leaf, self._begin_again)
+        return self._settled()
+
+    def _begin_again(self, branch: Branch) -> None:
+        START[type(branch.state)](self._run, branch, branch.state)
+        self._walk(branch)
 
     # --- questions -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from actorfaas.states.branches import Branch
+from actorfaas.states.branches import Branch, Wreck
 from actorfaas.states.document import Document
 from actorfaas.states.errors import (
     STATES_BRANCH_FAILED,
@@ -31,6 +31,7 @@ MS_PER_S = 1_000
 def fail(run: Run, branch: Branch, error: StatesError) -> None:
     """The branch's state failed. Follows the error upwards until something takes it."""
     failed, current = branch, error
+    wreck = Wreck(branch)
     while True:
         _note_failure(run, failed, current)
         run.abort_children(failed)
@@ -44,11 +45,16 @@ def fail(run: Run, branch: Branch, error: StatesError) -> None:
         _note_end(run, failed, ending, caught=False)
         parent = failed.parent
         if parent is None:
+            run.wreck = wreck
             run.finish(Finish(ending.error, ending.cause, b"", True))
             return
         gathering = parent.gathering
-        passed_on = None if gathering is None else child_failed(run, failed, parent, gathering, ending)
+        if gathering is None:
+            return
+        wreck.rise(parent, gathering, failed)
+        passed_on = child_failed(run, failed, parent, gathering, ending)
         if passed_on is None:
+            gathering.lost.append(wreck)
             return
         failed, current = parent, passed_on
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from actorfaas.states import context as contexts
-from actorfaas.states.branches import Branch, Gathering, History, Item
+from actorfaas.states.branches import Branch, Gathering, History, Item, Wreck
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.data_flow import Frame
 from actorfaas.states.document import Document
@@ -28,7 +28,8 @@ NS_PER_MS = 1_000_000
 
 
 class Run:
-    """The state of one execution. `done`: the instructions of the event being handled; `ready`: what to do next."""
+    """The state of one execution. `done`: the instructions of the event being handled; `ready`: what to do next;
+    `wreck`: what failed it."""
 
     __slots__ = (
         "_context",
@@ -42,6 +43,7 @@ class Run:
         "now_ns",
         "ready",
         "retries",
+        "wreck",
     )
 
     def __init__(
@@ -59,6 +61,7 @@ class Run:
         self.input = Document(b"null")
         self.now_ns = 0
         self.ended = False
+        self.wreck: Wreck | None = None
         self._context = context
         self._execution: dict[str, Json] | None = None
         self._numbers = 0
@@ -94,7 +97,7 @@ class Run:
             self.abort(gathering)
 
     def abort(self, gathering: Gathering) -> None:
-        """Give up the children that run, and what is below them."""
+        """Give up the children that run, and what is below them. They stay where they are: a redrive takes them up."""
         below: list[Branch] = []
         waiting = list(gathering.running.values())
         while waiting:
@@ -105,7 +108,6 @@ class Run:
         for child in reversed(below):
             self._note_aborted(child)
             self.close(child)
-        gathering.running.clear()
 
     def _note_aborted(self, child: Branch) -> None:
         if child.waits:

@@ -24,14 +24,16 @@ from actorfaas.messages import (
     FinishExecution,
     HistoryEvent,
     HistorySummary,
+    Journal,
     KvWrite,
     ListExecutions,
     RecordExecution,
+    ReopenExecution,
     SummariseHistory,
     Unfinished,
     UnfinishedExecution,
 )
-from actorfaas.storage import executions, key_values
+from actorfaas.storage import executions, key_values, redriving
 from actorfaas.storage.bodies import Bodies, Body, files_of
 from actorfaas.storage.express import ExpressExecutions, without_event_payloads
 from actorfaas.storage.history_pages import page_of, summary, summary_of
@@ -223,6 +225,33 @@ class ExecutionStore:
             self._bodies.read(self._reader, query, self._loaded_unfinished), "read unfinished executions"
         )
 
+    def get_journal(self, execution_id: str) -> Future[Journal]:
+        """One standard execution with its journal; "not_found" or, for an express one, "conflict"."""
+        if execution_id in self._express:
+            raise RequestRefused("conflict", f"execution {execution_id} is express; it has no journal")
+        query = partial(redriving.journal, execution_id=execution_id)
+        return self._tasks.spawn(
+            self._bodies.read(self._reader, query, self._loaded_journal), f"read the journal of {execution_id}"
+        )
+
+    async def _loaded_journal(self, found: redriving.StoredJournal) -> Journal:
+        one = found.execution
+        execution = self._unfinished_of(one, await self._loaded_events(one.events), await self._bodies.load(one.input))
+        return Journal(execution, *found[1:])
+
+    def reopen_execution(self, request: ReopenExecution) -> Future[None]:
+        """Make an execution that ended without success run again; "conflict"."""
+        return self._writer.submit(partial(redriving.reopen, request=request))
+
+    @staticmethod
+    def _unfinished_of(
+        one: executions.StoredUnfinished, events: tuple[HistoryEvent, ...], body: bytes
+    ) -> UnfinishedExecution:
+        return UnfinishedExecution(
+            *(one.execution_id, one.name, one.app, one.version, one.kind),
+            *(one.deadline_at_ms, one.traceparent, events, body),
+        )
+
     async def _loaded_unfinished(self, found: tuple[list[executions.StoredUnfinished], bool]) -> Unfinished:
         stored, more = found
         loaded: list[UnfinishedExecution] = []
@@ -233,12 +262,7 @@ class ExecutionStore:
             events = await self._loaded_events(one.events)
             body = await self._bodies.load(one.input)
             size_bytes += len(body) + sum(len(event.payload) for event in events)
-            loaded.append(
-                UnfinishedExecution(
-                    *(one.execution_id, one.name, one.app, one.version, one.kind),
-                    *(one.deadline_at_ms, one.traceparent, events, body),
-                )
-            )
+            loaded.append(self._unfinished_of(one, events, body))
         return Unfinished(tuple(loaded), str(stored[-1].id) if more and stored else "")
 
     async def _loaded_events(

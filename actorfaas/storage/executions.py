@@ -51,7 +51,7 @@ _FIND = "SELECT id FROM execution WHERE execution_id = ?"
 _END = "UPDATE execution SET status = ?, error_type = ?, error_message = ?, ended_at_ms = ? WHERE id = ? AND status = 0"
 _STATE = (
     "SELECT id, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
-    " started_at_ms, ended_at_ms FROM execution WHERE execution_id = ?"
+    " started_at_ms, ended_at_ms, redrive_count, redriven_at_ms FROM execution WHERE execution_id = ?"
 )
 EVENT_COLUMNS = (
     "id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
@@ -121,7 +121,7 @@ def create(transaction: Transaction, request: CreateExecution, body: Body, now_m
 def append(transaction: Transaction, request: AppendHistory, bodies: list[Body]) -> bool:
     """Insert the events that are not there yet; whether the last one was not. Raises RequestRefused "not_found" or
     "invalid"."""
-    return _insert_events(transaction, id_of(transaction, request.execution_id), request.events, bodies)
+    return insert_events(transaction, id_of(transaction, request.execution_id), request.events, bodies)
 
 
 def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body], now_ms: int) -> None:
@@ -132,7 +132,7 @@ def finish(transaction: Transaction, request: FinishExecution, bodies: list[Body
     if ended.rowcount == 0:
         transaction.discarded += [body.file for body in bodies if body.file]
         return
-    _insert_events(transaction, id_, request.events, bodies[:-1])
+    insert_events(transaction, id_, request.events, bodies[:-1])
     _insert_output(transaction, id_, bodies[-1])
 
 
@@ -164,7 +164,7 @@ def insert_ended(transaction: Transaction, request: CreateExecution, state: Exec
     id_ = cursor.lastrowid
     assert id_ is not None  # a row was inserted
     transaction.execute(_INSERT_INPUT, (id_, *bodies[0]))
-    _insert_events(transaction, id_, state.events, bodies[1:-1])
+    insert_events(transaction, id_, state.events, bodies[1:-1])
     _insert_output(transaction, id_, bodies[-1])
 
 
@@ -218,7 +218,7 @@ def not_found(execution_id: str) -> RequestRefused:
     return RequestRefused("not_found", f"there is no execution {execution_id}")
 
 
-def _insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> bool:
+def insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent, ...], bodies: list[Body]) -> bool:
     """Insert the events that are not there yet; whether the last one was not."""
     check_events(events)
     is_new = False
@@ -259,10 +259,10 @@ def get(
     if row is None:
         raise not_found(execution_id)
     id_, execution_id, name, app, version, kind, durability, status, *end = row
-    error_type, error_message, started_at_ms, ended_at_ms = end
+    error_type, error_message, started_at_ms, ended_at_ms, *redriven = end
     state = ExecutionState(
         *(execution_id, name, app, version, kind, durability, STATUSES[status]),
-        *(error_type, error_message, started_at_ms, ended_at_ms, (), b""),
+        *(error_type, error_message, started_at_ms, ended_at_ms, *redriven, (), b""),
     )
     output = connection.execute(_OUTPUT, (id_,)).fetchone()
     first, last = event_span(id_)
@@ -311,7 +311,7 @@ def unfinished(connection: sqlite3.Connection, after: str, budget_bytes: int) ->
     """
     found: list[StoredUnfinished] = []
     for *fields, body, file in connection.execute(_UNFINISHED, (_parsed(after) if after else 0, PAGE_LIMIT)):
-        events = tuple(stored_events(connection.execute(_EVENTS, event_span(fields[0]))))
+        events = events_of(connection, fields[0])
         found.append(StoredUnfinished(Body(body, file), events, *fields))
         budget_bytes -= len(body) + sum(len(event.body.inline) for event in events)
         if budget_bytes <= 0:
@@ -331,6 +331,11 @@ def stored_events(rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredEvent]:  # 
     """The events of rows of EVENT_COLUMNS."""
     for number, *fields, body, file in rows:
         yield StoredEvent(HistoryEvent(number & _MAX_SEQ, *fields), Body(body, file))
+
+
+def events_of(connection: sqlite3.Connection, id_: int) -> tuple[StoredEvent, ...]:
+    """All events of one execution."""
+    return tuple(stored_events(connection.execute(_EVENTS, event_span(id_))))
 
 
 def events_alone(connection: sqlite3.Connection, id_: int) -> tuple[HistoryEvent, ...]:

@@ -43,6 +43,8 @@ class _Express:
             error_message=end.error_message if end else "",
             started_at_ms=self.started_at_ms,
             ended_at_ms=self.ended_at_ms,
+            redrive_count=0,
+            redriven_at_ms=0,
             events=tuple(self.events[seq] for seq in sorted(self.events)),
             payload=end.payload if end else b"",
         )

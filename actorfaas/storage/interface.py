@@ -29,6 +29,7 @@ from actorfaas.messages import (
     HistorySummary,
     IdempotencyClaim,
     ItemsFetched,
+    Journal,
     KvCommit,
     KvCommitted,
     KvGet,
@@ -43,6 +44,7 @@ from actorfaas.messages import (
     ReadLogs,
     ReadTraces,
     RecordExecution,
+    ReopenExecution,
     SaveDeployment,
     SaveWorkingSet,
     SummariseHistory,
@@ -99,6 +101,12 @@ class Store(Protocol):
 
     def list_unfinished(self, after: str) -> Future[Unfinished]:
         """A page of the standard executions that have no result, oldest first, with their journals."""
+
+    def get_journal(self, execution_id: str) -> Future[Journal]:
+        """One standard execution, ended or not, with its journal; "not_found", or "conflict" for an express one."""
+
+    def reopen_execution(self, request: ReopenExecution) -> Future[None]:
+        """Make an execution that ended without success run again; "conflict"."""
 
     def claim_idempotency_key(self, request: ClaimIdempotencyKey) -> Future[IdempotencyClaim]:
         """Whose work a key is; "conflict" when another request holds it."""

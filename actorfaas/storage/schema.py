@@ -107,6 +107,10 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE event ADD COLUMN branch INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE event ADD COLUMN item INTEGER NOT NULL DEFAULT -1;",
     """
+    ALTER TABLE execution ADD COLUMN redrive_count INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE execution ADD COLUMN redriven_at_ms INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
     ALTER TABLE event ADD COLUMN memory_mb INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE event ADD COLUMN span_id TEXT NOT NULL DEFAULT '';
     CREATE INDEX execution_by_trace ON execution (substr(traceparent, 4, 32)) WHERE traceparent != '';

@@ -138,6 +138,12 @@ class SqliteStore(Store):
     def list_unfinished(self, after: str) -> Future[messages.Unfinished]:
         return self._executions.list_unfinished(after)
 
+    def get_journal(self, execution_id: str) -> Future[messages.Journal]:
+        return self._executions.get_journal(execution_id)
+
+    def reopen_execution(self, request: messages.ReopenExecution) -> Future[None]:
+        return self._executions.reopen_execution(request)
+
     # --- idempotency keys --------------------------------------------------------------------------------------------
 
     def claim_idempotency_key(self, request: messages.ClaimIdempotencyKey) -> Future[messages.IdempotencyClaim]:

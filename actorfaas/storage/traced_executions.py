@@ -51,7 +51,11 @@ def _loaded(connection: sqlite3.Connection, rows: sqlite3.Cursor) -> tuple[Trace
         error_type, error_message, started_at_ms, ended_at_ms = end
         state = ExecutionState(
             *(execution_id, name, app, version, kind, durability, executions.STATUSES[status]),
-            *(error_type, error_message, started_at_ms, ended_at_ms, events, b""),
+            *(error_type, error_message, started_at_ms, ended_at_ms),
+            redrive_count=0,
+            redriven_at_ms=0,
+            events=events,
+            payload=b"",
         )
         found.append(TracedExecution(traceparent, state))
     return tuple(found)

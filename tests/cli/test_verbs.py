@@ -206,6 +206,11 @@ class TestExecutions:
         assert (result.exit_code, result.stdout) == (0, "")
         assert "no executions" in result.stderr
 
+    def test_redrive(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("POST", "/v1/executions/exe_1/redrive", document({"execution_id": "exe_1", "redrive_count": 2}, 202))
+        assert cli("redrive", "exe_1").stderr == "exe_1 runs again (redrive 2)\n"
+        assert json.loads(cli("redrive", "exe_1", "-o", "json").stdout)["redrive_count"] == 2
+
     def test_cancel(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("POST", "/v1/executions/exe_1/cancel", Reply(204))
         assert cli("cancel", "exe_1").stderr == "cancelled exe_1\n"

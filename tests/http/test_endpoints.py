@@ -25,6 +25,7 @@ from actorfaas.messages import (
     DescribeQueue,
     DescribeSupervisor,
     Done,
+    ExecutionRedriven,
     Executions,
     ExecutionSummary,
     FunctionMemory,
@@ -42,6 +43,7 @@ from actorfaas.messages import (
     PoolFigures,
     QueueDescription,
     ReadLogs,
+    RedriveExecution,
     Refused,
     RemoveApp,
     Rollback,
@@ -302,6 +304,30 @@ async def test_cancel(node: Node) -> None:
     assert "succeeded" in ended.json()["detail"]
     node.data.answer(GetExecution, Refused("not_found", "no such execution"))
     assert (await node.post("/v1/executions/exe_2/cancel")).status_code == 404
+
+
+async def test_redrive(node: Node) -> None:
+    node.manager.answer(RedriveExecution, ExecutionRedriven("exe_1", 2))
+    answer = await node.post("/v1/executions/exe_1/redrive")
+    assert (answer.status_code, answer.headers["location"]) == (202, "/v1/executions/exe_1")
+    check(answer.json(), "Redriven")
+    assert answer.json() == {"execution_id": "exe_1", "status": "running", "redrive_count": 2}
+    node.manager.answer(RedriveExecution, Refused("conflict", "execution exe_1 has succeeded"))
+    refused = await node.post("/v1/executions/exe_1/redrive")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "execution exe_1 has succeeded")
+
+
+async def test_what_can_be_redriven_is_told(node: Node) -> None:
+    for changes, status in (
+        ({"status": "failed", "redrive_count": 3, "redriven_at_ms": 7}, "redrivable"),
+        ({"status": "cancelled"}, "redrivable"),
+        ({"status": "failed", "durability": "express"}, "not_redrivable"),
+        ({"status": "succeeded"}, "not_redrivable"),
+    ):
+        node.data.answer(GetExecution, replace(execution_state("exe_1"), **changes))
+        shown = (await node.get("/v1/executions/exe_1")).json()
+        assert shown["redrive_status"] == status
+        assert (shown["redrive_count"], shown["redriven_at_ms"]) in ((3, 7), (0, None))
 
 
 async def test_logs(node: Node) -> None:

@@ -94,10 +94,19 @@ class Driver:
     def run(self, payload: Json, most_steps: int = 100_000) -> Finish:
         """Until the execution ends."""
         self.start(payload)
+        return self._to_the_end(most_steps)
+
+    def _to_the_end(self, most_steps: int) -> Finish:
         while self.finish is None:
             self.step()
             assert self.steps < most_steps, "the execution does not end"
         return self.finish
+
+    def redrive(self) -> Finish:
+        """Go on after the end, until the next one."""
+        self.finish = None
+        self._tell("redrive", self.now_ns)
+        return self._to_the_end(100_000)
 
     def start(self, payload: Json) -> None:
         self._tell("begin", orjson.dumps(payload), self.now_ns)
