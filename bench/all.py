@@ -38,6 +38,7 @@ BENCHMARKS = (
     "expressions",
     "transitions",
     "load_accuracy",
+    "trace_replay",
     "compliance",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}

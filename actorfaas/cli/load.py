@@ -41,6 +41,7 @@ class Given:
     first_minute: int
     minutes: int
     share: float
+    cap: int
     data: str | None
     inputs: tuple[str, ...]
     headers: tuple[str, ...]
@@ -71,6 +72,7 @@ class Given:
 @click.option(
     "--share", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Replay this part of the calls."
 )
+@click.option("--cap", type=click.IntRange(min=0), default=0, metavar="N", help="Thin rows with more calls to N.")
 @click.option("-d", "--data", metavar="INPUT", help="The input of every call: JSON or @FILE.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=INPUT", help="The input of one target's calls.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
@@ -210,6 +212,8 @@ def _replay(given: Given, trace: Path, calls: tuple[TargetCall, ...]) -> Replay:
             rows = traces.read(lines, given.first_minute, given.minutes)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{trace} cannot be read: {error}") from error
+    if given.cap:
+        rows = traces.capped(rows, given.cap)
     bound = traces.bind(rows, [one.name for one in calls], [one.row for one in calls])
     return traces.Replay(bound, 60 / given.speed, given.share)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from random import Random
 
 from actorfaas.errors import ConfigError
@@ -81,6 +82,19 @@ def read(lines: Iterable[str], first_minute: int = 0, minutes: int = 0) -> list[
         return [Row(line[key], tuple(int(float(line[index] or 0)) for index in columns)) for line in table if line]
     except (ValueError, IndexError) as error:
         raise ConfigError(f"line {table.line_num} of the trace cannot be read: {error}") from error
+
+
+def capped(rows: Iterable[Row], most: int) -> list[Row]:
+    """The same rows, those with more than `most` calls thinned to so many, spread as before."""
+    return [
+        row if (total := sum(row.counts)) <= most else Row(row.key, _thinned(row.counts, most, total)) for row in rows
+    ]
+
+
+def _thinned(counts: Sequence[int], most: int, total: int) -> tuple[int, ...]:
+    """So that, up to each minute, the calls are in proportion, rounded down."""
+    sums = list(accumulate(counts, initial=0))
+    return tuple(after * most // total - before * most // total for before, after in pairwise(sums))
 
 
 def bind(rows: Sequence[Row], names: Sequence[str], wanted: Sequence[str]) -> tuple[Row, ...]:

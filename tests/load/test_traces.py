@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from actorfaas.errors import ConfigError
-from actorfaas.load.traces import Replay, Row, bind, read
+from actorfaas.load.traces import Replay, Row, bind, capped, read
 
 AZURE = """HashOwner,HashApp,HashFunction,Trigger,1,2,3
 o,a,f00d,http,2,0,1
@@ -59,6 +59,13 @@ def test_every_call_is_in_its_minute_scaled() -> None:
     assert [(numbers.count(0), numbers.count(1)) for numbers in by_minute] == [(3, 1), (0, 4), (2, 0)]
     assert replay.duration_s == 30
     assert replay.expected == 10
+
+
+def test_thinning_keeps_the_shape_and_what_is_rare() -> None:
+    often, rare = capped([Row("a", (100, 0, 300, 0)), Row("b", (1, 0, 0, 2))], most=10)
+    assert often.counts == (2, 0, 8, 0)
+    assert rare.counts == (1, 0, 0, 2)
+    assert sum(capped([Row("a", (7,) * 1440)], most=599)[0].counts) == 599
 
 
 def test_a_share_of_the_calls() -> None:
