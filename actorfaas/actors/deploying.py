@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+from actorfaas.actors.start_turns import StartTurns, at_once
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue, Version
 from actorfaas.core.dispatch import Dispatch
@@ -72,6 +73,7 @@ class Deployer:
         self._changed = changed
         # The supervisor gives up each step (environment, import, init) by itself and then says which it was.
         self._patience_s = 3 * peers.settings.deploy_timeout_s + peers.settings.ask_timeout_s
+        self._turns = StartTurns(at_once(), self._is_waited_for)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._stopping: set[Version] = set()
 
@@ -177,12 +179,17 @@ class Deployer:
             await self._peers.ask("local_queue", declaration, Done)
         start = StartFunction(topic, made.bundle, spec)
         try:
-            started = await self._peers.ask("fw_supervisor", start, FunctionStarted, self._patience_s)
+            async with self._turns.turn(topic):
+                started = await self._peers.ask("fw_supervisor", start, FunctionStarted, self._patience_s)
         except RequestRefused as error:
             raise RequestRefused(error.code, f"function {spec.name!r}: {error.detail}") from error
         self._dispatch.template_ready(topic, True, self._peers.clock.monotonic_ns())
         self._changed()
         return "" if started.forkable else spec.name
+
+    def _is_waited_for(self, topic: str) -> bool:
+        pool = self._dispatch.pools.get(topic)
+        return pool is not None and pool.is_wanted()
 
     async def declare(self, message: DeclareTopic) -> None:
         """Declare one topic (again); a LocalQueue that is away gets them all when it is back."""

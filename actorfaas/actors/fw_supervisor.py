@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Coroutine
 
@@ -57,9 +56,6 @@ _EXIT_WAIT_S = 0.4
 _SETTLE_S = 0.005
 _LAST_SWEEPS = 40
 _STOPPING = "the node is stopping"
-_LEAST_AT_ONCE = 4
-"""So many functions may initialise themselves at the same time, or two for each processor: a node with a thousand
-functions is not in service sooner when all of them run at once, and its actors are not heard meanwhile."""
 
 
 class FunctionWorkerSupervisor(Actor):
@@ -77,7 +73,6 @@ class FunctionWorkerSupervisor(Actor):
         self._sweeper = OrphanSweeper(self._how.mark, self._how.sessions)
         self._logs = FunctionLogs(self.clock, self._data_layer)
         self._functions: dict[str, SupervisedFunction] = {}
-        self._turns = asyncio.Semaphore(max(_LEAST_AT_ONCE, 2 * len(os.sched_getaffinity(0))))
         self._manager: Connection | None = None
         self._data_layer_connection: Connection | None = None
         self._stopping = False
@@ -245,7 +240,6 @@ class FunctionWorkerSupervisor(Actor):
             self._homes,
             timeout_s=self.settings.deploy_timeout_s,
             start_limit=max(2 * self.settings.max_workers, 1),
-            turns=self._turns,
         )
 
     async def _stop_function(self, message: StopFunction, sender: Sender) -> None:

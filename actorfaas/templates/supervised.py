@@ -60,9 +60,7 @@ class SupervisedFunction:
         *,
         timeout_s: float,
         start_limit: int,
-        turns: asyncio.Semaphore,
     ) -> None:
-        """`turns`: how many functions of the node may initialise themselves at the same time."""
         self.topic = request.function_topic
         self.bundle: BundleRef = request.bundle
         self._spec: FunctionSpec = request.spec
@@ -71,7 +69,6 @@ class SupervisedFunction:
         self._oom_watch = oom_watch
         self._homes = homes
         self._timeout_s = timeout_s
-        self._turns = turns
         self._policy = RestartPolicy(_RULES)
         self._lock = asyncio.Lock()
         self._template: FunctionTemplate | None = None
@@ -156,8 +153,7 @@ class SupervisedFunction:
             self._threads = parent.loaded.threads
             return None
         template = self._new_template()
-        async with self._turns:
-            await template.start(parent, self._timeout_s)
+        await template.start(parent, self._timeout_s)
         if template.ready.threads > 1:
             self._threads = template.ready.threads
             template.end("it has threads and cannot fork")
@@ -166,8 +162,7 @@ class SupervisedFunction:
 
     async def _fork_bare_template(self, bare: BundleTemplate) -> FunctionTemplate:
         template = self._new_template()
-        async with self._turns:
-            await template.start(bare, self._timeout_s)
+        await template.start(bare, self._timeout_s)
         return template
 
     def _new_template(self) -> FunctionTemplate:
