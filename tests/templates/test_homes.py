@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 
 import pytest
 
@@ -55,8 +56,15 @@ def test_a_worker_without_a_group_cannot_tell() -> None:
 
 
 def test_private_memory_of_a_process() -> None:
-    before = private_bytes(os.getpid())
-    kept = bytearray(os.urandom(4096) * 4096)
-    assert private_bytes(os.getpid()) - before > 12 * MIB
-    del kept
+    code = "input(); kept = bytearray(b'x' * (16 << 20)); print('filled', flush=True); input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        before = private_bytes(child.pid)
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "filled\n"
+        assert private_bytes(child.pid) - before > 12 * MIB
+        child.kill()
     assert private_bytes(1 << 22) == 0, "no process has that number"
