@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from actorfaas.cli.definitions import definition_of
+from actorfaas.cli.definitions import EXECUTION_PREFIX, definition_of
 from actorfaas.cli.executions import map_run_text, states_table, took
 from actorfaas.cli.output import ago, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Json = Any  # a decoded JSON document: what the API answered
 
-EXECUTION_PREFIX = "exe_"
 OUTPUT_CHARACTERS = 2_000
 """Of a longer output only the beginning is shown among the facts about its execution."""
 
@@ -48,7 +47,7 @@ def list_command(options: Options) -> None:
 @click.command("show")
 @click.argument("name")
 @click.option("--asl", is_flag=True, help="Only the workflow's Amazon States Language definition.")
-@click.option("--diagram", is_flag=True, help="The workflow's states as a picture: SVG.")
+@click.option("--diagram", is_flag=True, help="The states of a workflow (or execution) as a picture: SVG.")
 @click.option("--mermaid", is_flag=True, help="The workflow's states as Mermaid text.")
 @click.option("--into", metavar="FILE", default="", help="Write the definition, picture or text there.")
 @click.option("--cursor", default="", help="Of a long execution: where the page before ended.")
@@ -62,7 +61,8 @@ def show_command(
 
     Where an application has the name of a function or workflow, --app shows the application. With --asl, --diagram
     or --mermaid, NAME may also be a file that is not deployed: a definition (ending in .json), or a Python module,
-    as app.py or, where it has several workflows, app.py:WORKFLOW.
+    as app.py or, where it has several workflows, app.py:WORKFLOW. The diagram of an execution shows what became of
+    each state.
     """
     form = _form(forms, into)
     if form:
@@ -101,12 +101,13 @@ def _form(forms: dict[str, bool], into: str) -> str:
 
 def _show_definition(options: Options, name: str, form: str, into: str) -> None:
     from actorfaas.diagrams.mermaid import mermaid
+    from actorfaas.diagrams.statuses import statuses_of
     from actorfaas.diagrams.svg import svg
 
     found = definition_of(options, name)
     match form:
         case "diagram":
-            text = svg(found.definition, found.name)
+            text = svg(found.definition, found.name, statuses_of(found.visits))
         case "mermaid":
             text = mermaid(found.definition)
         case _:

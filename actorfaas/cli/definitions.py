@@ -1,4 +1,4 @@
-"""Definitions that a person names on the command line: of a deployed workflow, or in a file that is not deployed.
+"""Definitions that a person names on the command line: of a workflow or execution, or in a file that is not deployed.
 
 Where NAME ends in .json it is a definition's file, where it ends in .py or .py:WORKFLOW a module's; both are checked.
 """
@@ -9,7 +9,7 @@ import json
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,15 +18,21 @@ from actorfaas.cli.target import Options
 from actorfaas.errors import ApiProblem, ClientError
 from actorfaas.messages import BundleRef, WorkflowSpec
 
+if TYPE_CHECKING:
+    from actorfaas.client import Client
+
 Json = Any  # a decoded JSON document: a definition
+
+EXECUTION_PREFIX = "exe_"
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What was found, and what it is called."""
+    """What was found, and what it is called. `visits`: to its states, of an execution."""
 
     name: str
     definition: dict[str, Json]
+    visits: tuple[Json, ...] = ()
 
 
 def definition_of(options: Options, name: str) -> Definition:
@@ -35,6 +41,8 @@ def definition_of(options: Options, name: str) -> Definition:
     if found is not None:
         return found
     with options.client() as node:
+        if name.startswith(EXECUTION_PREFIX):
+            return _of_execution(node, name)
         try:
             return Definition(name, node.workflow(name)["definition"])
         except ApiProblem as problem:
@@ -47,6 +55,21 @@ def definition_of(options: Options, name: str) -> Definition:
                 raise
             raise ClientError(f"no workflow is called {name!r}; see: actorfaas list") from None
         raise click.UsageError(f"{name} is a function; only workflows have a definition")
+
+
+def _of_execution(node: Client, execution_id: str) -> Definition:
+    execution = node.execution(execution_id)
+    if execution["kind"] != "workflow":
+        raise click.UsageError(f"{execution_id} is an execution of a function; only workflows have a definition")
+    workflow = node.workflow(execution["name"])
+    if (workflow["app"], workflow["version"]) != (execution["app"], execution["version"]):
+        was, now = f"version {execution['version']} of {execution['app']}", f"version {workflow['version']}"
+        raise ClientError(f"{execution_id} ran {was}, {now} is in service; its definition may have been another")
+    visits, page = list(execution["states"]), execution
+    while page.get("next_cursor"):
+        page = node.execution(execution_id, cursor=page["next_cursor"])
+        visits += page["states"]
+    return Definition(f"{execution['name']}, {execution_id}", workflow["definition"], tuple(visits))
 
 
 def definition_in_file(name: str, *, may_be_state: bool = False) -> Definition | None:

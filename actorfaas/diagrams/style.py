@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
-"""What may have become of a state, in the words of the HTTP API."""
-
 ICONS = {
     "Task": '<path d="M3 3h10v10H3zM6 1v2M10 1v2M6 13v2M10 13v2M1 6h2M1 10h2M13 6h2M13 10h2"/>',
     "Pass": '<path d="M1 8h12M9 4l4 4-4 4"/>',
@@ -43,21 +40,23 @@ _RULES = """
 .asl-diagram .sign path{fill:none;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 """
 
-_PARTS = {
-    "ground": ".ground",
-    "name": ".name",
-    "detail": ".detail",
-    "line": ".line,{0} .arrow,{0} .start,{0} .dot,{0} .end,{0} .pass,{0} [data-status=cancelled]",
-    "task": ".task,{0} [data-status=running]",
-    "choice": ".choice",
-    "wait": ".wait",
-    "flow": ".parallel,{0} .map",
-    "good": ".succeed,{0} [data-status=succeeded]",
-    "wrong": (
-        ".fail,{0} .line.catch,{0} .arrow.catch,{0} .label.catch,{0} [data-status=failed],{0} [data-status=timed_out]"
-    ),
-}
-"""What has which colour. Later ones have precedence."""
+_PARTS = (
+    ("ground", (".ground",)),
+    ("name", (".name",)),
+    ("detail", (".detail",)),
+    ("line", (".line", ".arrow", ".start", ".dot", ".end", ".pass")),
+    ("task", (".task",)),
+    ("choice", (".choice",)),
+    ("wait", (".wait",)),
+    ("flow", (".parallel", ".map")),
+    ("good", (".succeed",)),
+    ("wrong", (".fail", ".line.catch", ".arrow.catch", ".label.catch")),
+    ("task", ("[data-status=running]",)),
+    ("good", ("[data-status=succeeded]",)),
+    ("wrong", ("[data-status=failed]", "[data-status=timed_out]")),
+    ("line", ("[data-status=cancelled]",)),
+)
+"""What has which colour. Later ones have precedence: a state's status over its type."""
 
 _LIGHT = {
     "ground": "#fff",
@@ -89,7 +88,7 @@ def _scheme(colours: dict[str, str], tint: str) -> str:
     """The rules of one scheme. Shapes take the colour of their group as `currentColor`; custom properties would be
     shorter, but not every program that shows SVG knows them."""
     name = ".asl-diagram"
-    rules = [f"{name} {_PARTS[part].format(name)}{{color:{colour}}}" for part, colour in colours.items()]
+    rules = [f"{','.join(f'{name} {part}' for part in parts)}{{color:{colours[colour]}}}" for colour, parts in _PARTS]
     return "\n".join(
         [
             *rules,

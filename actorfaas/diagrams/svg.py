@@ -26,7 +26,7 @@ def svg(
 ) -> str:
     """The picture of a valid definition as SVG text.
 
-    `statuses`: of states by name, one of `style.STATUSES`; others are drawn as not reached. `prefix`: of the ids in
+    `statuses`: of states by name, one of `statuses.STATUSES`; others are drawn as not reached. `prefix`: of the ids in
     the picture, which must differ among those in one page.
     """
     picture = lay_out(outline(definition))

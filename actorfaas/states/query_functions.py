@@ -52,6 +52,13 @@ class Expression(Jsonata):  # type: ignore[misc]  # the library has no types
         """What `INPUT{...}` gives. The library adds an entry to an empty array that it groups."""
         return super().evaluate_group_expression(expr, Utils.create_sequence() if input == [] else input, environment)
 
+    def apply_inner(self, proc: Json, args: Json, input: Json, environment: Json) -> Json:  # noqa: A002
+        """What a call gives. The library prints what is called and is no function: it may be a whole input."""
+        is_function = isinstance(proc, Jsonata.JFunction | Jsonata.JLambda) or Functions.is_lambda(proc)
+        if not is_function and not Functions.is_regex(proc):
+            raise JException("T1006", 0)
+        return super().apply_inner(proc, args, input, environment)
+
     def evaluate_range_expression(self, lhs: Json, rhs: Json) -> Json:
         """What `LHS..RHS` gives."""
         if isinstance(lhs, int) and isinstance(rhs, int) and rhs - lhs >= MAX_ITEMS:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,41 @@ class TestDeployed:
     @pytest.mark.parametrize("options", [("--asl", "--mermaid"), ("--into", "x.svg")])
     def test_options_that_do_not_fit(self, cli: Cli, options: tuple[str, ...]) -> None:
         assert cli("show", "flow", *options).exit_code == 2
+
+
+class TestExecutions:
+    EXECUTION: dict[str, Any] = {  # noqa: RUF012  # an execution's document, never changed
+        "kind": "workflow",
+        "name": "flow",
+        "app": "shop",
+        "version": 2,
+        "states": [{"name": "resize", "branch": 0, "status": "failed"}],
+    }
+
+    def test_what_became_of_each_state(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/executions/exe_1", document(self.EXECUTION))
+        fake.on("GET", "/v1/workflows/flow", document(WORKFLOW))
+        drawn = cli("show", "exe_1", "--diagram").stdout
+        assert 'data-state="resize" data-status="failed"' in drawn
+        assert "flow, exe_1</title>" in drawn
+
+    def test_a_long_one_is_read_page_by_page(self, cli: Cli, fake: FakeNode) -> None:
+        later = self.EXECUTION | {"states": [{"name": "resize", "branch": 0, "status": "succeeded"}]}
+        pages = (self.EXECUTION | {"next_cursor": "9"}, later | {"next_cursor": None})
+        fake.on("GET", "/v1/executions/exe_1", *map(document, pages))
+        fake.on("GET", "/v1/workflows/flow", document(WORKFLOW))
+        assert 'data-state="resize" data-status="succeeded"' in cli("show", "exe_1", "--diagram").stdout
+        assert [one.query for one in fake.asked if "executions" in one.path] == [{}, {"cursor": "9"}]
+
+    def test_another_version_may_have_looked_otherwise(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/executions/exe_1", document(self.EXECUTION | {"version": 1}))
+        fake.on("GET", "/v1/workflows/flow", document(WORKFLOW))
+        result = cli("show", "exe_1", "--diagram")
+        assert (result.exit_code, "ran version 1 of shop, version 2 is in service" in result.stderr) == (1, True)
+
+    def test_one_of_a_function_has_no_states(self, cli: Cli, fake: FakeNode) -> None:
+        fake.on("GET", "/v1/executions/exe_1", document(self.EXECUTION | {"kind": "function"}))
+        assert cli("show", "exe_1", "--diagram").exit_code == 2
 
 
 class TestFiles:

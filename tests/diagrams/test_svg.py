@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actorfaas.diagrams.style import ICONS, SIGNS, STATUSES, STYLE
+from actorfaas.diagrams.statuses import STATUSES
+from actorfaas.diagrams.style import ICONS, SIGNS, STYLE
 from actorfaas.diagrams.svg import svg
 from tests.states.machines_kit import definition, task
 
@@ -71,6 +72,13 @@ def test_every_status_and_kind_has_its_looks() -> None:
     assert set(ICONS) == {"Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"}
     assert all(f"[data-status={status}]" in STYLE for status in STATUSES)
     assert STYLE.count("prefers-color-scheme:dark") == 1
+
+
+def test_a_states_status_has_precedence_over_its_type() -> None:
+    """Both are one class or attribute, so that the later rule holds."""
+    light = STYLE.partition("@media")[0]
+    types = [light.rindex(f" .{kind.lower()}{{color") if f" .{kind.lower()}{{color" in light else 0 for kind in ICONS]
+    assert all(light.index(f"[data-status={status}]") > max(types) for status in STATUSES)
 
 
 def test_names_are_text_whatever_they_are() -> None:

@@ -301,3 +301,10 @@ def test_the_library_is_imported_for_more_than_walking_down_only() -> None:
         "assert 'jsonata' in sys.modules\nassert sys.getrecursionlimit() == frames"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("expression", ["$states.input(1)", "$v(1)", "[1] ~> $map($states.input)"])
+def test_what_is_called_and_is_no_function_is_not_printed(expression: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StatesError):
+        evaluate(expression, v="a secret")
+    assert capsys.readouterr() == ("", "")
