@@ -29,6 +29,7 @@ from actorfaas.messages import (
     FinishExecution,
     FinishMapResults,
     GetExecution,
+    GetExecutionInput,
     GetJournal,
     GetTrace,
     GetWorkingSet,
@@ -165,6 +166,8 @@ class DataLayer(Actor):
             case GetExecution():
                 page = message.after_seq, message.limit
                 self._answer(sender, store.get_execution(message.execution_id, message.event_payloads, *page))
+            case GetExecutionInput():
+                self._answer(sender, store.get_input(message.execution_id))
             case ListExecutions():
                 self._answer(sender, store.list_executions(message))
             case ListUnfinished():

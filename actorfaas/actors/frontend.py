@@ -16,12 +16,16 @@ from actorfaas.http.calls import Call, Calls, now_ns
 from actorfaas.http.data import DataEndpoints
 from actorfaas.http.deployments import DeploymentEndpoints
 from actorfaas.http.directory import Directory
+from actorfaas.http.events import EventEndpoints
 from actorfaas.http.executions import Executions
+from actorfaas.http.feed import Feed
 from actorfaas.http.guard import Guard
 from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.invoke import Invoker
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, FW_SUPERVISOR, LOCAL_QUEUE, SWAPPER, Links
+from actorfaas.http.live import Live
 from actorfaas.http.metrics import Metrics
+from actorfaas.http.pictures import PictureEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
 from actorfaas.http.traces import TraceEndpoints
@@ -63,6 +67,8 @@ class Frontend(Actor):
         self.invoker = Invoker(
             self, self.links, self.directory, self.calls, executions, guard, self.metrics, self.tracer
         )
+        live = Live(self.links, self.metrics, lambda: self.invoker.in_flight)
+        self.feed = Feed(live.source, self.spawn)
         handlers = handlers_of(
             (
                 DeploymentEndpoints(self, self.links, self.directory, self.archives),
@@ -71,6 +77,8 @@ class Frontend(Actor):
                 TrialEndpoints(self, self.links, self.directory, self.invoker),
                 TraceEndpoints(self, self.links, self.tracer),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
+                PictureEndpoints(self.links),
+                EventEndpoints(self.feed, self.links),
             )
         )
         self._app = App(self.invoker, handlers, guard, self.log)

@@ -1,4 +1,5 @@
-"""The ASGI application: the lean invoke path in front, Starlette's router with everything else behind.
+"""The ASGI application: the lean invoke path in front, Starlette's router with everything else behind:
+the endpoints of `http.surface`, and the page.
 
 Owns the request id and the guard of the ordinary endpoints, `OPTIONS` and 405 for all of them, and the last guard,
 which turns an unexpected exception into a 500 with the request id that the log names.
@@ -20,6 +21,7 @@ from actorfaas.http.exchange import Handler
 from actorfaas.http.guard import Guard
 from actorfaas.http.headers import HeaderMap
 from actorfaas.http.invoke import PREFIX, Invoker, Scope
+from actorfaas.http.page import Page
 from actorfaas.http.problems import Problem
 from actorfaas.http.surface import Operation, methods_by_path
 from actorfaas.logs import Logger
@@ -79,7 +81,8 @@ class App:
 
     def __init__(self, invoker: Invoker, handlers: dict[str, Handler], guard: Guard, log: Logger) -> None:
         self._invoker = invoker
-        self._router = Router(routes(handlers), redirect_slashes=False, default=_no_such_path)
+        every_route = [*routes(handlers), *Page().routes()]
+        self._router = Router(every_route, redirect_slashes=False, default=_no_such_path)
         self._guard = guard
         self._log = log
 

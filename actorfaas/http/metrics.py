@@ -48,9 +48,13 @@ class Metrics:
         self._tally.forget_except(keep)
         self._statuses = {key: value for key, value in self._statuses.items() if key[0] in keep}
 
+    def figures(self) -> list[CallFigures]:
+        """Calls by name and start kind, since the start."""
+        return list(self._tally.figures())
+
     def text(self, node: NodeFigures) -> Iterator[str]:
         """The exposition of these numbers and of the node's, piece by piece."""
-        calls = list(self._tally.figures())
+        calls = self.figures()
         tasks = node.pool.tasks if node.pool is not None else ()
         yield self._requests(node)
         yield from _histograms(

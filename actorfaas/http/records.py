@@ -15,10 +15,12 @@ from actorfaas.http.problems import Problem
 from actorfaas.messages import (
     CancelExecution,
     Done,
+    ExecutionInput,
     ExecutionRedriven,
     Executions,
     ExecutionState,
     GetExecution,
+    GetExecutionInput,
     ListExecutions,
     Logs,
     ReadLogs,
@@ -63,6 +65,12 @@ class RecordEndpoints:
             await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
         async with self._reads:
             return json_response(await histories.execution(self._links, execution_id, *_page(request)))
+
+    async def input(self, request: Request) -> Response:
+        """What one execution was started with."""
+        question = GetExecutionInput(name(request, "id"))
+        answer = await self._links.ask(DATA_LAYER, question, ExecutionInput)
+        return Response(answer.payload or b"null", media_type="application/json")
 
     async def history(self, request: Request) -> Response:
         """A page of the events of one execution."""

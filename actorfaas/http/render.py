@@ -167,7 +167,7 @@ def execution(state: ExecutionState, visits: list[Document] | None = None, bille
         **(billed(state.events) if billed_ is None else billed_),
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
-        "states": _settled(states(state.events) if visits is None else visits, state.status),
+        "states": _settled(states(state.events) if visits is None else visits, state),
         "redrive_status": "redrivable" if _is_redrivable(state) else "not_redrivable",
         "redrive_count": state.redrive_count,
         "redriven_at_ms": state.redriven_at_ms or None,
@@ -183,11 +183,11 @@ def redriven(message: ExecutionRedriven) -> Document:
     return {"execution_id": message.execution_id, "status": "running", "redrive_count": message.redrive_count}
 
 
-def _settled(visits: list[Document], status: str) -> list[Document]:
+def _settled(visits: list[Document], state: ExecutionState) -> list[Document]:
     """No state outlives its execution: one that neither finished nor failed by itself ended as the execution did."""
     for visit in visits:
         if visit["status"] == "running":
-            visit["status"] = status
+            visit.update(status=state.status, ended_at_ms=state.ended_at_ms or None)
     return visits
 
 
@@ -254,11 +254,11 @@ def states(events: Iterable[HistoryEvent], *, is_first: bool = True) -> list[Doc
         status = _OUTCOMES.get(event.type)
         if event.type.endswith("StateExited"):
             if visit is not None and visit["status"] == "running":
-                visit.update(status="succeeded", output=_preview(event.payload))
+                visit.update(status="succeeded", ended_at_ms=event.at_ms, output=_preview(event.payload))
         elif event.type.endswith("StateRedriven") and visit is not None:
-            visit.update(status="running", error_type="", error_message="")
+            visit.update(status="running", ended_at_ms=None, error_type="", error_message="")
         elif status and visit is not None and _goes_on(visit, event):
-            visit.update(_visit(event, status))
+            visit.update(_visit(event, status, visit["entered_at_ms"]))
         elif status and is_first:
             visits.append(_visit(event, status))
             latest[place] = visits[-1]
@@ -274,9 +274,9 @@ def close_visits(visits: list[Document], closing: Iterable[HistoryEvent]) -> Non
         if visit is None:
             continue
         if event.type.endswith("StateExited") and visit["status"] == "running":
-            visit.update(status="succeeded", output=_preview(event.payload))
+            visit.update(status="succeeded", ended_at_ms=event.at_ms, output=_preview(event.payload))
         elif status and _goes_on(visit, event):
-            visit.update(_visit(event, status))
+            visit.update(_visit(event, status, visit["entered_at_ms"]))
 
 
 def _goes_on(visit: Document, event: HistoryEvent) -> bool:
@@ -289,11 +289,13 @@ def _branch(event: HistoryEvent) -> Document:
     return {"branch": event.branch, "index": event.index if event.index >= 0 else None}
 
 
-def _visit(event: HistoryEvent, status: str) -> Document:
+def _visit(event: HistoryEvent, status: str, entered_at_ms: int = 0) -> Document:
     return {
         "name": event.state,
         **_branch(event),
         "status": status,
+        "entered_at_ms": entered_at_ms or event.at_ms,
+        "ended_at_ms": event.at_ms if status != "running" else None,
         "attempt": event.attempt,
         "worker": event.worker_topic,
         "start_kind": event.start_kind,

@@ -116,6 +116,8 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "branch": "integer",
         "index": "integer?",
         "status": "string",
+        "entered_at_ms": "integer",
+        "ended_at_ms": "integer?",
         "attempt": "integer",
         "worker": "string",
         "start_kind": "string",

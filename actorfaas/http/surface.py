@@ -1,8 +1,8 @@
 """The table of everything the HTTP API answers to, outside the code that answers.
 
 Starlette's routes and the OpenAPI document are both made from it, so neither can know a path that the other does
-not. `handler` names a method of one of the classes in `http.deployments`, `http.records`, `http.data` and
-`http.inspection`; "" stands for the invoke path, which `http.invoke` serves.
+not. `handler` names a method of one of the classes in `http.deployments`, `http.records`, `http.data`,
+`http.pictures`, `http.inspection` and `http.events`; "" stands for the invoke path, which `http.invoke` serves.
 """
 
 from __future__ import annotations
@@ -142,6 +142,15 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/v1/workflows/{name}/diagram",
+        "workflow_diagram",
+        "workflows",
+        "One workflow as a picture",
+        "image/svg+xml",
+        problems=(404,),
+    ),
+    Operation(
+        "GET",
         "/v1/executions",
         "executions",
         "executions",
@@ -167,6 +176,15 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/v1/executions/{id}/input",
+        "input",
+        "executions",
+        "What one execution was started with",
+        "application/json",
+        problems=(404,),
+    ),
+    Operation(
+        "GET",
         "/v1/executions/{id}/history",
         "history",
         "executions",
@@ -174,6 +192,15 @@ OPERATIONS: tuple[Operation, ...] = (
         "History",
         parameters=_EVENTS,
         problems=(400, 404),
+    ),
+    Operation(
+        "GET",
+        "/v1/executions/{id}/diagram",
+        "execution_diagram",
+        "executions",
+        "The execution's workflow as a picture, every state coloured by what became of it",
+        "image/svg+xml",
+        problems=(404,),
     ),
     Operation(
         "POST",
@@ -299,6 +326,24 @@ OPERATIONS: tuple[Operation, ...] = (
             _query("function", "string", "only of this function or workflow"),
             _query("since", "number", "only what began in the last so many seconds"),
             _LIMIT,
+        ),
+        problems=(400,),
+    ),
+    Operation(
+        "GET",
+        "/v1/events",
+        "events",
+        "node",
+        "What goes on, as server-sent events until the client hangs up",
+        "text/event-stream",
+        parameters=(
+            _query("watch", "string", "what to tell, separated by commas: node, workers, executions, execution, logs"),
+            _query("name", "string", "executions: only of this function or workflow"),
+            _query("status", "string", "executions: only with this status"),
+            _query("execution", "string", "execution: which one; logs: only of this execution"),
+            _query("function", "string", "logs: only of this function"),
+            _query("request", "string", "logs: only of this request"),
+            _query("trace", "string", "logs: only of this trace"),
         ),
         problems=(400,),
     ),

@@ -180,6 +180,20 @@ class HistorySummary(Message):
     closing: tuple[HistoryEvent, ...]
 
 
+@message(138)
+class GetExecutionInput(Message):
+    """Anyone → DataLayer (ask → ExecutionInput or Refused "not_found")."""
+
+    execution_id: str
+
+
+@message(139)
+class ExecutionInput(Message):
+    """Reply to `GetExecutionInput`: what the execution was started with, JSON."""
+
+    payload: bytes
+
+
 @message(128)
 class ExecutionState(Message):
     """Reply to `WaitExecution` and `GetExecution`. `status` also: running. `payload`: the output, once succeeded.

@@ -19,6 +19,7 @@ from actorfaas.logs import Logger
 from actorfaas.messages import (
     AppendHistory,
     CreateExecution,
+    ExecutionInput,
     Executions,
     ExecutionState,
     FinishExecution,
@@ -201,6 +202,18 @@ class ExecutionStore:
             events=await self._loaded_events(found.events, REPLY_BYTES),
             payload=await self._bodies.load(found.output),
         )
+
+    def get_input(self, execution_id: str) -> Future[ExecutionInput]:
+        """What one execution was started with; "not_found"."""
+        given = self._express.input_of(execution_id)
+        if given is not None:
+            return _ready(ExecutionInput(given))
+        query = partial(executions.input_of, execution_id=execution_id)
+        reading = self._bodies.read(self._reader, query, self._loaded_input)
+        return self._tasks.spawn(reading, f"read the input of {execution_id}")
+
+    async def _loaded_input(self, body: Body) -> ExecutionInput:
+        return ExecutionInput(await self._bodies.load(body))
 
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""

@@ -59,6 +59,7 @@ EVENT_COLUMNS = (
 )
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
 _EVENTS_ALONE = _EVENTS.replace("body, file", "x'' AS body, NULL AS file")
+_INPUT = "SELECT body, file FROM execution_input WHERE execution = (SELECT id FROM execution WHERE execution_id = ?)"
 _OUTPUT = "SELECT body, file FROM execution_output WHERE execution = ?"
 # The plus keeps SQLite from sorting the whole status index: the oldest rows are nearly all ended.
 _OLDEST = (
@@ -269,6 +270,14 @@ def get(
     statement = f"{_EVENTS if event_payloads else _EVENTS_ALONE} LIMIT ?"
     events = stored_events(connection.execute(statement, (first + after_seq + 1, last, limit or -1)))
     return StoredExecution(state, Body(*output) if output else EMPTY, tuple(events))
+
+
+def input_of(connection: sqlite3.Connection, execution_id: str) -> Body:
+    """What one execution was started with. Raises RequestRefused "not_found"."""
+    row = connection.execute(_INPUT, (execution_id,)).fetchone()
+    if row is None:
+        raise not_found(execution_id)
+    return Body(*row)
 
 
 def page(connection: sqlite3.Connection, request: ListExecutions) -> Executions:

@@ -105,6 +105,11 @@ class ExpressExecutions:
         express = self._all.get(execution_id)
         return None if express is None else express.state()
 
+    def input_of(self, execution_id: str) -> bytes | None:
+        """What it was started with; None when it is not (or no longer) here."""
+        express = self._all.get(execution_id)
+        return None if express is None else express.request.payload
+
     def next_ended(self, limit: int) -> list[tuple[CreateExecution, ExecutionState]]:
         """Up to `limit` ended ones to write, oldest end first; they stay until `written`."""
         found = []

@@ -21,6 +21,7 @@ from actorfaas.messages import (
     DeploymentSaved,
     DropItems,
     DropMapResults,
+    ExecutionInput,
     Executions,
     ExecutionState,
     FetchItems,
@@ -95,6 +96,9 @@ class Store(Protocol):
 
     def summarise_history(self, request: SummariseHistory) -> Future[HistorySummary]:
         """What a page of an execution's history cannot tell; "not_found"."""
+
+    def get_input(self, execution_id: str) -> Future[ExecutionInput]:
+        """What one execution was started with; "not_found"."""
 
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""

@@ -132,6 +132,9 @@ class SqliteStore(Store):
     def summarise_history(self, request: messages.SummariseHistory) -> Future[messages.HistorySummary]:
         return self._executions.summarise_history(request)
 
+    def get_input(self, execution_id: str) -> Future[messages.ExecutionInput]:
+        return self._executions.get_input(execution_id)
+
     def list_executions(self, request: messages.ListExecutions) -> Future[messages.Executions]:
         return self._executions.list_executions(request)
 

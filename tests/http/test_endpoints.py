@@ -25,12 +25,14 @@ from actorfaas.messages import (
     DescribeQueue,
     DescribeSupervisor,
     Done,
+    ExecutionInput,
     ExecutionRedriven,
     Executions,
     ExecutionSummary,
     FunctionMemory,
     FunctionSpec,
     GetExecution,
+    GetExecutionInput,
     ListDeployments,
     ListExecutions,
     LogLine,
@@ -252,6 +254,16 @@ async def test_executions_are_listed_by_page(node: Node) -> None:
 )
 async def test_listing_with_a_bad_parameter_is_refused(node: Node, query: str) -> None:
     assert (await node.get(f"/v1/executions?{query}")).status_code == 400
+
+
+@pytest.mark.parametrize(("payload", "shown"), [(b'{"n": 1}', b'{"n": 1}'), (b"", b"null")])
+async def test_what_an_execution_was_started_with(node: Node, payload: bytes, shown: bytes) -> None:
+    node.data.answer(GetExecutionInput, ExecutionInput(payload))
+    response = await node.get("/v1/executions/exe_1/input")
+    assert response.headers["content-type"] == "application/json"
+    assert response.content == shown
+    node.data.answer(GetExecutionInput, Refused("not_found", "there is no execution exe_9"))
+    assert (await node.get("/v1/executions/exe_9/input")).status_code == 404
 
 
 async def test_one_execution(node: Node) -> None:

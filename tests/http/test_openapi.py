@@ -11,7 +11,9 @@ from actorfaas.http import openapi
 from actorfaas.http.app import handlers_of, routes
 from actorfaas.http.data import DataEndpoints
 from actorfaas.http.deployments import DeploymentEndpoints
+from actorfaas.http.events import EventEndpoints
 from actorfaas.http.inspection import InspectionEndpoints
+from actorfaas.http.pictures import PictureEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.schemas import DOCUMENTS, component
 from actorfaas.http.surface import OPERATIONS, methods_by_path
@@ -20,7 +22,16 @@ from actorfaas.http.trials import TrialEndpoints
 from actorfaas.ids import STRATEGIES
 
 DOCUMENT = openapi.document("1.2.3")
-GROUPS = (DeploymentEndpoints, RecordEndpoints, TraceEndpoints, TrialEndpoints, DataEndpoints, InspectionEndpoints)
+GROUPS = (
+    DeploymentEndpoints,
+    RecordEndpoints,
+    TraceEndpoints,
+    TrialEndpoints,
+    DataEndpoints,
+    PictureEndpoints,
+    InspectionEndpoints,
+    EventEndpoints,
+)
 
 
 def refs(node: object) -> Iterator[str]:

@@ -35,6 +35,21 @@ def test_outcome_fills_in_who_ran_it_and_how_long() -> None:
     assert visit["output"] == '{"state":true}'
 
 
+def test_a_visit_has_the_instants_of_its_beginning_and_end() -> None:
+    def instants(events: list[HistoryEvent], status: str = "running") -> list[tuple[int, int | None]]:
+        document = render.execution(execution_state("exe_1", status, events=tuple(events)))
+        return [(visit["entered_at_ms"], visit["ended_at_ms"]) for visit in document["states"]]
+
+    entered, left = task_event(1, "a", "TaskStateEntered", at_ms=10), task_event(2, "a", at_ms=30)
+    assert instants([entered]) == [(10, None)]
+    assert instants([entered, left]) == [(10, 30)]
+    passing = [task_event(1, "p", "PassStateEntered", at_ms=10), task_event(2, "p", "PassStateExited", at_ms=20)]
+    assert instants(passing) == [(10, 20)]
+    assert instants([entered], "cancelled") == [(10, 1_700_000_000_250)], "it ended with its execution"
+    retried = task_event(3, "a", attempt=2, at_ms=40)
+    assert instants([entered, task_event(2, "a", "TaskFailed", at_ms=20), retried]) == [(10, 40)]
+
+
 def test_retry_is_one_visit_with_its_last_attempt() -> None:
     events = [
         task_event(1, "a", "TaskStateEntered"),

@@ -34,6 +34,16 @@ async def test_an_execution_from_start_to_end(store: SqliteStore, wall: Wall) ->
     )
 
 
+@pytest.mark.parametrize("durability", ["standard", "express"])
+@pytest.mark.parametrize("payload", [b"in", b"in a file" * 100])
+async def test_what_an_execution_was_started_with_is_kept(store: SqliteStore, durability: str, payload: bytes) -> None:
+    await store.create_execution(create("ex_1", payload, durability=durability))
+    assert (await store.get_input("ex_1")).payload == payload
+    await store.finish_execution(finish("ex_1", b"out"))
+    await store.list_executions(ListExecutions("", "", 10, ""))  # until then an express one may be in memory still
+    assert (await store.get_input("ex_1")).payload == payload
+
+
 async def test_an_id_is_used_once(store: SqliteStore) -> None:
     await store.create_execution(create("ex_1", b"first"))
     with pytest.raises(RequestRefused, match="conflict"):
@@ -91,6 +101,7 @@ async def test_what_is_not_there_or_makes_no_sense_is_refused(store: SqliteStore
         (store.append_history(append("ex_9", event(1))), "not_found"),
         (store.finish_execution(finish("ex_9")), "not_found"),
         (store.get_execution("ex_9"), "not_found"),
+        (store.get_input("ex_9"), "not_found"),
         (store.finish_execution(finish("ex_1", status="done")), "invalid"),
         (store.append_history(append("ex_1", event(0))), "invalid"),
         (store.append_history(append("ex_1", event(1), event(1 << 20))), "invalid"),

@@ -67,3 +67,12 @@ def test_what_the_disk_does_not_take_is_forgotten_oldest_first() -> None:
     assert express.trim(2) == 3
     assert [request.execution_id for request, _ in express.next_ended(9)] == ["ex_3", "ex_4"]
     assert express.trim(2) == 0
+
+
+def test_input_is_there_while_the_execution_is() -> None:
+    express = ExpressExecutions()
+    express.create(create("ex_1", b"in"), 1)
+    assert express.input_of("ex_1") == b"in"
+    express.finish(finish("ex_1"), 2)
+    express.written("ex_1")
+    assert express.input_of("ex_1") is None
