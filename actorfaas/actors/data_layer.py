@@ -174,6 +174,12 @@ class DataLayer(Actor):
                 self._answer(sender, store.list_unfinished(message.after))
             case ListDeployments():
                 self._answer(sender, store.list_deployments(message.app, message.active_only))
+            case _:
+                self._start_on_observations(message, sender)
+
+    def _start_on_observations(self, message: Message, sender: Sender) -> None:
+        store = self._store
+        match message:
             case ReadLogs():
                 self._read_logs(message, sender)
             case RecordCalls():
