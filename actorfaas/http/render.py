@@ -258,7 +258,7 @@ def states(events: Iterable[HistoryEvent], *, is_first: bool = True) -> list[Doc
         elif event.type.endswith("StateRedriven") and visit is not None:
             visit.update(status="running", ended_at_ms=None, error_type="", error_message="")
         elif status and visit is not None and _goes_on(visit, event):
-            visit.update(_visit(event, status, visit["entered_at_ms"]))
+            visit.update(_visit(event, status, visit))
         elif status and is_first:
             visits.append(_visit(event, status))
             latest[place] = visits[-1]
@@ -276,7 +276,7 @@ def close_visits(visits: list[Document], closing: Iterable[HistoryEvent]) -> Non
         if event.type.endswith("StateExited") and visit["status"] == "running":
             visit.update(status="succeeded", ended_at_ms=event.at_ms, output=_preview(event.payload))
         elif status and _goes_on(visit, event):
-            visit.update(_visit(event, status, visit["entered_at_ms"]))
+            visit.update(_visit(event, status, visit))
 
 
 def _goes_on(visit: Document, event: HistoryEvent) -> bool:
@@ -289,12 +289,14 @@ def _branch(event: HistoryEvent) -> Document:
     return {"branch": event.branch, "index": event.index if event.index >= 0 else None}
 
 
-def _visit(event: HistoryEvent, status: str, entered_at_ms: int = 0) -> Document:
+def _visit(event: HistoryEvent, status: str, entered: Document | None = None) -> Document:
+    """What an event says of a visit, which began with it or as `entered`."""
     return {
         "name": event.state,
         **_branch(event),
+        "seq": event.seq if entered is None else entered["seq"],
         "status": status,
-        "entered_at_ms": entered_at_ms or event.at_ms,
+        "entered_at_ms": event.at_ms if entered is None else entered["entered_at_ms"],
         "ended_at_ms": event.at_ms if status != "running" else None,
         "attempt": event.attempt,
         "worker": event.worker_topic,

@@ -116,6 +116,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "branch": "integer",
         "index": "integer?",
         "status": "string",
+        "seq": "integer",
         "entered_at_ms": "integer",
         "ended_at_ms": "integer?",
         "attempt": "integer",

@@ -43,6 +43,7 @@ def test_a_visit_has_the_instants_of_its_beginning_and_end() -> None:
     entered, left = task_event(1, "a", "TaskStateEntered", at_ms=10), task_event(2, "a", at_ms=30)
     assert instants([entered]) == [(10, None)]
     assert instants([entered, left]) == [(10, 30)]
+    assert [visit["seq"] for visit in render.states([entered, left])] == [1]
     passing = [task_event(1, "p", "PassStateEntered", at_ms=10), task_event(2, "p", "PassStateExited", at_ms=20)]
     assert instants(passing) == [(10, 20)]
     assert instants([entered], "cancelled") == [(10, 1_700_000_000_250)], "it ended with its execution"

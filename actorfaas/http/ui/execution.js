@@ -13,7 +13,7 @@ export function execution(root, [id], _query, page) {
   const control = new AbortController();
   const states = new Rows();
   const parts = skeleton(id);
-  const times = waterfall((index) => output(id, index, control.signal));
+  const times = waterfall((visit) => output(id, visit, control.signal));
   const lines = logLines({ execution: id });
   const buttons = actions(id, parts.told, () => follow());
   const drawing = diagram(id, parts.diagram, control.signal);
@@ -168,7 +168,8 @@ function diagram(id, place, signal) {
   };
 }
 
-async function output(id, index, signal) {
-  const whole = await get(`/v1/executions/${part(id)}`, {}, signal);
-  return whole.states[index]?.output ?? null;
+/** What a visit to a state returned: the page of the history that begins with it has it. */
+async function output(id, visit, signal) {
+  const page = await get(`/v1/executions/${part(id)}`, { cursor: visit.seq - 1, limit: 1 }, signal);
+  return page.states[0]?.output ?? null;
 }

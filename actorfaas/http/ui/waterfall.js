@@ -5,7 +5,7 @@ import { badge, duration, facts, h, number, replace, say } from './dom.js';
 const PAGE = 100;
 const PARTS = [['queue_ms', 'queue', 'waits for an instance and its memory'], ['start_ms', 'start', 'starts'], ['run_ms', 'run', 'runs']];
 
-/** `output(index)` resolves to what a state returned, as text. */
+/** `output(visit)` resolves to what a state returned, as text. */
 export function waterfall(output) {
   const body = h('tbody');
   const told = h('p', { class: 'hint', role: 'status' });
@@ -33,7 +33,7 @@ export function waterfall(output) {
     const shown = new Set(page.map(([index]) => index));
     for (const [index, row] of rows) if (!shown.has(index)) { row.remove(); rows.delete(index); }
     for (const [index, visit] of page) {
-      if (!rows.has(index)) rows.set(index, visitRow(index, output));
+      if (!rows.has(index)) rows.set(index, visitRow(output));
       rows.get(index).draw(visit, scale);
       body.append(...rows.get(index).elements);
     }
@@ -61,7 +61,7 @@ export function waterfall(output) {
   };
 }
 
-function visitRow(index, output) {
+function visitRow(output) {
   const name = h('button', { type: 'button', class: 'plain', 'aria-expanded': 'false', onclick: toggle });
   const where = h('span', { class: 'hint' });
   const status = h('td');
@@ -88,7 +88,7 @@ function visitRow(index, output) {
     ]) : null,
     visit.error_type ? h('p', { class: 'notice wrong' }, h('strong', {}, visit.error_type), `: ${visit.error_message}`) : null,
     h('h3', {}, 'Its output begins'), returned);
-    output(index).then((text) => (text === null ? say(returned, 'nothing') : replace(returned, h('pre', { class: 'json', tabindex: '0' }, text))))
+    output(visit).then((text) => (text === null ? say(returned, 'nothing') : replace(returned, h('pre', { class: 'json', tabindex: '0' }, text))))
       .catch((error) => { if (error.name !== 'AbortError') say(returned, error.message); });
   }
 
