@@ -73,6 +73,9 @@ from actorfaas.states.steps import (
     start_wait,
 )
 
+Request = RunTask | ReadItems | WriteResults
+"""What a branch can have asked for."""
+
 ROOT = 0
 """The branch that an execution begins with."""
 
@@ -309,7 +312,7 @@ class Engine:
             child_succeeded(self._run, branch, parent, parent.gathering)
 
     def _done(self, branch: Branch, payload: bytes) -> None:
-        state = branch.state
+        state, request = branch.state, branch.request
         branch.waits, branch.request = "", None
         branch.history.count += 1
         is_large = 0 < self._run.max_data_bytes < len(payload)
@@ -319,12 +322,12 @@ class Engine:
             self._run.done.append(Exited(branch.number, state.name, "Task", payload, state.next))
             self._attempt(branch, self._walk)
         else:
-            self._attempt(branch, lambda one: self._finish_request(one, payload))
+            self._attempt(branch, lambda one: self._finish_request(one, request, payload))
 
-    def _finish_request(self, branch: Branch, payload: bytes) -> None:
+    def _finish_request(self, branch: Branch, request: Request | None, payload: bytes) -> None:
         state, run = branch.state, self._run
         if isinstance(state, Task):
-            finish_task(run, branch, state, payload)
+            finish_task(run, branch, state, request if isinstance(request, RunTask) else None, payload)
         elif isinstance(state, Map):
             results_written(run, branch, state, payload)
         self._walk(branch)
@@ -348,7 +351,7 @@ class Engine:
         branch.history.count += 2
         self._run.done.append(Entered(branch.number, following.name, "Task", payload))
 
-    def _request_of(self, branch: Branch) -> RunTask | ReadItems | WriteResults | None:
+    def _request_of(self, branch: Branch) -> Request | None:
         """What was asked for; None: it is a task that was handed an input that nobody kept."""
         task = branch.state
         if branch.request is None and isinstance(task, Task) and branch.has_input:

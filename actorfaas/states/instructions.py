@@ -21,8 +21,9 @@ class RunTask:
     """Call a resource; answer with `task_succeeded` or `task_failed`.
 
     `payload`: the effective input (JSON). `function`: which one, also where the state's parameters name it ("" where
-    the resource is no function). `timeout_s` 0: the function's own; `heartbeat_s` 0: none. `token`: of a task that
-    waits for one, else "".
+    the resource is no function). `timeout_s` 0: the function's own; `heartbeat_s` 0: none. `token`: what names this
+    attempt where it is answered apart from what a function returns, else ""; the same in a replay. `starts`: begin an
+    execution of this workflow or function instead of calling one.
     """
 
     branch: int
@@ -33,6 +34,7 @@ class RunTask:
     heartbeat_s: float = 0.0
     function: str = ""
     token: str = ""
+    starts: str = ""
 
 
 @dataclass(slots=True)

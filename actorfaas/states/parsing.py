@@ -41,16 +41,7 @@ MAX_NAME_LENGTH = 80
 MAX_NESTING = 50
 """How deep Parallel and Map states may be inside each other."""
 
-NOT_DRIVEN_YET: frozenset[str] = frozenset(
-    {
-        "activities",
-        "asynchronous invocations",
-        "calls of other workflows",
-        "credentials",
-        "service integrations",
-        "task tokens",
-    }
-)
+(): frozenset[str] = frozenset({})
 """Features of the language that this platform does not run; the engine does."""
 
 STORES = frozenset({"item readers", "result writers"})
@@ -61,7 +52,7 @@ def parse(
     definition: bytes,
     functions: Collection[str] | None = None,
     *,
-    refused: Collection[str] = NOT_DRIVEN_YET,
+    refused: Collection[str] = (),
     is_express: bool = False,
 ) -> StateMachine:
     """The machine that a definition (JSON) describes.
@@ -79,7 +70,7 @@ def read(
     definition: bytes,
     functions: Collection[str] | None = None,
     *,
-    refused: Collection[str] = NOT_DRIVEN_YET,
+    refused: Collection[str] = (),
     is_express: bool = False,
 ) -> tuple[StateMachine | None, list[Problem]]:
     """The machine and every problem; the machine is of use only where there are none."""
@@ -155,13 +146,12 @@ def _task(whole: Definition, fields: Fields, name: str, states: Collection[str])
     heartbeat = fields.setting("HeartbeatSeconds", 1, MAX_SECONDS)
     if timeout and heartbeat and (heartbeat.constant or 0) >= (timeout.constant or MAX_SECONDS + 1):
         fields.wrong("HeartbeatSeconds must be less than TimeoutSeconds", "HeartbeatSeconds")
-    if fields.has("Credentials"):
-        whole.needs("credentials", fields, "Credentials")
+    fields.take("Credentials")  # a role of another account: nothing here has accounts
     has_retry = "Retry" in fields.source
     retry = read_retry(fields)
     return Task(
         name=name,
-        function=resource.name if resource.kind in ("function", "invoke") else "",
+        function=resource.name if resource.kind in ("function", "invoke") else resource.stand_in,
         resource=resource,
         timeout_s=(timeout and timeout.constant) or 0.0,
         heartbeat_s=(heartbeat and heartbeat.constant) or 0.0,
@@ -178,13 +168,6 @@ def _evaluated(number: Number | None) -> Number | None:
     return None if number is None or number.constant is not None else number
 
 
-_FEATURES = {
-    "activity": "activities",
-    "start-execution": "calls of other workflows",
-    "service": "service integrations",
-}
-
-
 def _resource(whole: Definition, fields: Fields) -> Resource:
     text = fields.text("Resource")
     nothing = Resource("function", "")
@@ -196,38 +179,45 @@ def _resource(whole: Definition, fields: Fields) -> Resource:
     if resource is None:
         return nothing
     if resource.kind == "invoke":
-        resource = Resource("invoke", _invoked(whole, fields), resource.pattern)
-    features = {
-        "activity": "activities",
-        "start-execution": "calls of other workflows",
-        "service": "service integrations",
-    }
-    if resource.kind in features:
-        whole.needs(features[resource.kind], fields, "Resource")
-    elif whole.functions is not None and resource.name and resource.name not in whole.functions:
-        fields.wrong(f"this application has no function {resource.name!r}", "Resource")
-    if resource.pattern == "waitForTaskToken":
-        whole.needs("task tokens", fields, "Resource")
+        resource = Resource("invoke", _invoked(fields), resource.pattern)
+    elif resource.kind == "start-execution":
+        _named(fields, "states:startExecution", "StateMachineArn")
+    called = resource.stand_in or ("" if resource.kind == "activity" else resource.name)
+    if whole.functions is not None and called and called not in whole.functions:
+        fields.wrong(_missing(called, resource), "Resource")
     if whole.is_express and (resource.pattern or resource.kind == "activity"):
         fields.wrong(f"an express workflow cannot wait for {text!r}", "Resource")
     return resource
 
 
-def _invoked(whole: Definition, fields: Fields) -> str:
+def _missing(function: str, resource: Resource) -> str:
+    problem = f"this application has no function {function!r}"
+    if resource.kind != "service":
+        return problem
+    return f"{problem}, which is called here in place of {resource.name}, with the state's effective input: deploy one"
+
+
+def _invoked(fields: Fields) -> str:
     """The function that `lambda:invoke` calls, "" where it must be evaluated."""
-    parameters = fields.source.get("Arguments" if fields.is_jsonata else "Parameters")
+    name = _named(fields, "lambda:invoke", "FunctionName")
+    is_evaluated = not name or (fields.is_jsonata and name.startswith("{%"))
+    return "" if is_evaluated else function_of(name)
+
+
+def _named(fields: Fields, call: str, name: str) -> str:
+    """The text of a parameter that a call cannot be without, "" where it must be evaluated."""
+    field = "Arguments" if fields.is_jsonata else "Parameters"
+    parameters = fields.source.get(field)
     if fields.is_jsonata and isinstance(parameters, str):
         return ""  # one expression for all of them
-    if not isinstance(parameters, dict) or not {"FunctionName", "FunctionName.$"} & parameters.keys():
-        fields.wrong("lambda:invoke needs a FunctionName", "Arguments" if fields.is_jsonata else "Parameters")
+    if not isinstance(parameters, dict) or not {name, f"{name}.$"} & parameters.keys():
+        fields.wrong(f"{call} needs a {name}", field)
         return ""
-    if parameters.get("InvocationType", "RequestResponse") != "RequestResponse":
-        whole.needs("asynchronous invocations", fields, "Resource")
-    name = parameters.get("FunctionName", "")
-    if not isinstance(name, str):
-        fields.wrong("FunctionName must be text", "Arguments" if fields.is_jsonata else "Parameters", "FunctionName")
+    value = parameters.get(name, "")
+    if not isinstance(value, str):
+        fields.wrong(f"{name} must be text", field, name)
         return ""
-    return "" if fields.is_jsonata and name.startswith("{%") else function_of(name)
+    return value
 
 
 def _pass(whole: Definition, fields: Fields, name: str, states: Collection[str]) -> Pass:

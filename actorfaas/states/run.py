@@ -209,5 +209,5 @@ class Run:
         return MapRun(run_id, arn, machine_id)
 
     def new_token(self, branch: Branch) -> str:
-        """The token by which a task that waits for one is answered: another for each attempt."""
-        return f"{self._context.execution_id}/{branch.number}/{branch.events}"
+        """What names an attempt at a task that is answered apart: its execution, branch, and place in the branch."""
+        return f"{self._context.execution_id}.{branch.number}.{branch.events}"

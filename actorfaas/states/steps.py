@@ -7,20 +7,13 @@ StatesError where its state fails; what becomes of that is `states.failures`' bu
 from __future__ import annotations
 
 from actorfaas.states.branches import Branch
+from actorfaas.states.calls import INVOKED_LATER, execution_start, invocation
 from actorfaas.states.data_flow import NO_RESULT, Flow
 from actorfaas.states.document import Document
-from actorfaas.states.errors import (
-    STATES_NO_CHOICE_MATCHED,
-    STATES_RUNTIME,
-    STATES_TASK_FAILED,
-    StatedFailure,
-    StatesError,
-)
+from actorfaas.states.errors import STATES_NO_CHOICE_MATCHED, STATES_TASK_FAILED, StatedFailure, StatesError
 from actorfaas.states.instructions import RunTask, Sleep
 from actorfaas.states.model import Choice, Fail, Pass, Succeed, Task, Wait
-from actorfaas.states.resources import function_of
 from actorfaas.states.run import Run
-from actorfaas.states.scope import Json
 
 NS_PER_S = 1_000_000_000
 
@@ -40,8 +33,12 @@ def start_task(run: Run, branch: Branch, task: Task) -> None:
 
 
 def _computed_task(run: Run, branch: Branch, task: Task) -> RunTask:
-    if task.resource.pattern == "waitForTaskToken":
-        branch.token = run.new_token(branch)
+    resource = task.resource
+    token = ""
+    if resource.is_answered_apart:
+        token = run.new_token(branch)
+    if resource.pattern == "waitForTaskToken":
+        branch.token = token
     function, timeout_s, heartbeat_s = task.function, task.timeout_s, task.heartbeat_s
     document = branch.input()
     if task.flow.computes_input or task.timeout is not None or task.heartbeat is not None:
@@ -52,42 +49,33 @@ def _computed_task(run: Run, branch: Branch, task: Task) -> RunTask:
             heartbeat_s = task.heartbeat.value(frame, chosen) if task.heartbeat else heartbeat_s
         if task.flow.computes_input:
             document = Document.of(task.flow.effective(frame))
-    if task.resource.kind == "invoke":
-        function, document = _invocation(document.value)
+    starts = ""
+    if resource.kind in _ASKING:
+        asked = _ASKING[resource.kind](document.value)
+        function, starts, document = asked.function, asked.starts, asked.document
+        token = token or (run.new_token(branch) if starts else "")
     text = document.text
-    return RunTask(branch.number, task, branch.attempt, text, timeout_s, heartbeat_s, function, branch.token)
+    return RunTask(branch.number, task, branch.attempt, text, timeout_s, heartbeat_s, function, token, starts)
 
 
-def _invocation(parameters: Json) -> tuple[str, Document]:
-    """Which function `lambda:invoke` calls with which payload: null is {}, text that is JSON is taken for it."""
-    name = parameters.get("FunctionName") if isinstance(parameters, dict) else None
-    if not isinstance(name, str) or not name:
-        raise StatesError(STATES_RUNTIME, "The parameters of lambda:invoke have no FunctionName that is text")
-    if parameters.get("InvocationType", "RequestResponse") != "RequestResponse":
-        raise StatesError(STATES_RUNTIME, "lambda:invoke has an InvocationType that is not RequestResponse")
-    payload = parameters.get("Payload")
-    if payload is None:
-        return function_of(name), Document.of({})
-    if isinstance(payload, str):
-        document = Document(payload.encode(errors="replace"))
-        try:
-            document.value  # noqa: B018  # whether it is JSON
-        except StatesError:
-            return function_of(name), Document.of(payload)
-        return function_of(name), document
-    return function_of(name), Document.of(payload)
+_ASKING = {"invoke": invocation, "start-execution": execution_start}
 
 
-def finish_task(run: Run, branch: Branch, task: Task, payload: bytes) -> None:
-    """The task returned."""
+def finish_task(run: Run, branch: Branch, task: Task, request: RunTask | None, payload: bytes) -> None:
+    """The task returned; `request` asked for it."""
     run.check_size(payload, _resource_name(task))
-    finish(run, branch, task.flow, task.next, result_of(task, payload))
+    is_later = request is not None and request.starts != ""
+    finish(run, branch, task.flow, task.next, result_of(task, payload, is_later=is_later))
 
 
-def result_of(task: Task, payload: bytes) -> Document:
-    """The result of a task whose function returned `payload`: `lambda:invoke` has more in it."""
+_INVOKED = b'{"ExecutedVersion":"$LATEST","Payload":%b,"StatusCode":200}'
+
+
+def result_of(task: Task, payload: bytes, *, is_later: bool = False) -> Document:
+    """The result of a task whose function returned `payload`: `lambda:invoke` has more in it. `is_later`: the function
+    was not waited for."""
     if task.resource.kind == "invoke" and not task.resource.pattern:
-        return Document(b'{"ExecutedVersion":"$LATEST","Payload":' + payload + b',"StatusCode":200}')
+        return INVOKED_LATER if is_later else Document(_INVOKED % payload)
     return Document(payload)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from actorfaas.states.parsing import NOT_DRIVEN_YET, read
+from actorfaas.states.parsing import read
 from actorfaas.states.reading import Problem as Problem
 from actorfaas.states.settings import MAX_SECONDS as MAX_SECONDS
 
@@ -16,7 +16,7 @@ def validate(
     definition: bytes,
     functions: Collection[str] | None = None,
     *,
-    refused: Collection[str] = NOT_DRIVEN_YET,
+    refused: Collection[str] = (),
     is_express: bool = False,
 ) -> list[Problem]:
     """Every problem of a definition; an empty list means that it can be run. The arguments are those of `parse`."""

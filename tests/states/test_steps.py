@@ -55,10 +55,20 @@ def test_an_invocation_names_its_function_and_wraps_its_result() -> None:
     assert failure(machine(a=invoking), {"name": 1}).error == "States.Runtime"
 
 
-@pytest.mark.parametrize("kind", ["Event", "DryRun", 1])
-def test_other_invocations_than_synchronous_ones_fail(kind: Json) -> None:
+@pytest.mark.parametrize("kind", ["DryRun", 1])
+def test_invocations_of_no_known_type_fail(kind: Json) -> None:
     invoking = task(Resource=INVOKE, Parameters={"FunctionName": "f", "InvocationType.$": "$"})
     assert "InvocationType" in failure(machine(a=invoking), kind).cause
+
+
+def test_an_asynchronous_invocation_starts_its_function_and_does_not_have_its_result() -> None:
+    parameters = {"FunctionName": "f", "InvocationType": "Event", "Payload": {"x": 1}, "LogType": "Tail"}
+    invoking = machine(a=task(Resource=INVOKE, Parameters=parameters))
+    request = first_task(invoking)
+    assert (request.function, request.starts, request.payload) == ("", "f", b'{"x":1}')
+    assert request.token
+    last = driver(invoking, {"": lambda payload: "whatever"}).run(None)
+    assert orjson.loads(last.payload) == {"Payload": "", "StatusCode": 202}
 
 
 def test_a_task_that_waits_for_a_token_gets_another_for_each_attempt() -> None:
@@ -88,9 +98,25 @@ def test_other_resources_are_named_to_who_runs_them() -> None:
     )
     request = first_task(machine(a=start), 5)
     assert (request.task.resource.kind, request.task.resource.pattern) == ("start-execution", "sync:2")
-    assert orjson.loads(request.payload) == {"StateMachineArn": "other", "Input": 5}
+    assert (request.starts, request.function, request.payload) == ("other", "", b"5")
     activity = first_task(machine(a=task(Resource="arn:aws:states:eu-west-1:123456789012:activity:knit")))
     assert (activity.task.resource.kind, activity.task.resource.name) == ("activity", "knit")
+    assert activity.token
+    nameless = {**start, "Parameters": {"StateMachineArn.$": "$"}}
+    assert "StateMachineArn" in failure(machine(a=nameless), 5).cause
+
+
+def test_a_service_is_called_by_the_function_that_stands_in_for_it() -> None:
+    getting = task(Resource="arn:aws:states:::dynamodb:getItem", Parameters={"Key.$": "$"}, OutputPath="$.Item")
+    request = first_task(machine(a=getting), 5)
+    assert (request.function, request.token, request.payload) == ("dynamodb_getItem", "", b'{"Key":5}')
+    functions = {"dynamodb_getItem": lambda payload: {"Item": payload["Key"] + 1}}
+    assert run(machine(a=getting), 5, functions) == 6
+    sending = task(
+        Resource="arn:aws:states:::sqs:sendMessage.waitForTaskToken", Parameters={"MessageBody.$": "$$.Task.Token"}
+    )
+    waiting = first_task(machine(a=sending))
+    assert (waiting.function, orjson.loads(waiting.payload)) == ("sqs_sendMessage", {"MessageBody": waiting.token})
 
 
 def test_time_limits_are_given_by_fields_paths_and_expressions() -> None:

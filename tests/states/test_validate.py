@@ -260,16 +260,6 @@ def test_pointers_escape_slashes_and_tildes() -> None:
 @pytest.mark.parametrize(
     ("document", "feature"),
     [
-        (machine(a=task(Credentials={"RoleArn": "arn"})), "credentials"),
-        (
-            machine(a=task(Resource=INVOKE, Parameters={"FunctionName": "f", "InvocationType": "Event"})),
-            "asynchronous invocations",
-        ),
-        (machine(a=task(Resource=f"{INVOKE}.waitForTaskToken", Parameters={"FunctionName": "f"})), "task tokens"),
-        (machine(a=task(Resource="arn:aws:states:::states:startExecution.sync:2")), "calls of other workflows"),
-        (machine(a=task(Resource="arn:aws:states:eu-west-1:123456789012:activity:knit")), "activities"),
-        (machine(a=task(Resource="arn:aws:states:::sqs:sendMessage")), "service integrations"),
-        (machine(a=task(Resource="arn:aws:states:::aws-sdk:s3:listBuckets")), "service integrations"),
         (a_map(ItemReader={"Resource": "arn:aws:states:::s3:getObject"}), "item readers"),
         (a_map(ResultWriter={"Resource": "arn:aws:states:::s3:putObject"}), "result writers"),
     ],
@@ -278,6 +268,36 @@ def test_what_the_platform_has_not_is_refused_and_nothing_else(document: Json, f
     assert problems(document, {"f"}) == {}
     (text,) = problems(document, {"f"}, refused={feature}).values()
     assert text == f"{feature} are not supported yet"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Resource": "f", "Credentials": {"RoleArn": "arn"}},
+        {"Resource": INVOKE, "Parameters": {"FunctionName": "f", "InvocationType": "Event"}},
+        {"Resource": f"{INVOKE}.waitForTaskToken", "Parameters": {"FunctionName": "f"}},
+        {"Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": {"StateMachineArn.$": "$.m"}},
+        {"Resource": "arn:aws:states:eu-west-1:123456789012:activity:knit"},
+    ],
+)
+def test_every_kind_of_task_is_run(fields: Json) -> None:
+    assert problems(machine(a=task(**fields)), {"f"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("service", "function"),
+    [("sqs:sendMessage", "sqs_sendMessage"), ("aws-sdk:s3:listBuckets.waitForTaskToken", "s3_listBuckets")],
+)
+def test_a_service_needs_a_function_that_stands_in_for_it(service: str, function: str) -> None:
+    document = machine(a=task(Resource=f"arn:aws:states:::{service}"))
+    assert problems(document, {"f", function}) == {}
+    (text,) = problems(document, {"f"}).values()
+    assert text.startswith(f"this application has no function {function!r}, which is called here in place of ")
+
+
+def test_a_nested_execution_must_say_which() -> None:
+    document = machine(a=task(Resource="arn:aws:states:::states:startExecution", Parameters={"Input": 1}))
+    assert problems(document)["/States/a/Parameters"] == "states:startExecution needs a StateMachineArn"
 
 
 @pytest.mark.parametrize("call", ["sns:publish.waitForTaskToken", "ecs:runTask.sync"])
