@@ -24,8 +24,9 @@ from actorfaas import __version__, trace_context
 from actorfaas.answers import Answer, OpenCall, lines_of, problem_of, translated
 from actorfaas.discovery import find_node
 from actorfaas.errors import NodeUnreachable
+from actorfaas.task_calls import ActivityTask, TaskCalls
 
-__all__ = ["Answer", "Client", "InvokeOptions", "OpenCall"]
+__all__ = ["ActivityTask", "Answer", "Client", "InvokeOptions", "OpenCall"]
 
 Json = Any  # a decoded JSON document: the caller's business
 
@@ -61,7 +62,7 @@ class LogFilter(TypedDict, total=False):
     trace: str
 
 
-class Client:
+class Client(TaskCalls):
     """A connection to one node. Use as a context manager, or `close()` it. Not to be shared between threads."""
 
     def __init__(self, url: str = "", *, token: str = "") -> None:

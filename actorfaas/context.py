@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from actorfaas.data import Data
+    from actorfaas.tasks import Tasks
 else:
     Protocol = object
 
@@ -27,6 +28,9 @@ class Platform(Protocol):
     def data(self) -> Data:
         """The application's data."""
 
+    def tasks(self) -> Tasks:
+        """Tasks that wait for an answer from outside."""
+
 
 class Context:
     """One call, as its handler sees it.
@@ -35,6 +39,7 @@ class Context:
     `attempt`: 1 for the first delivery. `deadline`: when the call will be ended, in seconds of `time.monotonic()`.
     `traceparent` and `tracestate`: the W3C trace headers to pass on (`actorfaas.client` does so by itself). `data`: the
     application's data, see `actorfaas.data.Data`.
+    `tasks`: tasks of executions that wait for an answer from outside, see `actorfaas.tasks.Tasks`.
     Build one without arguments to call a handler in a unit test.
     """
 
@@ -42,6 +47,7 @@ class Context:
         "_data",
         "_logger",
         "_platform",
+        "_tasks",
         "attempt",
         "deadline",
         "execution_id",
@@ -66,6 +72,7 @@ class Context:
         data: Data | None = None,
         logger: Logger | None = None,
         platform: Platform | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
         self.request_id = request_id
         self.execution_id = execution_id
@@ -78,6 +85,7 @@ class Context:
         self._data = data
         self._logger = logger
         self._platform = platform
+        self._tasks = tasks
 
     def remaining_time_s(self) -> float:
         """Seconds until the deadline; 0 when it has passed, infinity when there is none."""
@@ -100,6 +108,18 @@ class Context:
 
                 self._data = MemoryData()
         return self._data
+
+    @property
+    def tasks(self) -> Tasks:
+        """Tasks that wait for an answer from outside; answers are only kept unless the platform gave the real ones."""
+        if self._tasks is None:
+            if self._platform is not None:
+                self._tasks = self._platform.tasks()
+            else:
+                from actorfaas.tasks import MemoryTasks
+
+                self._tasks = MemoryTasks()
+        return self._tasks
 
     @property
     def logger(self) -> Logger:

@@ -26,7 +26,7 @@ from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine
 from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, RunTask, Sleep
 from actorfaas.states.model import StateMachine
-from actorfaas.states.parsing import NOT_DRIVEN_YET, STORES, parse
+from actorfaas.states.parsing import STORES, parse
 from actorfaas.states.trial import Mock, asked, try_state
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _prepared(workflow: Workflow, mocks: Mocks) -> tuple[StateMachine, Mapping[s
     functions = workflow.functions or workflow.functions_of_module()
     try:
         is_express = workflow.durability == "express"
-        machine = parse(workflow.spec().definition, refused=NOT_DRIVEN_YET | STORES, is_express=is_express)
+        machine = parse(workflow.spec().definition, refused=STORES, is_express=is_express)
     except DeployError as error:
         raise DeclarationError(f"workflow {workflow.name!r}: {error}") from error
     called = {task.function for task in machine.tasks() if task.function}

@@ -20,7 +20,9 @@ from actorfaas.messages import (
     AppendHistory,
     AppendLogs,
     ClaimIdempotencyKey,
+    CreateActivity,
     CreateExecution,
+    DeleteActivity,
     Done,
     DropItems,
     DropMapResults,
@@ -37,6 +39,7 @@ from actorfaas.messages import (
     KvGet,
     KvList,
     KvNames,
+    ListActivities,
     ListDeployments,
     ListExecutions,
     ListUnfinished,
@@ -202,6 +205,12 @@ class DataLayer(Actor):
                 self._answer(sender, store.kv_list(message))
             case KvNames():
                 self._answer(sender, store.kv_names(message))
+            case CreateActivity(name):
+                self._answer(sender, store.create_activity(name))
+            case DeleteActivity(name):
+                self._answer(sender, store.delete_activity(name))
+            case ListActivities():
+                self._answer(sender, store.list_activities())
             case SaveWorkingSet():
                 self._answer(sender, store.save_working_set(message))
             case GetWorkingSet():

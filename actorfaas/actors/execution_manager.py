@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import ClassVar
 
+from actorfaas.actors.answering import Answering, AnsweringMessage
 from actorfaas.actors.cancelling import Cancels
+from actorfaas.actors.children import Children
 from actorfaas.actors.deploying import Deployer
 from actorfaas.actors.map_data import MapDataLink
 from actorfaas.actors.paging import SWAPPER, PagingLink
@@ -27,7 +29,24 @@ from actorfaas.actors.redriving import Redriver
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
-from actorfaas.core.effects import Answer, Declare, Effect, Ended, Export, Fetch, GiveUp, Store, TakeBack, Tell
+from actorfaas.core.effects import (
+    Answer,
+    Apart,
+    Declare,
+    Effect,
+    Ended,
+    Export,
+    Fetch,
+    FollowChild,
+    GiveUp,
+    Reply,
+    StartChild,
+    StopChild,
+    Store,
+    TakeBack,
+    Tell,
+)
+from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
@@ -87,8 +106,24 @@ class ExecutionManager(Actor):
         self.paging = PagingLink(self, self.dispatch)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.map_data = MapDataLink(self, self.catalogue, self.executions, self._flush)
+        self.answering = Answering(self, self.executions, self._flush)
+        self.children = Children(
+            self,
+            self.catalogue,
+            self.executions,
+            refusal=lambda start: self._refusal_now(start.durability),
+            begin=self._begin,
+            changed=self._flush,
+        )
         self.recovery = Recovery(
-            self, self.catalogue, self.dispatch, self.executions, self.deployer, self.map_data, self._changed
+            self,
+            self.catalogue,
+            self.dispatch,
+            self.executions,
+            self.deployer,
+            self.map_data,
+            self.answering,
+            self._changed,
         )
         self.cancels = Cancels(self.executions)
         self.redriver = Redriver(self, self.deployer, self.executions, self.map_data, self._changed)
@@ -97,7 +132,7 @@ class ExecutionManager(Actor):
         self._sooner = asyncio.Event()
         self._sleeping_until_ns = 0
         self._ticks = 0
-        self._starts: dict[str, Sender] = {}
+        self._starts: dict[str, Callable[[Message], object]] = {}
         self._listeners: list[Connection] = []
         self._told_routes: RoutesChanged | None = None
         self._progress = asyncio.Event()
@@ -131,6 +166,8 @@ class ExecutionManager(Actor):
             case _ if isinstance(message, Fact):
                 self._log_fact(message)
                 take_in(message, self.executions, now_ns)
+            case _ if isinstance(message, AnsweringMessage):
+                self._answering(message, sender, now_ns)
             case _ if isinstance(message, PagingFact):
                 self.paging.take_in(message, now_ns)
             case _:
@@ -143,7 +180,7 @@ class ExecutionManager(Actor):
     ) -> None:
         match message:
             case StartExecution():
-                self._start(message, sender, now_ns)
+                self._start(message, sender)
             case CancelExecution():
                 self.cancels.cancel(message, sender, now_ns)
             case RedriveExecution():
@@ -172,6 +209,7 @@ class ExecutionManager(Actor):
     def peer_disconnected(self, connection: Connection) -> None:
         """Every worker hangs on the LocalQueue; every template on the supervisor."""
         if not connection.is_outgoing:
+            self.answering.disconnected(connection)
             self._listeners = [one for one in self._listeners if one is not connection]
             return
         now_ns = self.clock.monotonic_ns()
@@ -186,7 +224,7 @@ class ExecutionManager(Actor):
 
     # --- executions ---------------------------------------------------------------------------------------------------
 
-    def _start(self, start: StartExecution, sender: Sender, now_ns: int) -> None:
+    def _start(self, start: StartExecution, sender: Sender) -> None:
         refusal = self._refusal_now(start.durability)
         plan = self.catalogue.plan(start.name)
         if refusal is None and plan is None:
@@ -196,9 +234,19 @@ class ExecutionManager(Actor):
         if refusal is not None or plan is None:
             sender.reply(refusal or Refused("internal", "no plan"))
             return
-        self._starts[start.execution_id] = sender
+        self._begin(start, plan, sender.reply)
+
+    def _begin(self, start: StartExecution, plan: Plan, answer: Callable[[Message], object]) -> None:
+        """Start an execution that nothing is against; `answer` gets the answer."""
+        self._starts[start.execution_id] = answer
         self.catalogue.versions[plan.app, plan.version].running += 1
-        self.executions.start(start, plan, now_ns)
+        self.executions.start(start, plan, self.clock.monotonic_ns())
+
+    def _answering(self, message: AnsweringMessage, sender: Sender, now_ns: int) -> None:
+        if self.recovery.loaded.is_set():
+            self.answering.take(message, sender, now_ns)
+        else:
+            sender.refuse("unavailable", "the ExecutionManager is starting", retryable=True, retry_after_s=1.0)
 
     def _refusal_now(self, durability: str) -> Refused | None:
         """Why no execution can be begun at the moment, if so."""
@@ -283,13 +331,22 @@ class ExecutionManager(Actor):
             case Declare(declaration):
                 self.spawn(self.deployer.declare(declaration), "declare")
             case Answer(execution_id, answer):
-                self._starts.pop(execution_id).reply(answer)
+                self._starts.pop(execution_id)(answer)
             case Ended():
                 self._ended(effect)
+            case _:
+                self._carry_out_apart(effect)
+
+    def _carry_out_apart(self, effect: Apart) -> None:
+        match effect:
             case Fetch() | Export():
                 self.map_data.begin(effect)
             case GiveUp():
                 self.map_data.give_up(effect)
+            case Reply():
+                self.answering.reply(effect)
+            case StartChild() | FollowChild() | StopChild():
+                self.children.carry_out(effect)
 
     async def _store(self, execution_id: str, request: Message) -> None:
         try:

@@ -28,6 +28,7 @@ from actorfaas.http.metrics import Metrics
 from actorfaas.http.pictures import PictureEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.server import HttpServer, allow_many_files, listening_socket
+from actorfaas.http.tasks import TaskEndpoints
 from actorfaas.http.traces import TraceEndpoints
 from actorfaas.http.tracing import FLUSH_PERIOD_S, Tracer
 from actorfaas.http.trials import TrialEndpoints
@@ -76,6 +77,7 @@ class Frontend(Actor):
                 DataEndpoints(self, self.links, self.invoker.budget),
                 TrialEndpoints(self, self.links, self.directory, self.invoker),
                 TraceEndpoints(self, self.links, self.tracer),
+                TaskEndpoints(self, self.links),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
                 PictureEndpoints(self.links),
                 EventEndpoints(self.feed, self.links),

@@ -2,7 +2,8 @@
 
 Who may say what is decided by the connection a message came over: a worker's (handed over by the supervisor) has a
 worker's rights; topics and assignment belong to the ExecutionManager, deaths of workers to the supervisor; publishing
-and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it.
+and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it, what
+they answer to tasks to the ExecutionManager.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
     AssignTask,
     AttachWorker,
+    BeatTask,
     CancelRequest,
     ChunkCredit,
     DeclareTopic,
     DescribeQueue,
     Done,
     DropTopic,
+    FailTask,
     KvCommit,
     KvCommitted,
     KvGet,
@@ -42,6 +45,7 @@ from actorfaas.messages import (
     RetireWorker,
     SetNextTopic,
     Subscribe,
+    SucceedTask,
     TendWorker,
     TopicFigures,
     Unsubscribe,
@@ -72,7 +76,8 @@ _DATA_ANSWERS: dict[type[Message], type[Message]] = {
     KvCommit: KvCommitted,
     KvList: KvKeys,
 }
-_DATA = (KvGet, KvCommit, KvList)
+DataAsk = KvGet | KvCommit | KvList
+TaskAnswer = SucceedTask | FailTask | BeatTask
 
 
 class LocalQueue(Actor):
@@ -160,7 +165,7 @@ class LocalQueue(Actor):
     # --- who said what ---------------------------------------------------------------------------------------------
 
     def _from_worker(self, worker: Worker, message: Message, sender: Sender, now: int) -> None:
-        if isinstance(message, _DATA) and sender.is_ask:
+        if isinstance(message, DataAsk | TaskAnswer) and sender.is_ask:
             self._pass_on(worker, message, sender)
         elif sender.is_ask:
             self._core.break_off(worker, f"a worker may not ask {type(message).__name__}", now)
@@ -231,7 +236,7 @@ class LocalQueue(Actor):
 
     # --- functions' data -------------------------------------------------------------------------------------------
 
-    def _pass_on(self, worker: Worker, message: KvGet | KvCommit | KvList, sender: Sender) -> None:
+    def _pass_on(self, worker: Worker, message: DataAsk | TaskAnswer, sender: Sender) -> None:
         under_way = self._data_asks.get(sender.connection, 0)
         size_bytes = _value_bytes(message)
         lease = worker.lease
@@ -245,11 +250,15 @@ class LocalQueue(Actor):
             self._data_asks[sender.connection] = under_way + 1
             self._data_bytes += size_bytes
             patience_s = min(DATA_PATIENCE_S, (lease.deadline_ns - time.monotonic_ns()) / 2e9)
-            self.spawn(self._relay(message, worker.app, sender, patience_s), "relay to data_layer")
+            relay = self._relay(message, worker.app, sender, patience_s)
+            self.spawn(relay, f"relay {type(message).__name__}")
 
-    async def _relay(self, message: KvGet | KvCommit | KvList, app: str, sender: Sender, patience_s: float) -> None:
+    async def _relay(self, message: DataAsk | TaskAnswer, app: str, sender: Sender, patience_s: float) -> None:
         try:
-            sender.reply(await self._ask_data(_in_the_name_of(app, message), patience_s))
+            if isinstance(message, TaskAnswer):
+                sender.reply(await self._manager.ask(message))
+            else:
+                sender.reply(await self._ask_data(_in_the_name_of(app, message), patience_s))
         except RequestRefused as refused:
             sender.refuse(
                 refused.code, refused.detail, retryable=refused.retryable, retry_after_s=refused.retry_after_s
@@ -323,10 +332,10 @@ class LocalQueue(Actor):
 
 
 def _value_bytes(message: Message) -> int:
-    return len(message.payload) if isinstance(message, KvCommit) else 0
+    return len(message.payload) if isinstance(message, KvCommit | SucceedTask) else 0
 
 
-def _in_the_name_of(app: str, message: KvGet | KvCommit | KvList) -> Message:
+def _in_the_name_of(app: str, message: DataAsk) -> Message:
     """What a worker of an application asks for, as the DataLayer is asked. Raises RequestRefused "unauthorized"."""
     if isinstance(message, KvCommit):
         return replace(message, app=app)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from actorfaas.errors import PeerUnavailable
 from actorfaas.logs import Logger
-from actorfaas.messages import Message, TaskFinished, TopicDemand, TopicUsage
+from actorfaas.messages import Done, Message, TaskFinished, TopicDemand, TopicUsage
 from actorfaas.runtime.actor import Connection
 
 FACTS_LIMIT = 8192
@@ -34,6 +35,12 @@ class ManagerLink:
             self._connection.tell(message)
         elif not isinstance(message, TopicDemand | TopicUsage):
             self._keep(message)
+
+    async def ask(self, message: Message) -> Message:
+        """Ask it something that is answered with Done. Raises PeerUnavailable, AskTimeout, RequestRefused."""
+        if self._connection is None:
+            raise PeerUnavailable("the ExecutionManager is not connected")
+        return await self._connection.ask(message, Done)
 
     def connected(self, connection: Connection) -> None:
         """A new ExecutionManager is here: it gets what waited, in order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from actorfaas.actors.answering import Answering
 from actorfaas.actors.deploying import Deployer
 from actorfaas.actors.map_data import MapDataLink
 from actorfaas.core.catalogue import Catalogue, Version
@@ -41,6 +42,7 @@ class Recovery:
         executions: Executions,
         deployer: Deployer,
         map_data: MapDataLink,
+        answering: Answering,
         changed: Callable[[], None],
     ) -> None:
         self.loaded = asyncio.Event()
@@ -52,6 +54,7 @@ class Recovery:
         self._executions = executions
         self._deployer = deployer
         self._map_data = map_data
+        self._answering = answering
         self._changed = changed
 
     async def load(self) -> None:
@@ -61,6 +64,7 @@ class Recovery:
             try:
                 await self._actor.wait_for_peer("data_layer")
                 await self._deployer.load()
+                await self._answering.load()
                 unfinished = await self._unfinished()
                 for one in unfinished:
                     await self._deployer.load_version(one.app, one.version)
@@ -73,6 +77,9 @@ class Recovery:
                 self._dispatch.add_pool(topic, spec)
         for one in unfinished:
             self._resume(one)
+        for orphan in self._executions.orphans():
+            reason = "the execution that started it does not wait for it any more"
+            self._executions.cancel(orphan, reason, self._actor.clock.monotonic_ns())
         self.loaded.set()
         self.needed.set()
         self._changed()

@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "executions": ("executions", "List executions, newest first."),
     "cancel": ("executions", "Stop an execution."),
     "redrive": ("executions", "Go on with an execution that failed, from what failed."),
+    "task": ("tasks", "Answer tasks that wait for somebody outside."),
+    "activity": ("tasks", "Make, list and remove activities, and ask for their tasks."),
     "logs": ("logs", "Show what functions wrote."),
     "data": ("data", "Look at and change functions' data."),
     "trace": ("trace", "Show where the time of a request or execution went."),

@@ -78,5 +78,5 @@ def _of_workflow(flow: WorkflowSpec, functions: Collection[str]) -> Iterator[str
         yield f"workflow {flow.name!r}: durability must be standard or express"
     if not 0 <= flow.timeout_s <= MAX_SECONDS:
         yield f"workflow {flow.name!r}: timeout_s must be from 0 to {MAX_SECONDS}, not {flow.timeout_s}"
-    for problem in validate(flow.definition, functions):
+    for problem in validate(flow.definition, functions, is_express=flow.durability == "express"):
         yield f"workflow {flow.name!r} {problem}"

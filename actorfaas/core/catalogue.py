@@ -93,7 +93,7 @@ class Catalogue:
         flows = {spec.name: spec for spec in workflows}
         plans = {name: self._plan(name, "function", bundle.app, version, single_task(name), specs) for name in specs}
         for name, flow in flows.items():
-            machine = parse(flow.definition, specs)
+            machine = parse(flow.definition, specs, is_express=flow.durability == "express")
             plans[name] = self._plan(name, "workflow", bundle.app, version, machine, specs)
         made = Version(bundle.app, version, bundle, specs, flows, plans)
         self.versions[bundle.app, version] = made
@@ -157,6 +157,17 @@ class Catalogue:
         """What invoking `name` runs now."""
         owner = self._owners.get(name)
         return None if owner is None else self._active[owner].plans.get(name)
+
+    def serving(self, name: str) -> Version | None:
+        """The version that runs what is invoked as `name` now."""
+        owner = self._owners.get(name)
+        return None if owner is None else self._active[owner]
+
+    def timeout_of(self, made: Version, name: str) -> float:
+        """The time limit of a function or workflow of a version."""
+        if name in made.workflows:
+            return self.workflow_timeout_s(made, name)
+        return self.timeout_s(made.functions[name])
 
     def drained(self) -> list[Version]:
         """Versions out of service whose executions have all ended."""

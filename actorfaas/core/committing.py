@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actorfaas.core.driving import Driver
+from actorfaas.core.effects import Tell
 from actorfaas.core.execution import Commit, Execution, Lane
 from actorfaas.core.history import NS_PER_MS
+from actorfaas.messages import KvCommit
 
 
 class Committing(Driver):
@@ -29,6 +31,14 @@ class Committing(Driver):
         execution = self._all.get(execution_id)
         return execution is not None and self._defers(execution, event)
 
+    def _defers_asked(self, execution_id: str, event: Callable[[int], None]) -> bool:
+        """As `_defers_for`, for what somebody waits for an answer to: it is given also when the execution ends."""
+        execution = self._all.get(execution_id)
+        if execution is None or execution.commit is None:
+            return False
+        execution.asked.append(event)
+        return True
+
     def _commit(self, execution: Execution, lane: Lane, result: bytes, now_ns: int) -> None:
         """A branch's task has returned, and is in the history with its changes: wait for these."""
         execution.commit = Commit(lane, self._at_ms(now_ns), result)
@@ -41,8 +51,11 @@ class Committing(Driver):
             return
         lane = commit.lane
         at_ns = commit.at_ms * NS_PER_MS
-        succeeded = execution.engine.task_succeeded(lane.branch, commit.result, at_ns, handed_on=False)
-        self._go_on(execution, lane, succeeded, now_ns)
+        if lane.awaited is not None:
+            self._submitted(lane, lane.awaited, now_ns)
+        else:
+            succeeded = execution.engine.task_succeeded(lane.branch, commit.result, at_ns, handed_on=False)
+            self._go_on(execution, lane, succeeded, now_ns)
         self._set_alarm(execution, lane)
         self._catch_up(execution, now_ns)
 
@@ -52,12 +65,21 @@ class Committing(Driver):
         if commit is None:
             return
         lane = commit.lane
+        self._let_go(execution, lane)
         failed = execution.engine.task_failed(lane.branch, error, cause, commit.at_ms * NS_PER_MS)
         self._go_on(execution, lane, failed, now_ns)
         self._set_alarm(execution, lane)
         self._catch_up(execution, now_ns)
 
+    def _commit_apart(self, task_id: str, writes: bytes) -> None:
+        """Commit what a function changed that was left to end after its task had been answered; of others, nothing."""
+        app = self._left.pop(task_id, "")
+        if app and writes:
+            self._effects.append(Tell("data_layer", KvCommit(app, False, writes)))
+
     def _catch_up(self, execution: Execution, now_ns: int) -> None:
         """Take in what happened meanwhile, up to the next commit."""
         while execution.deferred and execution.commit is None:
             execution.deferred.popleft()(now_ns)
+        while execution.asked and execution.commit is None:
+            execution.asked.popleft()(now_ns)

@@ -13,7 +13,7 @@ from actorfaas.core.effects import Answer, Ended, Export, Fetch, GiveUp, Store, 
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.history import NS_PER_MS, Place, event_type
 from actorfaas.core.lookahead import Habits
-from actorfaas.core.reserving import Reserving
+from actorfaas.core.outside import Outside
 from actorfaas.messages import Message
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
@@ -49,7 +49,7 @@ GRACE_NS = 2 * NS_PER_S
 """How much later than the LocalQueue this actor notices that a task it delivered overran its deadline."""
 
 
-class Driver(Reserving):
+class Driver(Outside):
     """One execution's next steps."""
 
     def _go_on(self, execution: Execution, lane: Lane, instructions: Iterable[Instruction], now_ns: int) -> None:
@@ -140,17 +140,23 @@ class Driver(Reserving):
         self._set_alarm(execution, lane)
 
     def _run(self, execution: Execution, lane: Lane, run: RunTask, now_ns: int) -> None:
+        awaited = self._register(execution, lane, run, now_ns) if run.token else None
         if self._is_behind(execution):
             lane.parked = run
             self._parked[execution.execution_id, lane.branch] = None
+            return
+        if awaited is not None and self._ask(execution, lane, awaited, now_ns):
+            self._set_alarm(execution, lane)
             return
         step = lane.current = self._reserved(execution, lane, run) or self._step(
             execution, lane, run.task, 0, run.function, run.attempt
         )
         step.payload = run.payload
-        step.heartbeat_ns = int(run.heartbeat_s * NS_PER_S)
-        if run.timeout_s:
-            step.timeout_ns = int(run.timeout_s * NS_PER_S)
+        if awaited is not None:  # the state's limits are for the answer
+            step.timeout_ns, step.heartbeat_ns = execution.plan.function(run.function).timeout_ns, 0
+        else:
+            step.heartbeat_ns = int(run.heartbeat_s * NS_PER_S)
+            step.timeout_ns = int(run.timeout_s * NS_PER_S) or step.timeout_ns
         step.scheduled_ns = now_ns
         if step.claim.worker:
             step.claim.distance = 0
@@ -200,6 +206,7 @@ class Driver(Reserving):
             self._effects.append(GiveUp(lane.ticket))
         self._drop_ahead(execution, lane, 0, now_ns)
         self._drop_prospects(lane.prospects, now_ns)
+        self._let_go(execution, lane)
         self._parked.pop((execution.execution_id, branch), None)
         for worker in lane.given_up:
             self._given_up.pop(worker, None)
@@ -224,6 +231,8 @@ class Driver(Reserving):
         for branch in list(execution.lanes):
             self._close_lane(execution, branch, reason or "cancelled", now_ns)
         execution.ended = True
+        while execution.asked:
+            execution.asked.popleft()(now_ns)
         execution.deadline_ns = 0
         if execution.history.is_standard:
             self._backlog_bytes += len(payload)
@@ -261,13 +270,3 @@ class Driver(Reserving):
 
     def _answer(self, execution: Execution, message: Message) -> None:
         self._effects.append(Answer(execution.execution_id, message))
-
-    def _wall_ns(self, now_ns: int) -> int:
-        """What the engine takes for now."""
-        return self._at_ms(now_ns) * NS_PER_MS
-
-    def _ns_of(self, at_ms: int) -> int:
-        return (at_ms - self.offset_ms) * NS_PER_MS
-
-    def _at_ms(self, now_ns: int) -> int:
-        return now_ns // NS_PER_MS + self.offset_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actorfaas.messages import DeclareTopic, Message
+from actorfaas.messages import DeclareTopic, Message, StartExecution
 from actorfaas.states.engine import ReadItems, WriteResults
 
 if TYPE_CHECKING:
@@ -89,7 +89,48 @@ class GiveUp:
     ticket: str
 
 
-Effect = Tell | TakeBack | Declare | Store | Answer | Ended | Fetch | Export | GiveUp
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer whoever asked under this number."""
+
+    number: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Start an execution for a branch of another one; answer with `Executions.child_accepted` or `child_refused`.
+
+    `version`: the application and version that has it; None: whatever is in service.
+    """
+
+    parent: str
+    branch: int
+    start: StartExecution
+    version: tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowChild:
+    """Wait for the end of an execution that a branch of another one waits for; answer with `Executions.child_ended`."""
+
+    parent: str
+    branch: int
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopChild:
+    """Stop an execution if it runs: the one that started it does not wait for it any more."""
+
+    child: str
+    reason: str
+
+
+Apart = Fetch | Export | GiveUp | Reply | StartChild | FollowChild | StopChild
+"""What no worker of the node does."""
+
+Effect = Tell | TakeBack | Declare | Store | Answer | Ended | Apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from actorfaas.core.awaiting import Awaited, Recalled
+from actorfaas.core.effects import Effect
 from actorfaas.core.history import History, Place, Traced
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
@@ -125,8 +127,9 @@ class Lane:
     `prospects`: workers for what may follow those, after a computation; whether they were looked for (`is_foreseen`).
     `children`: branches open below it; `unopened`: iterations of its Map state that have yet to begin. `index`: which
     branch or item it is, -1 for the root. `given_up`: reservations whose worker may still have got the payload before
-    it heard. `parked`: a task that waits for the journal. `ticket`: by which a store was `asked` for "items", or to
-    write "results". `wake_ns` and `alarm_ns` are 0 where there is none.
+    it heard. `awaited`: an attempt that is answered apart, also while its function runs; `recalled`: what the journal
+    told of the attempt that comes next. `parked`: a task that waits for the journal. `ticket`: by which a store was
+    `asked` for "items", or to write "results". `wake_ns` and `alarm_ns` are 0 where there is none.
     """
 
     branch: int
@@ -140,6 +143,8 @@ class Lane:
     children: int = 0
     unopened: int = 0
     given_up: dict[str, Step] = field(default_factory=dict)
+    awaited: Awaited | None = None
+    recalled: Recalled | None = None
     parked: RunTask | None = None
     ticket: str = ""
     asked: str = ""
@@ -168,9 +173,10 @@ class Lane:
     def due_ns(self) -> int:
         """When something must be looked at next; 0: nothing is timed."""
         step = self.current
+        due_ns = self.wake_ns if self.awaited is None else self.awaited.due_ns()
         if step is None or not step.sent:
-            return self.wake_ns
-        return min(step.due_ns(), self.wake_ns) if self.wake_ns else step.due_ns()
+            return due_ns
+        return min(step.due_ns(), due_ns) if due_ns else step.due_ns()
 
 
 @dataclass(slots=True, eq=False)
@@ -179,7 +185,8 @@ class Execution:
 
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
     begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
-    `deferred`. Deadlines and alarms are 0 where there is none.
+    `deferred`, what somebody waits for an answer to in `asked`. `once_stored`: what is to be done once the history is
+    on disk up to a number. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -195,6 +202,8 @@ class Execution:
     due: list[Step] = field(default_factory=list)
     commit: Commit | None = None
     deferred: deque[Callable[[int], None]] = field(default_factory=deque)
+    asked: deque[Callable[[int], None]] = field(default_factory=deque)
+    once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
     task_count: int = 0
     alarm_ns: int = 0
     ended: bool = False

@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 
+from actorfaas.core.answers import Answers
 from actorfaas.core.driving import MAX_RUNNING, WHOLE
 from actorfaas.core.execution import (
     NS_PER_S,
@@ -22,7 +23,6 @@ from actorfaas.core.execution import (
     Plan,
 )
 from actorfaas.core.history import History
-from actorfaas.core.map_data import MapData
 from actorfaas.core.progress import MAX_OUTPUT_BYTES
 from actorfaas.core.replay import NO_ITEMS, JournalMismatch, Replay
 from actorfaas.errors import InvariantViolation
@@ -46,7 +46,7 @@ from actorfaas.states.scope import Json
 from actorfaas.states.validate import MAX_SECONDS
 
 
-class Executions(MapData):
+class Executions(Answers):
     """All running executions. Methods are events; effects are appended to the dispatch's `effects`."""
 
     def refusal(self, start: StartExecution, plan: Plan) -> Refused | None:
@@ -150,7 +150,11 @@ class Executions(MapData):
             place = recorded.branch, replay.origins[recorded.branch][1]
             self._record(execution, recorded, place, now_ns)
         ahead = replay.engine.outstanding(self._wall_ns(now_ns)) if finish is None else (finish,)
+        for branch, lane in execution.lanes.items():
+            lane.recalled = replay.recalled.get(branch)
         self._perform(execution, ahead, now_ns)
+        for lane in execution.lanes.values():
+            lane.recalled = None  # it was not for what comes later
 
     def _resumed(self, found: UnfinishedExecution, plan: Plan, engine: Engine, last_seq: int) -> Execution:
         create = CreateExecution(
@@ -212,6 +216,7 @@ class Executions(MapData):
         freed = history.confirmed()
         if history.is_standard:
             self._backlog_bytes -= freed
+        self._effects += self._release(execution)
         if last:
             self._delete(execution)
         else:
@@ -268,6 +273,7 @@ class Executions(MapData):
             self._close(execution, ("failed", STATES_RUNTIME, "its history cannot be stored", b""), now_ns)
         if execution.history.is_standard:
             self._backlog_bytes -= execution.history.pending_bytes
+        self._renounce(execution)
         self._delete(execution)
 
     def _delete(self, execution: Execution) -> None:
@@ -283,8 +289,10 @@ class Executions(MapData):
         if self._is_pausing:
             return
         for execution_id, branch in list(self._parked):
-            del self._parked[execution_id, branch]
             execution = self._all[execution_id]
+            if execution.commit is not None:
+                continue  # it goes on when that is done
+            del self._parked[execution_id, branch]
             lane = execution.lanes[branch]
             run, lane.parked = lane.parked, None
             assert run is not None  # it is listed for being parked
@@ -330,6 +338,8 @@ class Executions(MapData):
             self._overrun(execution, now_ns)
         elif lane.wake_ns and lane.wake_ns <= now_ns:
             self._end_sleep(execution, lane, now_ns)
+        elif lane.awaited is not None and 0 < lane.awaited.due_ns() <= now_ns:
+            self._awaited_overran(execution, lane, lane.awaited, now_ns)
         elif step is not None and step.sent and step.due_ns() <= now_ns:
             self._abandon(lane, "timeout")
             error, cause = STATES_TIMEOUT, f"state {step.task.name} ran longer than {step.timeout_ns / NS_PER_S:g} s"
@@ -395,8 +405,9 @@ class Executions(MapData):
     @staticmethod
     def _check_lane(execution: Execution, lane: Lane, has_branches: bool) -> None:
         is_committing = execution.commit is not None and execution.commit.lane is lane
-        waits = (lane.current, lane.wake_ns, lane.parked, lane.ticket, has_branches, is_committing)
-        if sum(map(bool, waits)) != 1:
+        task = lane.current or lane.parked or lane.awaited or is_committing
+        waits = (task, lane.wake_ns, lane.ticket, has_branches)
+        if sum(map(bool, waits)) != 1 or (lane.current and (lane.parked or is_committing)):
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} waits for {waits}")
         if lane.prospects and lane.current is None and not is_committing:
             raise InvariantViolation(f"branch {lane.branch} of {execution.execution_id} foresees what follows no task")

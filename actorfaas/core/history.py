@@ -79,6 +79,7 @@ class History:
         "_end",
         "_execution_id",
         "_in_flight",
+        "_is_hurried",
         "_pending",
         "_retried",
         "_seq",
@@ -115,15 +116,23 @@ class History:
         self._retried = False
         self._writes = b""
         self._writes_seq = 0
+        self._is_hurried = False
         self.is_stalled = False
         self.is_standard = create.durability == "standard"
         self.pending_bytes = 0
 
     def add(
-        self, at_ms: int, type_: str, state: str = "", attempt: int = 0, payload: bytes = b"", place: Place = WHOLE
+        self,
+        at_ms: int,
+        type_: str,
+        state: str = "",
+        attempt: int = 0,
+        payload: bytes = b"",
+        place: Place = WHOLE,
+        worker: str = "",
     ) -> None:
-        """An event without a worker."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, "", "", payload, place)
+        """An event without one of the node's workers; `worker`: one outside."""
+        self._append(at_ms, type_, state, attempt, worker, "", 0, 0, 0, 0, "", "", payload, place)
 
     def add_error(
         self,
@@ -148,12 +157,13 @@ class History:
         place: Place,
         traced: Traced = UNTRACED,
         writes: bytes = b"",
+        type_: str = "TaskSucceeded",
     ) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left. `writes`: what it
         changed of functions' data, to be committed with this event; until that is known, no other may be added."""
         self._append(
             at_ms,
-            "TaskSucceeded",
+            type_,
             done.state,
             done.attempt,
             done.worker_topic,
@@ -207,6 +217,20 @@ class History:
         self._end = (status, error, cause, payload)
         self.pending_bytes += len(payload)
 
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest event."""
+        return self._seq
+
+    @property
+    def stored_seq(self) -> int:
+        """The number up to which events are on disk, as far as is known."""
+        return self._seq - len(self._pending)
+
+    def hurry(self) -> None:
+        """Somebody waits for what has happened so far to be on disk."""
+        self._is_hurried = True
+
     def next_request(self, now_ns: int) -> Message | None:
         """What to ask the DataLayer now; None when there is nothing, a request is under way, or events may wait."""
         if self._in_flight is not None or self._may_wait(now_ns):
@@ -221,6 +245,7 @@ class History:
         elif self._end is not None:
             request = self._finish()
         self._in_flight = request
+        self._is_hurried = self._is_hurried and isinstance(request, CreateExecution)
         self.is_stalled = False
         self.due_ns = 0
         return request
@@ -228,7 +253,8 @@ class History:
     def _may_wait(self, now_ns: int) -> bool:
         """Whether what there is to send can wait for what comes next; sets when it no longer can."""
         nothing = self._created and not (self.is_standard and self._pending)
-        urgent = self._end is not None or self._writes or (self._create_at_once and not self._created)
+        urgent = self._end is not None or self._writes or self._is_hurried
+        urgent = urgent or (self._create_at_once and not self._created)
         if self._delay_ns == 0 or nothing or urgent or self.pending_bytes > RECORD_BYTES:
             return False
         if self.due_ns == 0:

@@ -60,6 +60,7 @@ class Progress(Committing):
         lane = execution.lane_of(done.task_id) if execution is not None else None
         step = lane.current if lane is not None else None
         if execution is None or lane is None or step is None or step.task_id != done.task_id:
+            self._commit_apart(done.task_id, writes)
             self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
@@ -74,8 +75,9 @@ class Progress(Committing):
         gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
         lane.last_ended_ns = done.ended_ns
         before = execution.history.pending_bytes
-        at_ms = self._at_ms(now_ns)
-        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, step.traced, writes)
+        at_ms, traced = self._at_ms(now_ns), step.traced
+        type_ = "TaskSucceeded" if lane.awaited is None else "TaskSubmitted"
+        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, writes, type_)
         self._backlog_bytes += execution.history.pending_bytes - before
         lane.current = None
         if writes:
@@ -84,7 +86,9 @@ class Progress(Committing):
         self.settle(now_ns)  # that may have called back the very reservation that has got the output
         if writes:
             return  # it goes on when they are committed
-        if done.handed_to:
+        if lane.awaited is not None:
+            self._submitted(lane, lane.awaited, now_ns)
+        elif done.handed_to:
             self._handed_on(execution, lane, done, now_ns)
         else:
             wall_ns = self._wall_ns(now_ns)
@@ -123,6 +127,7 @@ class Progress(Committing):
         self._task_failed(execution, lane, error, cause, now_ns)
 
     def _task_failed(self, execution: Execution, lane: Lane, error: str, cause: str, now_ns: int) -> None:
+        self._let_go(execution, lane)
         failed = execution.engine.task_failed(lane.branch, error, cause, self._wall_ns(now_ns))
         self._go_on(execution, lane, failed, now_ns)
 
@@ -184,6 +189,7 @@ class Progress(Committing):
 
     def task_failed(self, failed: TaskFailed, now_ns: int) -> None:
         """A task ended without a result."""
+        self._left.pop(failed.task_id, None)
         execution = self._all.get(failed.execution_id)
         lane = execution.lane_of(failed.task_id) if execution is not None else None
         if execution is not None and lane is not None:
@@ -224,6 +230,8 @@ class Progress(Committing):
         step = lane.current if lane is not None else None
         if step is not None and step.task_id == task_id:
             step.goes_on(now_ns)
+            if lane is not None and lane.awaited is not None:
+                lane.awaited.goes_on(now_ns)
 
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
         if failed.reason == "worker_lost":
@@ -251,6 +259,7 @@ class Progress(Committing):
     def queue_lost(self, now_ns: int) -> None:
         """The LocalQueue has gone, and with it what it had not told yet: also the end of tasks whose worker's end the
         supervisor told first."""
+        self._left.clear()
         self.dispatch.queue_lost(now_ns)
         self.settle(now_ns)
         for execution in list(self._all.values()):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actorfaas.core import redrive
+from actorfaas.core.awaiting import Recalled
 from actorfaas.core.history import NS_PER_MS, event_type
 from actorfaas.errors import ActorFaasError
 from actorfaas.messages import HistoryEvent
@@ -41,6 +42,15 @@ _ENDS = {
 }
 
 
+_FAILURES = frozenset(
+    {
+        *("TaskFailed", "TaskTimedOut", "TaskSubmitFailed"),
+        *("ActivityFailed", "ActivityTimedOut", "ActivityScheduleFailed"),
+        *("MapItemsReadFailed", "MapResultsWriteFailed"),
+    }
+)
+
+
 class JournalMismatch(ActorFaasError):
     """A journal tells what its definition does not allow."""
 
@@ -50,8 +60,9 @@ class Replay:
     """What a journal amounts to.
 
     `unwritten`: what the engine decided beyond its end. `branches`: those under way; `origins`: for every branch that
-    ever began, the one above and its index; `unopened`: iterations of Map states that have yet to begin.
-    `finish`: the engine has ended the execution. `outcome`: status, error and cause of one whose end is journalled.
+    ever began, the one above and its index; `unopened`: iterations of Map states that have yet to begin. `recalled`:
+    what is known of the attempts under way. `finish`: the engine has ended the execution. `outcome`: status, error and
+    cause of one whose end is journalled.
     """
 
     engine: Engine
@@ -60,9 +71,11 @@ class Replay:
     branches: dict[int, None] = field(default_factory=lambda: {ROOT: None})
     origins: dict[int, tuple[int, int]] = field(default_factory=lambda: {ROOT: (-1, -1)})
     unopened: dict[int, int] = field(default_factory=dict)
+    recalled: dict[int, Recalled] = field(default_factory=dict)
     finish: Finish | None = None
     outcome: tuple[str, str, str] | None = None
     _asleep: dict[int, int] = field(default_factory=dict)
+    _now_ms: int = 0
 
     def run(
         self,
@@ -75,9 +88,11 @@ class Replay:
         Map states had read, by the event's number. Raises JournalMismatch."""
         events = tuple(events)
         began_ms = next((event.at_ms for event in events if event.type.endswith("StateEntered")), now_ms)
+        self._now_ms = began_ms
         self._note(self.engine.begin(input_, began_ms * NS_PER_MS))
         for event in events:
             self.last_seq = max(self.last_seq, event.seq)
+            self._now_ms = event.at_ms
             if event.type in _ENDS:
                 self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
             elif event.type == redrive.EVENT:
@@ -109,12 +124,17 @@ class Replay:
             case "MapItemsRead":
                 self._wake(event)
                 self._note(self.engine.items_read(branch, self._items(event, items), at_ns))
-            case "TaskSucceeded" | "MapResultsWritten":
+            case "TaskSucceeded" | "ActivitySucceeded" | "MapResultsWritten":
                 self._wake(event)
+                self.recalled.pop(event.branch, None)
                 self._note(self.engine.task_succeeded(branch, event.payload, at_ns, handed_on=False))
-            case "TaskFailed" | "TaskTimedOut" | "MapItemsReadFailed" | "MapResultsWriteFailed":
+            case _ if event.type in _FAILURES:
                 self._wake(event)
+                self.recalled.pop(event.branch, None)
                 self._note(self.engine.task_failed(branch, event.error_type, event.error_message, at_ns))
+            case "TaskSubmitted" | "ActivityScheduled" | "ActivityStarted":
+                self._wake(event)
+                self._recall(event)
             case "WaitStateExited" if branch in self._asleep:
                 self._check(event)
                 self._note(self.engine.timer_fired(branch, at_ns))
@@ -131,6 +151,17 @@ class Replay:
             raise JournalMismatch(f"the items that state {event.state!r} had read are not there any more")
         self.unopened[event.branch] = len(found)
         return found
+
+    def _recall(self, event: HistoryEvent) -> None:
+        """The attempt under way waits for an answer from outside. The time limits of an activity's task begin with the
+        worker that has it."""
+        recalled = self.recalled.get(event.branch)
+        if recalled is None:
+            raise JournalMismatch(f"event {event.seq} tells of an attempt in branch {event.branch}, which made none")
+        recalled.is_noted = True
+        recalled.is_taken = event.type != "ActivityScheduled"
+        if event.type == "ActivityStarted":
+            recalled.asked_ms = event.at_ms
 
     def _wake(self, event: HistoryEvent) -> None:
         """The attempt that an event tells of had begun, so the wait before it was over. (A version before wrote nothing
@@ -153,6 +184,8 @@ class Replay:
                     self._asleep[branch] = until_ns
                 case RunTask(branch) | ReadItems(branch) | WriteResults(branch):
                     self._asleep.pop(branch, None)
+                    if isinstance(instruction, RunTask):
+                        self.recalled[branch] = Recalled(self._now_ms)
                 case Opened(branch, parent, index):
                     self.branches[branch] = None
                     if branch not in self.origins:  # else it is under way again

@@ -7,11 +7,16 @@ the moment in which the task before it ends.
 
 from __future__ import annotations
 
+from collections import deque
+
 from actorfaas import trace_context
 from actorfaas.core import lifecycle
+from actorfaas.core.activities import Activities
+from actorfaas.core.awaiting import Unasked
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
+from actorfaas.core.history import NS_PER_MS
 from actorfaas.core.lookahead import GuessCount, Prospect, following_tasks, prospects
 from actorfaas.core.pool import Claim
 from actorfaas.core.spans import span_of
@@ -43,6 +48,19 @@ class Reserving:
         self._backlog_bytes = 0
         self._is_pausing = False
         self._given_up: dict[str, Lane] = {}
+        self._unasked: deque[Unasked] = deque()
+        self._left: dict[str, str] = {}  # tasks that run on after their answer, and whose data they change
+        self.activities = Activities()
+
+    def _wall_ns(self, now_ns: int) -> int:
+        """What the engine takes for now."""
+        return self._at_ms(now_ns) * NS_PER_MS
+
+    def _ns_of(self, at_ms: int) -> int:
+        return (at_ms - self.offset_ms) * NS_PER_MS
+
+    def _at_ms(self, now_ns: int) -> int:
+        return now_ns // NS_PER_MS + self.offset_ms
 
     def _step(
         self, execution: Execution, lane: Lane, task: Task, distance: int, function: str = "", attempt: int = 1

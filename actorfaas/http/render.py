@@ -41,7 +41,7 @@ SECRETS = frozenset({"api_token"})
 
 _OUTCOMES = {
     f"{of}{end}": status
-    for of in ("Task", "TaskState", "WaitState", "ParallelState", "MapState")
+    for of in ("Task", "Activity", "TaskState", "WaitState", "ParallelState", "MapState")
     for end, status in (
         *(("Succeeded", "succeeded"), ("Failed", "failed"), ("TimedOut", "timed_out"), ("Aborted", "cancelled")),
     )

@@ -187,6 +187,9 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "payload": "any",
     },
     "History": {"execution_id": "string", "events": "[HistoryEvent]", "next_cursor": "string?"},
+    "Activity": {"name": "string", "created_at_ms": "integer"},
+    "Activities": {"activities": "[Activity]"},
+    "ActivityTask": {"task_token": "string", "input": "any"},
     "LogLine": {
         "seq": "integer",
         "at_ms": "integer",

@@ -19,7 +19,8 @@ class Refused(Message):
     """Reply to any ask that will not be done.
 
     Codes: not_found, conflict, invalid, overloaded, unavailable, unauthorized, timeout, cancelled, busy,
-    precondition_failed, data_refused, deploy_failed, stopping, internal.
+    precondition_failed, data_refused, deploy_failed, stopping, internal; of task tokens task_does_not_exist,
+    task_timed_out, invalid_token.
     """
 
     error: str

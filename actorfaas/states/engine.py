@@ -201,7 +201,11 @@ class Engine:
         leaves = [] if wreck is None else restore(run, wreck)
         tell(run, leaves)
         for one in [one for one in run.branches.values() if one.waits in ("task", "reader", "writer")]:
-            if not run.ended:
+            if run.ended:
+                break
+            if isinstance(one.request, RunTask) and one.request.token:
+                self._attempt(one, self._begin_again)  # what the token was given to may be over: it gets another one
+            else:
                 self._ask_again(one)
         for leaf in leaves:
             if not run.ended:

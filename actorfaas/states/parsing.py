@@ -41,9 +41,6 @@ MAX_NAME_LENGTH = 80
 MAX_NESTING = 50
 """How deep Parallel and Map states may be inside each other."""
 
-(): frozenset[str] = frozenset({})
-"""Features of the language that this platform does not run; the engine does."""
-
 STORES = frozenset({"item readers", "result writers"})
 """Features that need the object store of a node."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from actorfaas.messages import (
+    ActivityRecords,
     AddMapResults,
     AppendHistory,
     ClaimIdempotencyKey,
@@ -150,6 +151,15 @@ class Store(Protocol):
 
     def list_deployments(self, app: str, active_only: bool) -> Future[Deployments]:
         """Versions, newest first within an application."""
+
+    def create_activity(self, name: str) -> Future[ActivityRecords]:
+        """Make an activity; one that is there stays as it is."""
+
+    def delete_activity(self, name: str) -> Future[None]:
+        """Remove an activity; "not_found"."""
+
+    def list_activities(self) -> Future[ActivityRecords]:
+        """Every activity by name."""
 
     def save_working_set(self, request: SaveWorkingSet) -> Future[None]:
         """Keep a record instead of the one before; "invalid" if it is too large."""

@@ -119,6 +119,7 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE key_value_expiry (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
     CREATE INDEX key_value_by_expiry ON key_value_expiry (at_ms);
     """,
+    "CREATE TABLE activity (name TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL) WITHOUT ROWID;",
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

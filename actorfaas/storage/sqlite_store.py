@@ -18,6 +18,7 @@ from actorfaas.config import Settings
 from actorfaas.errors import StorageError
 from actorfaas.logs import Logger
 from actorfaas.storage import (
+    activities,
     deployments,
     executions,
     function_logs,
@@ -242,6 +243,17 @@ class SqliteStore(Store):
 
     def list_deployments(self, app: str, active_only: bool) -> Future[messages.Deployments]:
         return self._reader.run(partial(deployments.page, app=app, active_only=active_only))
+
+    # --- activities --------------------------------------------------------------------------------------------------
+
+    def create_activity(self, name: str) -> Future[messages.ActivityRecords]:
+        return self._writer.submit(partial(activities.create, name=name, now_ms=self._now_ms()))
+
+    def delete_activity(self, name: str) -> Future[None]:
+        return self._writer.submit(partial(activities.delete, name=name))
+
+    def list_activities(self) -> Future[messages.ActivityRecords]:
+        return self._reader.run(activities.listing)
 
     # --- working sets ------------------------------------------------------------------------------------------------
 

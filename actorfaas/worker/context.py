@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import get_ident
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from actorfaas.batches import packed, with_effects
 from actorfaas.context import Context, Platform
 from actorfaas.data import Data, Keeper, Pending
 from actorfaas.errors import DataRefused, RequestRefused, VersionConflict
 from actorfaas.messages import (
+    BeatTask,
+    Done,
+    FailTask,
     Heartbeat,
     KvCommit,
     KvCommitted,
@@ -24,6 +27,7 @@ from actorfaas.messages import (
     KvValue,
     KvWrite,
     Message,
+    SucceedTask,
     Task,
     TaskResult,
     TaskResultAndEffects,
@@ -32,6 +36,9 @@ from actorfaas.worker.channel import Channel
 from actorfaas.worker.encoding import BadResult, Json, dumps, loads
 from actorfaas.worker.process import MemoryLimit
 from actorfaas.writes import ADD, ANY_VERSION
+
+if TYPE_CHECKING:
+    from actorfaas.tasks import Tasks
 
 M = TypeVar("M", bound=Message)
 _PAGE = 1000
@@ -62,6 +69,18 @@ class TaskPlatform(Platform, Keeper):
     def data(self) -> Data:
         self._pending = Pending()
         return Data(self, self._pending)
+
+    def tasks(self) -> Tasks:
+        from actorfaas.worker.task_answers import PlatformTasks
+
+        return PlatformTasks(self)
+
+    def answer(self, message: SucceedTask | FailTask | BeatTask) -> None:
+        """Answer a task that waits for somebody outside; back when that is on disk."""
+        self._check("ctx.tasks")
+        reply = self._channel.ask(message, self._task.deadline_ns)
+        if not isinstance(reply, Done):
+            raise RequestRefused("internal", f"{type(reply).__name__} is no answer to {type(message).__name__}")
 
     # --- the end of its call -----------------------------------------------------------------------------------------
 

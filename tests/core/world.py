@@ -199,8 +199,11 @@ class World(Node):
         for made in self.catalogue.versions.values():
             for topic, spec in made.topics():
                 self.dispatch.add_pool(topic, spec)
+        self.executions.activities.know(self.activities)
         for found in self.store.unfinished():
             self.executions.resume(found, self.plan(found.name), self.now, self.items_of(found))
+        for orphan in self.executions.orphans():
+            self.executions.cancel(orphan, "orphan", self.now)
         description = self.queue.describe(self.now)
         self.dispatch.adopt(description.workers, self.now)
         for described in description.topics:

@@ -15,7 +15,22 @@ import orjson
 
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
-from actorfaas.core.effects import Answer, Declare, Ended, Export, Fetch, GiveUp, Store, TakeBack, Tell
+from actorfaas.core.effects import (
+    Answer,
+    Apart,
+    Declare,
+    Ended,
+    Export,
+    Fetch,
+    FollowChild,
+    GiveUp,
+    Reply,
+    StartChild,
+    StopChild,
+    Store,
+    TakeBack,
+    Tell,
+)
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
@@ -35,6 +50,7 @@ from actorfaas.messages import (
     KillWorker,
     Message,
     NewFunctionWorker,
+    Refused,
     ReleaseAssignment,
     ReleaseIdle,
     ReleaseWorker,
@@ -128,6 +144,10 @@ class Node:
         self.asked: dict[str, Fetch | Export] = {}
         self.kept_items: dict[str, Sequence[Any]] = {}  # decoded JSON, by payload file
         self.published: dict[str, InvocationResult | InvocationFailed | None] = {}
+        self.activities: list[str] = []
+        self.replies: dict[int, Message] = {}
+        self.children: dict[str, tuple[str, int]] = {}
+        self.followed: dict[str, tuple[str, int]] = {}
         self.handed_over = 0
         self.assigned: list[AssignTask] = []
         self.boots = itertools.count(1)
@@ -141,6 +161,8 @@ class Node:
     def _new_manager(self) -> None:
         self.dispatch = Dispatch(self.max_workers)
         self.executions = Executions(self.dispatch, look_ahead=self.look_ahead, boot=f"b{next(self.boots)}")
+        self.children, self.followed = {}, {}
+        self.replies.clear()
         self.steering = Steering(self.dispatch, self.policy)
         self.watch = Watch()
         if self.swapper is not None:
@@ -186,6 +208,8 @@ class Node:
             effect = effects.pop(0)
             self.watch.leaves(effect, self.dispatch)
             match effect:
+                case Tell("data_layer", message):
+                    self.queues["to_store"].append(lambda m=message: self._told(m))  # type: ignore[misc]
                 case Tell(peer, message):
                     queue = {"local_queue": "to_queue", "fw_supervisor": "to_supervisor"}.get(peer, "to_swapper")
                     self.queues.get(queue, deque()).append(message)
@@ -198,15 +222,57 @@ class Node:
                     self.queues["to_store"].append(
                         lambda m=manager, e=execution_id, r=request: self._stored(m, e, r)  # type: ignore[misc]
                     )
+                case Answer(execution_id, answer) if execution_id in self.children:
+                    self._child_answered(execution_id, *self.children.pop(execution_id), answer)
                 case Answer(execution_id, answer):
                     assert execution_id not in self.answers, f"{execution_id} was answered twice"
                     self.answers[execution_id] = answer
                 case Ended():
                     self.ended.append(effect)
-                case Fetch() | Export():
-                    self.asked[effect.ticket] = effect
-                case GiveUp(ticket):
-                    del self.asked[ticket]
+                case _:
+                    self._apart(effect)
+
+    def _told(self, message: Message) -> None:
+        self.store.answer(message)
+
+    def _apart(self, effect: Apart) -> None:
+        """What no worker does; about children as `actors.children`, that hears of their end from the DataLayer."""
+        match effect:
+            case Fetch() | Export():
+                self.asked[effect.ticket] = effect
+            case GiveUp(ticket):
+                del self.asked[ticket]
+            case Reply(number, reply):
+                assert number not in self.replies, f"{number} was answered twice"
+                self.replies[number] = reply
+            case StartChild(parent, branch, start):
+                plan = self.catalogue.plan(start.name)
+                refusal = Refused("not_found", "no such plan") if plan is None else self.executions.refusal(start, plan)
+                if refusal is None and plan is not None:
+                    self.children[start.execution_id] = parent, branch
+                    self.executions.start(start, plan, self.now)
+                elif refusal is not None:
+                    self._child_answered(start.execution_id, parent, branch, refusal)
+            case FollowChild(parent, branch, child):
+                self.followed[child] = parent, branch
+            case StopChild(child, reason):
+                self.executions.cancel(child, reason, self.now)
+
+    def _child_answered(self, child: str, parent: str, branch: int, answer: Message) -> None:
+        if isinstance(answer, Refused) and answer.error != "conflict":
+            self.executions.child_refused(parent, branch, child, answer.error, answer.detail, self.now)
+        else:
+            self.executions.child_accepted(parent, branch, child, self.now)
+
+    def tell_ends(self) -> bool:
+        """Let the parents of executions that have ended hear so. False: there are none."""
+        ended = [child for child in self.followed if child in self.store and self.store[child].finish is not None]
+        for child in ended:
+            parent, branch = self.followed.pop(child)
+            self.executions.child_ended(parent, branch, self.store.state(child), self.now)
+            self.flush()
+            self.check()
+        return bool(ended)
 
     def deliver(self, queue: str) -> bool:
         """Let the first message of a queue arrive. False: it is empty."""
@@ -234,7 +300,7 @@ class Node:
         """Deliver everything that is on its way, queue by queue."""
         for _ in range(limit):
             arrived = sum(self.deliver(name) for name in self.queues)
-            if not (arrived or self.swap_one() or self.tend_one()):
+            if not (arrived or self.swap_one() or self.tend_one() or self.tell_ends()):
                 return
         raise AssertionError("messages never end")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from actorfaas.messages import (
     AppendHistory,
     CreateExecution,
+    ExecutionState,
     FinishExecution,
     HistoryEvent,
     KvCommit,
@@ -72,6 +73,18 @@ class Records(dict[str, Stored]):
         if not self.refuses_data:
             self.commits.append(writes)
         return self.refuses_data
+
+    def state(self, execution_id: str) -> ExecutionState:
+        """An execution that has ended."""
+        stored = self[execution_id]
+        create, finish = stored.create, stored.finish
+        assert finish is not None
+        return ExecutionState(
+            *(execution_id, create.name, create.app, create.version, create.kind, create.durability, finish.status),
+            *(finish.error_type, finish.error_message),
+            *(1_000, 2_000, 0, 0),
+            *((), finish.payload),
+        )
 
     def unfinished(self) -> list[UnfinishedExecution]:
         """What a new ExecutionManager is to continue."""
