@@ -11,6 +11,7 @@ from actorfaas.actors.execution_manager import ExecutionManager
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     ActivateDeployment,
+    ActivityRecords,
     AppendHistory,
     AssignTask,
     BundlePrepared,
@@ -34,6 +35,7 @@ from actorfaas.messages import (
     FunctionStarted,
     GetRoutes,
     KillWorker,
+    ListActivities,
     ListDeployments,
     ListUnfinished,
     MemoryMeasured,
@@ -127,6 +129,7 @@ class Node:
         self.store.answer(SaveDeployment, save)
         self.store.answer(ActivateDeployment, Done())
         self.store.answer(ListDeployments, lambda _: Deployments(tuple(self.records)))
+        self.store.answer(ListActivities, ActivityRecords(()))
         self.store.answer(ListUnfinished, lambda _: Unfinished(self.unfinished))
 
     async def deploy(self, sha256: str = "a" * 64, app: str = "shop") -> Deployed:

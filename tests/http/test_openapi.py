@@ -17,6 +17,7 @@ from actorfaas.http.pictures import PictureEndpoints
 from actorfaas.http.records import RecordEndpoints
 from actorfaas.http.schemas import DOCUMENTS, component
 from actorfaas.http.surface import OPERATIONS, methods_by_path
+from actorfaas.http.tasks import TaskEndpoints
 from actorfaas.http.traces import TraceEndpoints
 from actorfaas.http.trials import TrialEndpoints
 from actorfaas.ids import STRATEGIES
@@ -28,6 +29,7 @@ GROUPS = (
     TraceEndpoints,
     TrialEndpoints,
     DataEndpoints,
+    TaskEndpoints,
     PictureEndpoints,
     InspectionEndpoints,
     EventEndpoints,
