@@ -15,11 +15,12 @@ from actorfaas.errors import ConfigError
 from actorfaas.ids import STRATEGY_MEANINGS
 
 if TYPE_CHECKING:
-    from actorfaas.load.plan import Closed, Plan, Target
+    from actorfaas.load.plan import Arrivals, Closed, Plan, Target
     from actorfaas.load.script import TargetCall
     from actorfaas.load.traces import Replay
 
 DEFAULT_RATE, DEFAULT_DURATION = "10/s", "10s"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXIT_FAILURE, EXIT_INTERRUPT = 1, 130
 _SHOWN = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 
@@ -45,7 +46,7 @@ class Given:
     data: str | None
     inputs: tuple[str, ...]
     headers: tuple[str, ...]
-    method: str
+    method: str | None
     strategy: str | None
     processes: int
     max_outstanding: int
@@ -76,7 +77,7 @@ class Given:
 @click.option("-d", "--data", metavar="INPUT", help="The input of every call: JSON or @FILE.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=INPUT", help="The input of one target's calls.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of every request.")
-@click.option("--method", default="", metavar="METHOD", help="With a bare --url.  [default: POST with data, else GET]")
+@click.option("--method", type=click.Choice(METHODS), help="With a bare --url.  [default: POST with data, else GET]")
 @click.option("--strategy", type=click.Choice(tuple(STRATEGY_MEANINGS)), metavar="NAME", help="As with `invoke`.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes.")
 @click.option("--max-outstanding", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N")
@@ -123,6 +124,9 @@ def _load(options: Options, names: tuple[str, ...], given: Given) -> None:
     from actorfaas.cli import load_progress
     from actorfaas.load import running, summary, thresholds
 
+    for file in (given.json_file, given.html_file):
+        if file and not file.parent.is_dir():
+            raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
     plan, fail_if = make_plan(options, names, given)
     conditions = [thresholds.parse(text) for text in fail_if]
     with load_progress.shown(plan, quiet=given.quiet) as progress:
@@ -151,7 +155,7 @@ def make_plan(options: Options, names: tuple[str, ...], given: Given) -> tuple[P
     rows: tuple[TargetCall, ...] = ()
     targets: tuple[Target, ...]
     if load is None and not names:
-        url, targets = load_targets.bare(options, given.data, given.headers, given.method, given.inputs)
+        url, targets = load_targets.bare(options, given.data, given.headers, given.method or "", given.inputs)
     else:
         rows = load.calls if load else load_targets.named(names, given.data, given.inputs, traced=bool(given.trace))
         url, rows, targets = load_targets.of_node(options, rows, given.headers, given.strategy or "", given.seed)
@@ -168,7 +172,7 @@ def make_plan(options: Options, names: tuple[str, ...], given: Given) -> tuple[P
     return plan, (*(load.fail_if if load else ()), *given.fail_if)
 
 
-def _arrivals(given: Given, calls: tuple[TargetCall, ...], of_script: str) -> Any:  # what a Plan takes
+def _arrivals(given: Given, calls: tuple[TargetCall, ...], of_script: str) -> Arrivals:
     from actorfaas.load import arrivals
 
     chosen = [

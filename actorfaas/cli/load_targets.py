@@ -28,6 +28,7 @@ def of_script(path: str) -> Load:
     spec = importlib.util.spec_from_file_location("actorfaas_load_script", path)
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise ConfigError(f"there is no load script {path}")
+    sys.path.insert(0, str(Path(path).resolve().parent))  # as Python does for a script: it may have modules beside it
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -84,7 +85,7 @@ def bare(
         raise click.UsageError("--input is for NAMEs; with a bare --url use --data")
     body = b"" if data is None else _bytes(data)
     sent: Mapping[str, str] = dict(_header(text) for text in headers)
-    request = render((method or ("GET" if data is None else "POST")).upper(), options.url, body, sent)
+    request = render(method or ("GET" if data is None else "POST"), options.url, body, sent)
     return options.url, (Target(options.url, (request,)),)
 
 

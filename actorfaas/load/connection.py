@@ -88,7 +88,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except httptools.HttpParserCallbackError:
+            raise  # not the server's mistake
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._end(f"not HTTP: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -1,14 +1,15 @@
 """A generator process: `python -m actorfaas.load.generator NUMBER`, started by `running`.
 
-Reads its plan (pickled by the process that started it) and then lines from standard input: the time at which to
-begin, and `stop`; the end of the input means the same. Writes lines of JSON: `ready`, `progress` now and then, at the
-end `result` or `error`.
+Reads from standard input the length of its plan in eight bytes, the plan (pickled by the process that started it), and
+a line with the time at which to begin; anything more, and the end of the input, mean that it is to stop. Writes lines
+of JSON: `ready`, `progress` now and then, at the end `result` or `error`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import json
 import pickle
 import resource
@@ -24,22 +25,21 @@ from actorfaas.load.plan import Plan
 from actorfaas.load.tally import Tally
 
 PROGRESS_S = 0.5
-SPARE_DESCRIPTORS = 64
 
 
 def main() -> None:
     """Run the plan's share of one process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this one says when to stop
-    plan: Plan = pickle.load(sys.stdin.buffer)
-    number = int(sys.argv[1])
-    _raise_descriptor_limit()
-    _say(ready=number)
-    line = sys.stdin.buffer.readline()
-    if not line.strip():
+    with open(0, "rb", buffering=0, closefd=False) as source:  # unbuffered: the loop is to see what comes later
+        plan: Plan = pickle.loads(_exactly(source, int.from_bytes(_exactly(source, 8), "big")))
+        number = int(sys.argv[1])
+        _raise_descriptor_limit()
+        _say(ready=number)
+        line = source.readline()
+    if not line:
         return
     gc.collect()
-    gc.freeze()
-    gc.disable()  # a collection would hold calls up; there is next to nothing to collect
+    gc.freeze()  # a collection would hold calls up: what is here by now is not looked through again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_generate(plan, number, float(line)))
 
@@ -89,6 +89,16 @@ async def _report(tally: Tally, engine: Engine) -> None:
                 "recent_max_ms": interval.max_s * 1000 if interval else 0.0,
             }
         )
+
+
+def _exactly(source: io.RawIOBase, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = source.read(size - len(data))
+        if not piece:
+            raise EOFError("the input ended within the plan")
+        data += piece
+    return data
 
 
 def _raise_descriptor_limit() -> None:

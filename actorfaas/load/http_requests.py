@@ -7,11 +7,14 @@ from urllib.parse import quote, urlsplit
 
 from actorfaas.errors import ConfigError
 
+_PATH = "/%:@!$&'()*+,;=~-._"
+"""What stands in a path as it is (RFC 3986)."""
+
 
 def render(method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """A whole request. Raises ConfigError for a header that would break it."""
     parts = urlsplit(url)
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{parts.query}" if parts.query else "")
+    path = quote(parts.path or "/", safe=_PATH) + (f"?{quote(parts.query, safe=_PATH + '?')}" if parts.query else "")
     given = {"Host": parts.netloc.rpartition("@")[2], "User-Agent": "actorfaas-load", **(headers or {})}
     if body or method not in ("GET", "DELETE"):
         given.setdefault("Content-Type", "application/json")

@@ -74,7 +74,8 @@ def _subject(result: Json) -> str:
 
 def _head(result: Json) -> str:
     plan = result["plan"]
-    facts = f"{result['began_at']}, {plan['endpoint']}, seed {plan['seed']}, {plan['processes']} generator process(es)"
+    facts = f"{result['began_at']}, {plan['endpoint']}, seed {plan['seed']}, generator processes: {plan['processes']}"
+    facts += f", strategy {plan['strategy']}" if "strategy" in plan else ""
     kind = (
         "open loop: latencies count from the intended start" if plan["open"] else "closed loop: latencies from sending"
     )

@@ -35,9 +35,13 @@ class Endpoint:
     def of(cls, url: str) -> Endpoint:
         """The endpoint of an http or https URL. Raises ConfigError for anything else."""
         parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise ConfigError(f"{url!r} is no address to load: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{url!r} is no address to load: it begins with http:// or https:// and a host")
-        return cls(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.scheme == "https")
+        return cls(parts.hostname, port or (443 if parts.scheme == "https" else 80), parts.scheme == "https")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class Closed:
         return f"closed loop, {self.connections} connections, {self.duration_s:g}s{limit}"
 
 
+Arrivals = tuple[Phase, ...] | Replay | Closed
+"""What says when calls are made."""
+
 TIMED_OUT = "timeout"
 UNFINISHED = "unfinished"
 """What is said of calls that ran into their time limit, and of those that had no answer when a run was ended."""
@@ -84,7 +91,7 @@ class Plan:
 
     endpoint: Endpoint
     targets: tuple[Target, ...]
-    arrivals: tuple[Phase, ...] | Replay | Closed
+    arrivals: Arrivals
     seed: int = 1
     processes: int = 1
     most_outstanding: int = 1000

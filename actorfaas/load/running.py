@@ -42,8 +42,9 @@ class Progress:
 
 
 def run(plan: Plan, on_progress: Callable[[Progress], None] = lambda progress: None) -> Outcome:
-    """Carry a plan out; an interrupt ends it early, with what was found so far (a second one raises KeyboardInterrupt).
+    """Carry a plan out; an interrupt ends it early, with what was found so far.
 
+    A second interrupt, or one before the begin, raises KeyboardInterrupt.
     Raises LoadFailed when a generator process ends early, or cannot find the server's address.
     """
     return asyncio.run(_Run(plan, on_progress).run())
@@ -68,7 +69,8 @@ class _Generator:
             start_new_session=True,  # Ctrl-C is for this process, which asks the others to stop
         )
         generator = cls(process)
-        generator.say(pickle.dumps(plan))
+        data = pickle.dumps(plan)
+        generator.say(len(data).to_bytes(8, "big") + data)
         return generator
 
     def say(self, data: bytes) -> None:
@@ -116,6 +118,7 @@ class _Run:
         self._on_progress = on_progress
         self._generators: list[_Generator] = []
         self._interrupts = 0
+        self._has_begun = False
 
     async def run(self) -> Outcome:
         """From start to end."""
@@ -127,7 +130,7 @@ class _Run:
         try:
             return await self._generate()
         except asyncio.CancelledError:
-            if self._interrupts < 2:
+            if not self._interrupts:
                 raise
             raise KeyboardInterrupt from None
         finally:
@@ -147,6 +150,7 @@ class _Run:
         begin_s = time.monotonic() + LEAD_S
         for one in self._generators:
             one.say(f"{begin_s!r}\n".encode())
+        self._has_begun = True
         await self._follow(begin_s)
         return self._outcome(began_at, begin_s)
 
@@ -187,7 +191,8 @@ class _Run:
 
     def _interrupt(self, working: asyncio.Task[Outcome]) -> None:
         self._interrupts += 1
-        if self._interrupts > 1:
+        if self._interrupts > 1 or not self._has_begun:
             working.cancel()
+            return
         for one in self._generators:
             one.say(b"stop\n")

@@ -59,9 +59,7 @@ class Sender:
 
     async def connect(self, count: int) -> None:
         """Open so many connections ahead of calls; what fails here is tried again by the first call."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout_s):
-                await asyncio.gather(*(self._open(Connection(self)) for _ in range(count)))
+        await asyncio.gather(*(self._open(Connection(self)) for _ in range(count)))
 
     @property
     def outstanding(self) -> int:
@@ -156,10 +154,12 @@ class Sender:
         host, port = self._address
         name = self._endpoint.host if self._tls else None
         try:
-            await self._loop.create_connection(lambda: connection, host, port, ssl=self._tls, server_hostname=name)
+            async with asyncio.timeout(self._timeout_s):
+                await self._loop.create_connection(lambda: connection, host, port, ssl=self._tls, server_hostname=name)
         except OSError as error:
             if connection.call is not None:
-                self._fail(connection, f"cannot connect: {error.strerror or error}")
+                timed_out = isinstance(error, TimeoutError)
+                self._fail(connection, TIMED_OUT if timed_out else f"cannot connect: {error.strerror or error}")
 
     def _fail(self, connection: Connection, reason: str) -> None:
         call = connection.call

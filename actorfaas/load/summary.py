@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from actorfaas.load.histogram import Histogram, in_ms
@@ -40,7 +40,7 @@ def summarise(outcome: Outcome, fail_if: Sequence[Threshold] = ()) -> Json:
             "endpoint": f"{'https' if plan.endpoint.tls else 'http'}://{plan.endpoint.host}:{plan.endpoint.port}",
             **plan.notes,
         },
-        "began_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(outcome.began_at)),
+        "began_at": datetime.fromtimestamp(outcome.began_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "elapsed_s": round(elapsed_s, 3),
         "interrupted": outcome.interrupted,
         "calls": {

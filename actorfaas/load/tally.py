@@ -7,6 +7,7 @@ into the time limit, with that limit; a quick refusal makes no server faster.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +16,10 @@ from actorfaas.load.plan import TIMED_OUT, UNFINISHED, Call, Plan
 
 COARSE = 2
 """Significant figures of histograms of which there are many."""
+
+MOST_NAMES = 20
+"""So many start kinds and errors are told apart, which servers name as they like; the rest are `OTHERS`."""
+OTHERS = "others"
 
 Json = dict[str, Any]  # a JSON object
 
@@ -90,7 +95,7 @@ class Tally:
         if error:
             self.failed += 1
             part.failed += 1
-            self.errors[error] += 1
+            self.errors[_bounded(error, self.errors)] += 1
             self._interval(now).failed += 1
             if error != TIMED_OUT:
                 return
@@ -111,6 +116,7 @@ class Tally:
         interval.dropped += 1
 
     def _measured(self, kind: str, interval: Interval, part: Part, latency_s: float) -> None:
+        kind = _bounded(kind, self.by_kind)
         histogram = self.by_kind.get(kind)
         if histogram is None:
             histogram = self.by_kind[kind] = Histogram()
@@ -217,6 +223,10 @@ class Outcome:
     processors: list[float] = field(default_factory=list)
     most_at_once: int = 0
     interrupted: bool = False
+
+
+def _bounded(name: str, known: Collection[str]) -> str:
+    return name if name in known or len(known) < MOST_NAMES else OTHERS
 
 
 def _add(mine: Any, other: Any, names: tuple[str, ...]) -> None:  # two of a kind: parts or intervals

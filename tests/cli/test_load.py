@@ -123,6 +123,9 @@ def test_a_condition_that_holds_is_a_failure(cli: Cli, node: FakeNode) -> None:
         (("flow", "--fail-if", "p99"), "no condition"),
         (("none.py",), "no load script"),
         (("--url", "ftp://h/"), "no address"),
+        (("--url", "http://h:99999/"), "no address"),
+        (("--url", "http://h/", "--method", "HEAD"), "--method"),
+        (("flow", "--html", "missing/r.html"), "no folder missing"),
         (("--url", "http://127.0.0.1:1/", "--input", "a=1"), "for NAMEs"),
     ],
 )

@@ -68,6 +68,7 @@ def test_a_request() -> None:
         b"POST /a%20b?q=1 HTTP/1.1\r\nHost: h:1\r\nUser-Agent: actorfaas-load\r\nX: y\r\n"
         b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]"
     )
+    assert render("GET", "http://h/?a b=%20&c=d").startswith(b"GET /?a%20b=%20&c=d HTTP/1.1\r\n")
     assert b"Content-Length" not in render("GET", "http://h/")
     assert render("POST", "http://h").startswith(b"POST / ")
     with pytest.raises(ConfigError, match="line break"):

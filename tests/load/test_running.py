@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from actorfaas.errors import LoadFailed
-from actorfaas.load import arrivals
+from actorfaas.load import arrivals, running
 from actorfaas.load.http_requests import render
 from actorfaas.load.plan import Closed, Endpoint, Plan, Target
 from actorfaas.load.running import Progress, run
@@ -67,6 +67,21 @@ def test_a_second_interrupt_ends_it_at_once(fake: FakeNode) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(plan(fake.url, "constant 50/s 1h"), interrupt)
+
+
+def test_an_interrupt_before_the_begin_ends_it_at_once(fake: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    hear = running._Generator.hear
+
+    async def interrupted(generator: running._Generator) -> running.Json:
+        message = await hear(generator)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(3600)
+        return message
+
+    monkeypatch.setattr(running._Generator, "hear", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(fake.url, "constant 50/s 1h", processes=2))
+    assert fake.asked == []
 
 
 def test_a_host_that_is_none() -> None:

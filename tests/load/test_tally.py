@@ -7,7 +7,7 @@ import json
 import pytest
 
 from actorfaas.load.plan import TIMED_OUT, UNFINISHED, Call
-from actorfaas.load.tally import Tally
+from actorfaas.load.tally import MOST_NAMES, OTHERS, Tally
 from tests.load.kit import answered
 
 
@@ -50,6 +50,15 @@ def test_a_call_without_an_answer_when_the_run_ended_is_no_failure() -> None:
     found = tally()
     answered(found, error=UNFINISHED)
     assert (found.sent, found.ok, found.failed, found.unfinished) == (1, 0, 0, 1)
+
+
+def test_servers_do_not_decide_how_much_is_kept() -> None:
+    found = tally()
+    for number in range(100):
+        answered(found, kind=f"kind {number}")
+        answered(found, error=f"500 error {number}")
+    assert len(found.by_kind) == len(found.errors) == MOST_NAMES + 1
+    assert found.errors[OTHERS] == found.by_kind[OTHERS].count == 100 - MOST_NAMES
 
 
 def test_what_was_not_sent() -> None:
