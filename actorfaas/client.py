@@ -46,11 +46,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class InvokeOptions(TypedDict, total=False):
-    """How an invocation is to be done: which way to an instance, its time limit, and a key under which it runs once."""
+    """How an invocation is to be done: which way to an instance, its time limit, and a key under which it runs once, or
+    a name that only one execution has."""
 
     strategy: str
     timeout_s: float | None
     idempotency_key: str
+    execution_name: str
 
 
 class LogFilter(TypedDict, total=False):
@@ -149,9 +151,29 @@ class Client(TaskCalls):
             cursor=cursor,
         )
 
-    def executions(self, *, name: str = "", status: str = "", limit: int = 20, cursor: str = "") -> Json:
-        """Executions, newest first: `{executions, next_cursor}`."""
-        return self._get("/v1/executions", name=name, status=status, limit=str(limit), cursor=cursor)
+    def executions(
+        self,
+        *,
+        name: str = "",
+        status: str = "",
+        execution_name: str = "",
+        started_from_ms: int = 0,
+        started_before_ms: int = 0,
+        limit: int = 20,
+        cursor: str = "",
+    ) -> Json:
+        """Executions, newest first: `{executions, next_cursor}`. `execution_name`: how the name they were given begins.
+        A page may be short of `limit`; it is the last one when `next_cursor` is None."""
+        return self._get(
+            "/v1/executions",
+            name=name,
+            status=status,
+            execution_name=execution_name,
+            started_from_ms=str(started_from_ms or ""),
+            started_before_ms=str(started_before_ms or ""),
+            limit=str(limit),
+            cursor=cursor,
+        )
 
     def history(self, execution_id: str) -> Json:
         """Every event of an execution: `{execution_id, events}`, read a page at a time."""
@@ -409,12 +431,13 @@ def _call_timeout(timeout_s: float | None) -> httpx.Timeout:
 
 
 def _invocation_headers(
-    *, strategy: str = "", timeout_s: float | None = None, idempotency_key: str = ""
+    *, strategy: str = "", timeout_s: float | None = None, idempotency_key: str = "", execution_name: str = ""
 ) -> dict[str, str]:
     given = {
         "Content-Type": "application/json",
         "Actorfaas-Strategy": strategy,
         "Actorfaas-Timeout": "" if timeout_s is None else f"{timeout_s:g}",
         "Idempotency-Key": idempotency_key,
+        "Actorfaas-Execution-Name": execution_name,
     }
     return _filled(given)

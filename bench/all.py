@@ -35,6 +35,7 @@ BENCHMARKS = (
     "convolution",
     "faults",
     "crash",
+    "listing",
     "expressions",
     "transitions",
     "load_accuracy",

@@ -127,6 +127,7 @@ def execution_state(execution_id: str, status: str = "succeeded", **changes: obj
         ended_at_ms=0 if status == "running" else 1_700_000_000_250,
         redrive_count=0,
         redriven_at_ms=0,
+        execution_name="",
         events=(task_event(1, "first"), task_event(2, "second")),
         payload=b'{"done":1}' if status == "succeeded" else b"",
     )

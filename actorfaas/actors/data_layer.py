@@ -19,6 +19,7 @@ from actorfaas.messages import (
     AddMapResults,
     AppendHistory,
     AppendLogs,
+    ClaimExecutionName,
     ClaimIdempotencyKey,
     CreateActivity,
     CreateExecution,
@@ -152,6 +153,8 @@ class DataLayer(Actor):
         """What decides whether an execution may begin, or go on."""
         store = self._store
         match message:
+            case ClaimExecutionName():
+                self._answer(sender, store.claim_execution_name(message))
             case ClaimIdempotencyKey():
                 self._answer(sender, store.claim_idempotency_key(message))
             case GetJournal():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 
+from actorfaas.cli.logs import Age
 from actorfaas.cli.output import ago, duration_s, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
 
@@ -17,13 +19,30 @@ STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 @click.command("executions")
 @click.option("--name", default="", help="Only of this function or workflow.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those in this state.")
+@click.option("--execution-name", default="", metavar="TEXT", help="Only those whose given name begins so.")
+@click.option("--since", type=Age(), metavar="DURATION", help="Only those that started within 90s, 15m, 2h, 1d.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Most lines.")
 @click.option("--cursor", default="", help="Where the page before ended.")
 @common_options
-def executions_command(options: Options, name: str, status: str | None, limit: int, cursor: str) -> None:
+def executions_command(
+    options: Options,
+    name: str,
+    status: str | None,
+    execution_name: str,
+    since: float | None,
+    limit: int,
+    cursor: str,
+) -> None:
     """List executions, newest first."""
     with options.client() as node:
-        reply = node.executions(name=name, status=status or "", limit=limit, cursor=cursor)
+        reply = node.executions(
+            name=name,
+            status=status or "",
+            execution_name=execution_name,
+            started_from_ms=0 if since is None else round((time.time() - since) * 1000),
+            limit=limit,
+            cursor=cursor,
+        )
     if options.as_json:
         write_json(reply)
         return
@@ -31,12 +50,13 @@ def executions_command(options: Options, name: str, status: str | None, limit: i
         note("no executions; a plain function call leaves one only with --async or --wait")
         return
     write_table(
-        ("execution", "name", "version", "status", "started", "took"),
+        ("execution", "name", "version", "called", "status", "started", "took"),
         [
             (
                 one["execution_id"],
                 one["name"],
                 str(one.get("version", "")),
+                one.get("execution_name") or "",
                 one["status"],
                 f"{ago(one.get('started_at_ms', 0))} ago",
                 took(one),

@@ -49,6 +49,7 @@ STRATEGY_HELP = "How the instance is obtained, instead of the function's own cho
     help="Time limit of this call; can only shorten the function's own.",
 )
 @click.option("--idempotency-key", default="", metavar="TEXT", help="The same key is done once, however often sent.")
+@click.option("--name", "execution_name", default="", metavar="TEXT", help="Name the execution: there is one of each.")
 @click.option("--timing", is_flag=True, help="Say on standard error where the time went.")
 @common_options
 def invoke_command(
@@ -63,6 +64,7 @@ def invoke_command(
     strategy: str | None,
     timeout_s: float | None,
     idempotency_key: str,
+    execution_name: str,
     timing: bool,
 ) -> None:
     """Call the function or run the workflow NAME.
@@ -77,7 +79,12 @@ def invoke_command(
     if stream and (asynchronous or wait):
         raise click.UsageError("--stream shows a call as it runs; --async and --wait have only its end")
     body = json_input(given, data, None if file is None else f"@{file}")
-    how: InvokeOptions = {"strategy": strategy or "", "timeout_s": timeout_s, "idempotency_key": idempotency_key}
+    how: InvokeOptions = {
+        "strategy": strategy or "",
+        "timeout_s": timeout_s,
+        "idempotency_key": idempotency_key,
+        "execution_name": execution_name,
+    }
     with options.client() as node:
         if wait:
             _wait(node, node.start(name, body, **how), timeout_s, timing)

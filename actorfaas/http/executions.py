@@ -1,6 +1,6 @@
-"""Running something as an execution: workflows, `Prefer: respond-async`, and requests with an `Idempotency-Key`.
+"""Running something as an execution: workflows, `Prefer: respond-async`, and requests with a key or a name.
 
-Owns the conversation with the ExecutionManager (start) and the DataLayer (claim a key, wait for the end), including
+Owns the conversation with the ExecutionManager (start) and the DataLayer (claim a key or name, wait for the end), and
 what happens when one of them restarts in the middle. The HTTP response is made by the caller.
 """
 
@@ -17,8 +17,10 @@ from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links, Office, i
 from actorfaas.http.problems import Problem, from_peer_error
 from actorfaas.ids import new_id
 from actorfaas.messages import (
+    ClaimExecutionName,
     ClaimIdempotencyKey,
     ExecutionAccepted,
+    ExecutionNameClaim,
     ExecutionState,
     GetExecution,
     IdempotencyClaim,
@@ -45,20 +47,31 @@ class Order:
     timeout_s: float
     traceparent: str
     idempotency_key: str
+    execution_name: str
     respond_async: bool
     body: bytes
 
     @property
+    def is_single(self) -> bool:
+        """Whether there may be only one execution of such requests: it has a key or a name."""
+        return bool(self.idempotency_key or self.execution_name)
+
+    @property
+    def fingerprint(self) -> str:
+        """What distinguishes this request from others under the same key or name."""
+        return hashlib.sha256(self.target.route.name.encode() + b"\0" + self.body).hexdigest()
+
+    @property
     def durability(self) -> str:
-        """A 202 and a key promise that the execution survives; otherwise the workflow says."""
-        if self.respond_async or self.idempotency_key:
+        """A 202, a key and a name promise that the execution survives; otherwise the workflow says."""
+        if self.respond_async or self.is_single:
             return STANDARD
         return self.target.route.durability or STANDARD
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An accepted execution. `is_replay`: an earlier request with the same key started it."""
+    """An accepted execution. `is_replay`: an earlier request with the same key or name started it."""
 
     execution_id: str
     is_replay: bool
@@ -73,13 +86,16 @@ class Executions:
         self._links = links
 
     async def start(self, order: Order) -> Started:
-        """Have the execution accepted, or find the earlier one of the same key. Raises Problem."""
+        """Have the execution accepted, or find the earlier one of the same key or name. Raises Problem."""
         deadline_ns = now_ns() + int(order.timeout_s * 1e9)
         execution_id = new_id("exe")
         is_replay = False
         if order.idempotency_key:
             claim = await self._claim(order, execution_id)
             execution_id, is_replay = claim.execution_id, not claim.first
+        elif order.execution_name:
+            named = await self._claim_name(order, execution_id)
+            execution_id, is_replay = named.execution_id, not named.first
         if not is_replay or not await self._exists(execution_id):
             await self._start(order, execution_id)
         return Started(execution_id, is_replay, deadline_ns)
@@ -140,7 +156,7 @@ class Executions:
         name = order.target.route.name
         request = ClaimIdempotencyKey(
             key=f"{name}:{order.idempotency_key}",
-            fingerprint=hashlib.sha256(name.encode() + b"\0" + order.body).hexdigest(),
+            fingerprint=order.fingerprint,
             execution_id=execution_id,
         )
         try:
@@ -150,6 +166,15 @@ class Executions:
                 raise
             detail = "this Idempotency-Key was used with another body; use a new key for a new request"
             raise Problem("idempotency_key_reused", detail) from problem
+
+    async def _claim_name(self, order: Order, execution_id: str) -> ExecutionNameClaim:
+        workflow = order.target.route.name
+        request = ClaimExecutionName(workflow, order.execution_name, order.fingerprint, execution_id)
+        claim = await self._links.ask(DATA_LAYER, request, ExecutionNameClaim)
+        if claim.is_taken:
+            detail = f"{workflow} has an execution named {order.execution_name!r}: it has ended, or has another input"
+            raise Problem("execution_already_exists", detail, members={"execution_id": claim.execution_id})
+        return claim
 
     async def _exists(self, execution_id: str) -> bool:
         try:
@@ -163,7 +188,7 @@ class Executions:
     async def _start(self, order: Order, execution_id: str, is_repeat: bool = False) -> None:
         """Ask until it is accepted. A repeat waits for the commit, at which an execution that exists is refused: the
         same id never runs twice. Raises Problem."""
-        is_repeat = is_repeat or bool(order.idempotency_key)
+        is_repeat = is_repeat or order.is_single
         await self._links.ready(EXECUTION_MANAGER)
         for is_last in (False, True):
             try:

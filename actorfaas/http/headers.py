@@ -15,6 +15,7 @@ HeaderMap = dict[bytes, bytes]
 
 MAX_TIMEOUT_S = 86_400.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,80}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -67,3 +68,17 @@ def idempotency_key(headers: HeaderMap) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise Problem("invalid", "Idempotency-Key must be 1 to 255 visible ASCII characters")
     return given.decode("ascii")
+
+
+def execution_name(headers: HeaderMap) -> str:
+    """`Actorfaas-Execution-Name` (UTF-8), or "" when there is none. Raises Problem "invalid"."""
+    given = headers.get(b"actorfaas-execution-name")
+    if given is None:
+        return ""
+    name = given.decode("utf-8", "replace")
+    if not _EXECUTION_NAME.fullmatch(name) or "\ufffd" in name:
+        detail = 'an execution name has 1 to 80 characters, no white space and none of <>{}[]?*"#%\\^|~`$&,;:/'
+        raise Problem("invalid", detail)
+    if b"idempotency-key" in headers:
+        raise Problem("invalid", "give an execution a name or an Idempotency-Key, not both")
+    return name

@@ -35,6 +35,9 @@ NO_TOPIC_DELAYS_S = (0.05, 0.1, 0.2, 0.4)
 """Waits between deliveries while a topic is unknown: the LocalQueue restarted, or a new version took over. Nothing
 ran, so sending again is safe."""
 
+EXECUTION_HEADERS = frozenset({b"prefer", b"idempotency-key", b"actorfaas-execution-name"})
+"""A function that is called with one of these is run as an execution; of Prefer, only if it says so."""
+
 CALLER_GONE_STATUS = 499
 """What the metrics count a request as whose caller hung up; nobody ever receives it."""
 
@@ -182,17 +185,18 @@ class Invoker:
         body = await collect(request.receive, headers, self._body_limits, request.share) or b"null"
         strategy = request_headers.strategy(headers, target.route.strategy)
         limit_s = request_headers.timeout_s(headers, target.timeout_s)
-        if target.is_workflow or b"prefer" in headers or b"idempotency-key" in headers:
+        if target.is_workflow or not EXECUTION_HEADERS.isdisjoint(headers):
             order = Order(
                 target=target,
                 strategy=strategy,
                 timeout_s=limit_s,
                 traceparent=self._tracer.execution(headers),
                 idempotency_key=request_headers.idempotency_key(headers),
+                execution_name=request_headers.execution_name(headers),
                 respond_async=request_headers.responds_async(headers),
                 body=body,
             )
-            if target.is_workflow or order.respond_async or order.idempotency_key:
+            if target.is_workflow or order.respond_async or order.is_single:
                 await self._execute(request, order)
                 return
         await self._call_function(request, target, strategy, int(limit_s * 1e9), body)

@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "body_timeout": Kind(408, "The request body did not arrive in time", True),
     "conflict": Kind(409, "Conflict"),
     "busy": Kind(409, "Busy"),
+    "execution_already_exists": Kind(409, "An execution has this name"),
     "cancelled": Kind(409, "The execution was cancelled"),
     "task_timed_out": Kind(410, "The task is over"),
     "precondition_failed": Kind(412, "Precondition failed"),

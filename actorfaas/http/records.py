@@ -30,6 +30,7 @@ from actorfaas.messages import (
 
 STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 MAX_EXECUTIONS = 1000
+MAX_MS = 10**15
 MAX_LINES = 10_000
 MAX_SEQ = 2**63 - 1
 MAX_EVENT = 2**31 - 1
@@ -53,6 +54,9 @@ class RecordEndpoints:
             status=text(request, "status", STATUSES),
             limit=whole(request, "limit", 50, 1, MAX_EXECUTIONS),
             cursor=text(request, "cursor"),
+            execution_name=text(request, "execution_name"),
+            started_from_ms=whole(request, "started_from_ms", 0, 0, MAX_MS),
+            started_before_ms=whole(request, "started_before_ms", 0, 0, MAX_MS),
         )
         return json_response(render.executions(await self._links.ask(DATA_LAYER, question, Executions)))
 

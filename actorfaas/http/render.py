@@ -136,6 +136,7 @@ def executions(message: Executions) -> Document:
         "executions": [
             {
                 "execution_id": item.execution_id,
+                "execution_name": item.execution_name or None,
                 "name": item.name,
                 "version": item.version,
                 "kind": item.kind,
@@ -155,6 +156,7 @@ def execution(state: ExecutionState, visits: list[Document] | None = None, bille
     error = {"error_type": state.error_type, "error_message": state.error_message}
     return {
         "execution_id": state.execution_id,
+        "execution_name": state.execution_name or None,
         "name": state.name,
         "app": state.app,
         "version": state.version,

@@ -101,6 +101,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
     },
     "ExecutionSummary": {
         "execution_id": "string",
+        "execution_name": "string?",
         "name": "string",
         "version": "integer",
         "kind": "string",
@@ -132,6 +133,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
     },
     "Execution": {
         "execution_id": "string",
+        "execution_name": "string?",
         "name": "string",
         "app": "string",
         "version": "integer",

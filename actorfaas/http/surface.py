@@ -73,6 +73,7 @@ INVOKE = Operation(
     parameters=(
         _header("Prefer", "string", "respond-async: answer 202 at once and run durably"),
         _header("Idempotency-Key", "string", "run at most once for this key; repeats get the same result"),
+        _header("Actorfaas-Execution-Name", "string", "the execution's name: one of each name, as in Step Functions"),
         _header("Actorfaas-Strategy", "strategy", f"how an instance is obtained. {_STRATEGY}"),
         _header("Actorfaas-Timeout", "number", "seconds; the function's own limit cannot be exceeded"),
         _header("traceparent", "string", "W3C trace context, handed to the handler"),
@@ -159,6 +160,9 @@ OPERATIONS: tuple[Operation, ...] = (
         parameters=(
             _query("name", "string", "only of this function or workflow"),
             _query("status", "string", "only with this status"),
+            _query("execution_name", "string", "only those whose given name begins so"),
+            _query("started_from_ms", "integer", "only those that started then or later (ms since the epoch)"),
+            _query("started_before_ms", "integer", "only those that started before"),
             _LIMIT,
             _query("cursor", "string", "next_cursor of the page before"),
         ),

@@ -52,6 +52,7 @@ from actorfaas.messages.deployments import (
     RoutesChanged,
     SaveDeployment,
 )
+from actorfaas.messages.execution_names import ClaimExecutionName, ExecutionNameClaim
 from actorfaas.messages.executions import (
     AppendHistory,
     CancelExecution,
@@ -252,6 +253,7 @@ __all__ = [
     "ChildExited",
     "ChildForked",
     "ChunkCredit",
+    "ClaimExecutionName",
     "ClaimIdempotencyKey",
     "ColdStart",
     "ConnectedWorker",
@@ -276,6 +278,7 @@ __all__ = [
     "DropTopic",
     "ExecutionAccepted",
     "ExecutionInput",
+    "ExecutionNameClaim",
     "ExecutionRedriven",
     "ExecutionState",
     "ExecutionSummary",

@@ -214,6 +214,7 @@ class ExecutionState(Message):
     ended_at_ms: int
     redrive_count: int
     redriven_at_ms: int
+    execution_name: str
     events: tuple[HistoryEvent, ...]
     payload: bytes
 
@@ -229,21 +230,27 @@ class ExecutionSummary:
     status: str
     started_at_ms: int
     ended_at_ms: int
+    execution_name: str = ""
 
 
 @message(129)
 class ListExecutions(Message):
-    """Frontend → DataLayer (ask → Executions), newest first. `cursor`: `next_cursor` of the page before."""
+    """Frontend → DataLayer (ask → Executions), newest first. `cursor`: `next_cursor` of the page before. `name`: of the
+    function or workflow; `execution_name`: how the name begins that the execution was given. Started at
+    `started_from_ms` or later, and before `started_before_ms`; 0: at any time."""
 
     name: str
     status: str
     limit: int
     cursor: str
+    execution_name: str = ""
+    started_from_ms: int = 0
+    started_before_ms: int = 0
 
 
 @message(130)
 class Executions(Message):
-    """Reply to `ListExecutions`."""
+    """Reply to `ListExecutions`. There is more where `next_cursor` is not "", also if fewer came than were wanted."""
 
     executions: tuple[ExecutionSummary, ...]
     next_cursor: str

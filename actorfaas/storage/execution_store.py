@@ -34,7 +34,7 @@ from actorfaas.messages import (
     Unfinished,
     UnfinishedExecution,
 )
-from actorfaas.storage import executions, key_values, redriving
+from actorfaas.storage import executions, key_values, listing, redriving
 from actorfaas.storage.bodies import Bodies, Body, files_of
 from actorfaas.storage.express import ExpressExecutions, without_event_payloads
 from actorfaas.storage.history_pages import page_of, summary, summary_of
@@ -218,11 +218,11 @@ class ExecutionStore:
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""
         if not self._express.ended:
-            return self._reader.run(partial(executions.page, request=request))
+            return self._reader.run(partial(listing.page, request=request))
 
         async def after_flush() -> Executions:
             await self._flushed()
-            return await self._reader.run(partial(executions.page, request=request))
+            return await self._reader.run(partial(listing.page, request=request))
 
         return self._tasks.spawn(after_flush(), "list executions")
 

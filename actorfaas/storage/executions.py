@@ -18,20 +18,15 @@ from actorfaas.messages import (
     ITEMS_READ,
     AppendHistory,
     CreateExecution,
-    Executions,
     ExecutionState,
-    ExecutionSummary,
     FinishExecution,
     HistoryEvent,
-    ListExecutions,
 )
+from actorfaas.storage import execution_names
 from actorfaas.storage.bodies import EMPTY, Body
 from actorfaas.storage.schema import EVENT_BITS
+from actorfaas.storage.statuses import RUNNING, STATUSES, status_number
 from actorfaas.storage.writer import Transaction
-
-STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
-RUNNING = STATUSES.index("running")
-_NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
 
 PAGE_LIMIT = 1_000
 PRUNE_LOOK_AT = 2_000
@@ -41,7 +36,8 @@ _MAX_SEQ = (1 << EVENT_BITS) - 1
 
 _INSERT = (
     "INSERT INTO execution (execution_id, name, app, version, kind, durability, status, deadline_at_ms, started_at_ms,"
-    " ended_at_ms, traceparent, error_type, error_message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ended_at_ms, traceparent, error_type, error_message, given_name)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (execution_id) DO NOTHING"
 )
 _INSERT_INPUT = "INSERT INTO execution_input (execution, body, file) VALUES (?, ?, ?)"
@@ -51,7 +47,7 @@ _FIND = "SELECT id FROM execution WHERE execution_id = ?"
 _END = "UPDATE execution SET status = ?, error_type = ?, error_message = ?, ended_at_ms = ? WHERE id = ? AND status = 0"
 _STATE = (
     "SELECT id, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
-    " started_at_ms, ended_at_ms, redrive_count, redriven_at_ms FROM execution WHERE execution_id = ?"
+    " started_at_ms, ended_at_ms, redrive_count, redriven_at_ms, given_name FROM execution WHERE execution_id = ?"
 )
 EVENT_COLUMNS = (
     "id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
@@ -111,8 +107,9 @@ class StoredUnfinished:
 def create(transaction: Transaction, request: CreateExecution, body: Body, now_ms: int) -> None:
     """Insert a running execution. Raises RequestRefused "conflict"."""
     values = (request.execution_id, request.name, request.app, request.version, request.kind, request.durability)
+    given_name = execution_names.given(transaction, request.execution_id)
     cursor = transaction.execute(
-        _INSERT, (*values, RUNNING, request.deadline_at_ms, now_ms, 0, request.traceparent, "", "")
+        _INSERT, (*values, RUNNING, request.deadline_at_ms, now_ms, 0, request.traceparent, "", "", given_name)
     )
     if cursor.rowcount == 0:
         raise RequestRefused("conflict", f"an execution {request.execution_id} exists already")
@@ -156,7 +153,7 @@ def insert_ended(transaction: Transaction, request: CreateExecution, state: Exec
         (
             *(state.execution_id, state.name, state.app, state.version, state.kind, state.durability),
             *(status_number(state.status), request.deadline_at_ms, state.started_at_ms, state.ended_at_ms),
-            *(request.traceparent, state.error_type, state.error_message),
+            *(request.traceparent, state.error_type, state.error_message, ""),
         ),
     )
     if cursor.rowcount == 0:
@@ -175,6 +172,7 @@ def prune(transaction: Transaction, after_id: int, count: int) -> tuple[int, int
     rows = transaction.execute(_OLDEST, (after_id, PRUNE_LOOK_AT)).fetchall()
     old = [(id_,) for id_, is_named in rows if not is_named][:count]
     for (id_,) in old:
+        execution_names.forget(transaction, id_)
         for table, column, span in (
             ("event", "id", event_span(id_)),
             ("execution_input", "execution", (id_, id_)),
@@ -188,14 +186,6 @@ def prune(transaction: Transaction, after_id: int, count: int) -> tuple[int, int
     if len(old) == count:
         return len(old), old[-1][0]
     return len(old), rows[-1][0] if len(rows) == PRUNE_LOOK_AT else 0
-
-
-def status_number(status: str) -> int:
-    """How a status is stored. Raises RequestRefused "invalid"."""
-    number = _NUMBER_OF.get(status)
-    if number is None:
-        raise RequestRefused("invalid", f"{status!r} is not a status; they are {', '.join(STATUSES)}")
-    return number
 
 
 def check_events(events: Iterable[HistoryEvent]) -> None:
@@ -278,39 +268,6 @@ def input_of(connection: sqlite3.Connection, execution_id: str) -> Body:
     if row is None:
         raise not_found(execution_id)
     return Body(*row)
-
-
-def page(connection: sqlite3.Connection, request: ListExecutions) -> Executions:
-    """One page of a listing, newest first. Raises RequestRefused "invalid"."""
-    limit = max(1, min(request.limit, PAGE_LIMIT))
-    statement, values = listing(request)
-    rows = connection.execute(statement, (*values, limit)).fetchall()
-    summaries = tuple(
-        ExecutionSummary(execution_id, name, version, kind, STATUSES[status], started_at_ms, ended_at_ms)
-        for _, execution_id, name, version, kind, status, started_at_ms, ended_at_ms in rows
-    )
-    return Executions(summaries, str(rows[-1][0]) if len(rows) == limit else "")
-
-
-def listing(request: ListExecutions) -> tuple[str, tuple[int | str, ...]]:
-    """The statement for a page, and its values but for the limit; each form is served by one index."""
-    conditions: list[str] = []
-    values: list[int | str] = []
-    if request.name:
-        conditions.append("name = ?")
-        values.append(request.name)
-    if request.status:
-        conditions.append("status = ?")
-        values.append(status_number(request.status))
-    if request.cursor:
-        conditions.append("id < ?")
-        values.append(_parsed(request.cursor))
-    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-    return (
-        "SELECT id, execution_id, name, version, kind, status, started_at_ms, ended_at_ms FROM execution "
-        f"{where}ORDER BY id DESC LIMIT ?",
-        tuple(values),
-    )
 
 
 def unfinished(connection: sqlite3.Connection, after: str, budget_bytes: int) -> tuple[list[StoredUnfinished], bool]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import AppendHistory, CreateExecution, ExecutionState, FinishExecution, HistoryEvent
-from actorfaas.storage.executions import check_events, status_number
+from actorfaas.storage.executions import check_events
+from actorfaas.storage.statuses import status_number
 
 RUNNING_LIMIT = 10_000
 """Most express executions running at once; more are refused as overloaded."""
@@ -45,6 +46,7 @@ class _Express:
             ended_at_ms=self.ended_at_ms,
             redrive_count=0,
             redriven_at_ms=0,
+            execution_name="",
             events=tuple(self.events[seq] for seq in sorted(self.events)),
             payload=end.payload if end else b"",
         )

@@ -16,6 +16,7 @@ from actorfaas.messages import (
     ActivityRecords,
     AddMapResults,
     AppendHistory,
+    ClaimExecutionName,
     ClaimIdempotencyKey,
     CreateExecution,
     Deployments,
@@ -23,6 +24,7 @@ from actorfaas.messages import (
     DropItems,
     DropMapResults,
     ExecutionInput,
+    ExecutionNameClaim,
     Executions,
     ExecutionState,
     FetchItems,
@@ -115,6 +117,9 @@ class Store(Protocol):
 
     def claim_idempotency_key(self, request: ClaimIdempotencyKey) -> Future[IdempotencyClaim]:
         """Whose work a key is; "conflict" when another request holds it."""
+
+    def claim_execution_name(self, request: ClaimExecutionName) -> Future[ExecutionNameClaim]:
+        """Whose work a name is, and whether this request is for that."""
 
     def kv_get(self, request: KvGet) -> Future[KvValue]:
         """A key's value and version; version 0 when there is none."""

@@ -9,6 +9,7 @@ from actorfaas.errors import RequestRefused
 from actorfaas.messages import ReopenExecution
 from actorfaas.storage import executions
 from actorfaas.storage.bodies import EMPTY, Body
+from actorfaas.storage.statuses import STATUSES
 from actorfaas.storage.writer import Transaction
 
 _JOURNAL = (
@@ -41,7 +42,7 @@ def journal(connection: sqlite3.Connection, execution_id: str) -> StoredJournal:
     status, durability, redrive_count, since_ms, *fields, body, file = row
     events = executions.events_of(connection, fields[0])
     execution = executions.StoredUnfinished(Body(body, file), events, *fields)
-    return StoredJournal(execution, executions.STATUSES[status], durability, redrive_count, since_ms)
+    return StoredJournal(execution, STATUSES[status], durability, redrive_count, since_ms)
 
 
 def reopen(transaction: Transaction, request: ReopenExecution) -> None:

@@ -120,6 +120,28 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX key_value_by_expiry ON key_value_expiry (at_ms);
     """,
     "CREATE TABLE activity (name TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL) WITHOUT ROWID;",
+    """
+    DROP INDEX execution_by_name;
+    DROP INDEX execution_by_name_only;
+    DROP INDEX execution_by_status;
+    ALTER TABLE execution ADD COLUMN given_name TEXT NOT NULL DEFAULT '';
+    CREATE INDEX execution_by_start ON execution (started_at_ms);
+    CREATE INDEX execution_by_name ON execution (name, started_at_ms);
+    CREATE INDEX execution_by_status ON execution (status, started_at_ms);
+    CREATE INDEX execution_by_name_and_status ON execution (name, status, started_at_ms);
+    CREATE INDEX execution_by_given_name ON execution (given_name) WHERE given_name != '';
+    CREATE TABLE execution_name (
+        workflow TEXT NOT NULL,
+        name TEXT NOT NULL,
+        execution_id TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        claimed_at_ms INTEGER NOT NULL,
+        is_started INTEGER NOT NULL,
+        PRIMARY KEY (workflow, name)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX execution_name_by_execution ON execution_name (execution_id);
+    CREATE INDEX execution_name_void ON execution_name (claimed_at_ms) WHERE is_started = 0;
+    """,
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

@@ -20,6 +20,7 @@ from actorfaas.logs import Logger
 from actorfaas.storage import (
     activities,
     deployments,
+    execution_names,
     executions,
     function_logs,
     idempotency,
@@ -68,6 +69,7 @@ class SqliteStore(Store):
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
         self._recorded: Future[None] | None = None  # the last calls of traces that came
+        self._excess = 0  # how many executions this round of retention has still to remove
         self._pruned_to = 0  # how far this round of retention has looked
         self._executions = ExecutionStore(
             self._writer, self._reader, self._bodies, self._tasks, log, now_ms, settings.max_body_bytes
@@ -155,6 +157,9 @@ class SqliteStore(Store):
         return self._writer.submit(
             partial(idempotency.claim, request=request, now_ms=self._now_ms(), lasts_ms=lasts_ms)
         )
+
+    def claim_execution_name(self, request: messages.ClaimExecutionName) -> Future[messages.ExecutionNameClaim]:
+        return self._writer.submit(partial(execution_names.claim, request=request, now_ms=self._now_ms()))
 
     # --- key-value data ----------------------------------------------------------------------------------------------
 
@@ -286,6 +291,7 @@ class SqliteStore(Store):
         # Keys first: their executions can then go, too.
         keys = await self._writer.submit(partial(idempotency.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
         expired = await self._writer.submit(partial(key_values.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
+        await self._writer.submit(partial(execution_names.prune, now_ms=self._now_ms(), count=PRUNE_KEYS))
         pruned, more = await self._prune_executions()
         lines = await self._log_reader.run(partial(function_logs.excess, kept=self._settings.log_retention_lines))
         pruned_lines = 0
@@ -305,16 +311,17 @@ class SqliteStore(Store):
         return pruned, excess > PRUNE_CALLS
 
     async def _prune_executions(self) -> tuple[int, bool]:
-        """One step: how many were removed, and whether there is another one to do now."""
-        excess = await self._reader.run(executions.unnamed_count) - self._settings.execution_retention
-        if excess <= 0:
+        """One step: how many were removed, and whether there is another one to do now. How many there are is counted
+        once for each round: of a million executions that takes a moment."""
+        if self._excess <= 0:
             self._pruned_to = 0
-            return 0, False
-        step = partial(executions.prune, after_id=self._pruned_to, count=min(excess, PRUNE_EXECUTIONS))
+            self._excess = await self._reader.run(executions.unnamed_count) - self._settings.execution_retention
+            if self._excess <= 0:
+                return 0, False
+        step = partial(executions.prune, after_id=self._pruned_to, count=min(self._excess, PRUNE_EXECUTIONS))
         pruned, self._pruned_to = await self._writer.submit(step)
-        if pruned == excess:
-            self._pruned_to = 0
-        return pruned, self._pruned_to > 0
+        self._excess = self._excess - pruned if self._pruned_to else 0
+        return pruned, self._excess > 0
 
     def _discard(self, files: list[str]) -> None:
         self._tasks.spawn(self._bodies.remove(files), "remove payload files")

@@ -6,6 +6,7 @@ import sqlite3
 
 from actorfaas.messages import ExecutionState, ReadTraces, TracedExecution
 from actorfaas.storage import executions
+from actorfaas.storage.statuses import STATUSES
 
 PAGE_EXECUTIONS = 1_000
 """Executions in one answer."""
@@ -32,8 +33,8 @@ def newest(connection: sqlite3.Connection, request: ReadTraces) -> tuple[TracedE
     """The newest executions that are of a trace, in the order in which they began."""
     condition = "name = ? AND" if request.name else ""
     statement = (
-        f"SELECT {_COLUMNS} FROM execution WHERE {condition} +traceparent != '' AND +started_at_ms >= ?"
-        " ORDER BY id DESC LIMIT ?"
+        f"SELECT {_COLUMNS} FROM execution WHERE {condition} +traceparent != '' AND started_at_ms >= ?"
+        " ORDER BY started_at_ms DESC, id DESC LIMIT ?"
     )
     values = (*((request.name,) if request.name else ()), request.since_at_ms)
     rows = connection.execute(statement, (*values, max(1, min(request.limit, PAGE_EXECUTIONS))))
@@ -50,10 +51,11 @@ def _loaded(connection: sqlite3.Connection, rows: sqlite3.Cursor) -> tuple[Trace
             break
         error_type, error_message, started_at_ms, ended_at_ms = end
         state = ExecutionState(
-            *(execution_id, name, app, version, kind, durability, executions.STATUSES[status]),
+            *(execution_id, name, app, version, kind, durability, STATUSES[status]),
             *(error_type, error_message, started_at_ms, ended_at_ms),
             redrive_count=0,
             redriven_at_ms=0,
+            execution_name="",
             events=events,
             payload=b"",
         )

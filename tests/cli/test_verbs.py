@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,17 @@ class TestExecutions:
     def test_list(self, cli: Cli, fake: FakeNode) -> None:
         running = EXECUTION | {"execution_id": "exe_2", "status": "running", "ended_at_ms": None}
         fake.on("GET", "/v1/executions", document({"executions": [running, EXECUTION], "next_cursor": "c9"}))
-        result = cli("executions", "--name", "flow", "--status", "running", "--limit", "2")
-        assert fake.last.query == {"name": "flow", "status": "running", "limit": "2"}
+        result = cli(
+            "executions", "--name", "flow", "--status", "running", "--limit", "2", "--execution-name", "order-"
+        )
+        assert fake.last.query == {"name": "flow", "status": "running", "limit": "2", "execution_name": "order-"}
         assert result.stdout.splitlines()[1].endswith("so far")
         assert result.stdout.splitlines()[2].endswith("250ms")
         assert "--cursor c9" in result.stderr
         assert cli("executions").exit_code == 0
         assert fake.last.query == {"limit": "20"}
+        cli("executions", "--since", "1h")
+        assert 3_590_000 < time.time() * 1000 - int(fake.last.query["started_from_ms"]) < 3_700_000
 
     def test_none(self, cli: Cli, fake: FakeNode) -> None:
         fake.on("GET", "/v1/executions", document({"executions": [], "next_cursor": ""}))

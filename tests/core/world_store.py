@@ -82,8 +82,13 @@ class Records(dict[str, Stored]):
         return ExecutionState(
             *(execution_id, create.name, create.app, create.version, create.kind, create.durability, finish.status),
             *(finish.error_type, finish.error_message),
-            *(1_000, 2_000, 0, 0),
-            *((), finish.payload),
+            started_at_ms=1_000,
+            ended_at_ms=2_000,
+            redrive_count=0,
+            redriven_at_ms=0,
+            execution_name="",
+            events=(),
+            payload=finish.payload,
         )
 
     def unfinished(self) -> list[UnfinishedExecution]:

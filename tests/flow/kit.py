@@ -83,7 +83,7 @@ class History:
         last_ms = self.events[-1].at_ms
         state = ExecutionState(
             *("exe_1", self._name, "app", 1, "workflow", "standard", status, error, ""),
-            *(BEGAN_MS, 0 if status == "running" else last_ms, 0, 0, tuple(self.events), b""),
+            *(BEGAN_MS, 0 if status == "running" else last_ms, 0, 0, "", tuple(self.events), b""),
         )
         return TracedExecution(f"00-{TRACE}-{self._parent}-01", state)
 

@@ -10,8 +10,10 @@ import pytest
 from actorfaas.http.calls import now_ns
 from actorfaas.ids import STRATEGIES
 from actorfaas.messages import (
+    ClaimExecutionName,
     ClaimIdempotencyKey,
     ExecutionAccepted,
+    ExecutionNameClaim,
     ExecutionState,
     GetExecution,
     IdempotencyClaim,
@@ -234,6 +236,74 @@ async def test_conflict_without_a_key_is_an_error(kit: Kit) -> None:
     async with frontend(kit) as node:
         node.manager.answer(StartExecution, Refused("conflict", "that execution exists"))
         assert (await node.post("/v1/invoke/pipeline", b"1")).status_code == 409
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def named(node: Node, *claims: ExecutionNameClaim) -> list[ClaimExecutionName]:
+    """Let the DataLayer answer claims of names, the last one again and again; they are also listed."""
+    asked: list[ClaimExecutionName] = []
+
+    def answer(message: ClaimExecutionName) -> Message:
+        asked.append(message)
+        claim = claims[min(len(asked), len(claims)) - 1]
+        return replace(claim, execution_id=claim.execution_id or message.execution_id)
+
+    node.data.answer(ClaimExecutionName, answer)
+    return asked
+
+
+FIRST = ExecutionNameClaim(True, False, "")
+
+
+async def test_a_named_execution_is_started_once(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        asked, started = named(node, FIRST, ExecutionNameClaim(False, False, "exe_first")), accept(node)
+        node.data.answer(GetExecution, execution_state("exe_first", "running"))
+        headers = {"Actorfaas_Execution_Name": "order-1", "Prefer": "respond-async"}
+        first = await node.post("/v1/invoke/quick", b"1", **headers)
+        assert (started[0].durability, started[0].wait_for_commit) == ("standard", True)
+        again = await node.post("/v1/invoke/quick", b"1", **headers)
+        assert (first.status_code, again.json()["execution_id"]) == (202, "exe_first")
+        assert again.headers["idempotency-replayed"] == "true"
+        assert len(started) == 1
+        assert {(one.workflow, one.name) for one in asked} == {("quick", "order-1")}
+        assert len({one.fingerprint for one in asked}) == 1
+
+
+async def test_a_name_that_is_taken_is_a_conflict(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        named(node, ExecutionNameClaim(False, True, "exe_first"))
+        started = accept(node)
+        answer = await node.post("/v1/invoke/pipeline", b"1", Actorfaas_Execution_Name="order-1")
+        assert answer.status_code == 409
+        problem = answer.json()
+        assert problem["type"].endswith(":execution_already_exists")
+        assert problem["execution_id"] == "exe_first"
+        assert started == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "x" * 81, "a*", "a/b", "<x>", "\u00e4\u0085"])
+async def test_names_are_those_of_step_functions(kit: Kit, name: str) -> None:
+    async with frontend(kit) as node:
+        refused = await node.post("/v1/invoke/pipeline", b"1", Actorfaas_Execution_Name=name.encode())  # type: ignore[arg-type]
+        assert (refused.status_code, "execution name" in refused.json()["detail"]) == (400, True)
+
+
+async def test_a_name_may_have_any_letters(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        asked, _ = named(node, FIRST), accept(node)
+        name = "Zo\u00eb-1_2.3'()!@+=" + "x" * 60
+        header = {"Actorfaas_Execution_Name": name.encode(), "Prefer": "respond-async"}
+        assert (await node.post("/v1/invoke/hello", b"1", **header)).status_code == 202  # type: ignore[arg-type]
+        assert asked[0].name == name
+
+
+async def test_a_name_and_a_key_exclude_each_other(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        both = await node.post("/v1/invoke/hello", b"1", Actorfaas_Execution_Name="a", Idempotency_Key="k")
+        assert (both.status_code, "not both" in both.json()["detail"]) == (400, True)
 
 
 # --- parts that restart in the middle ----------------------------------------------------------------------------

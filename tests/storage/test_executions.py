@@ -1,8 +1,7 @@
-"""Executions through the store: journal, result, listings, and that every query is served by an index."""
+"""Executions through the store: journal, result, and that every query is served by an index."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -182,46 +181,6 @@ async def test_unfinished_executions_come_in_pages_of_bounded_size(
     assert pages >= 3
 
 
-async def test_listings_are_filtered_and_paged_newest_first(store: SqliteStore) -> None:
-    for number in range(20):
-        await store.create_execution(create(f"ex_{number}", name=f"n{number % 2}"))
-    await asyncio.gather(*(store.finish_execution(finish(f"ex_{number}")) for number in range(0, 20, 5)))
-
-    async def listed(name: str, status: str, limit: int = 3) -> list[int]:
-        found: list[int] = []
-        cursor = ""
-        while True:
-            page = await store.list_executions(ListExecutions(name, status, limit, cursor))
-            assert len(page.executions) <= limit
-            found += [int(one.execution_id.removeprefix("ex_")) for one in page.executions]
-            cursor = page.next_cursor
-            if not cursor:
-                return found
-
-    assert await listed("", "") == list(range(19, -1, -1))
-    assert await listed("n1", "") == list(range(19, 0, -2))
-    assert await listed("", "succeeded") == [15, 10, 5, 0]
-    assert await listed("n0", "succeeded", limit=1) == [10, 0]
-    assert await listed("n2", "") == []
-
-
-async def test_a_page_is_stable_while_executions_start(store: SqliteStore) -> None:
-    for number in range(4):
-        await store.create_execution(create(f"ex_{number}"))
-    first = await store.list_executions(ListExecutions("", "", 2, ""))
-    await store.create_execution(create("ex_new"))
-    second = await store.list_executions(ListExecutions("", "", 2, first.next_cursor))
-    assert [one.execution_id for one in second.executions] == ["ex_1", "ex_0"]
-
-
-@pytest.mark.parametrize("cursor", ["x", "-1", "1; DROP TABLE execution", "9" * 30])
-async def test_a_made_up_cursor_or_status_is_invalid(store: SqliteStore, cursor: str) -> None:
-    with pytest.raises(RequestRefused, match="cursor"):
-        await store.list_executions(ListExecutions("", "", 2, cursor))
-    with pytest.raises(RequestRefused, match="not a status"):
-        await store.list_executions(ListExecutions("", cursor, 2, ""))
-
-
 # --- how SQLite carries the queries out --------------------------------------------------------------------------
 
 
@@ -238,22 +197,6 @@ def plan(connection: sqlite3.Connection, statement: str, values: tuple[int | str
     return "; ".join(row[3] for row in rows)
 
 
-@pytest.mark.parametrize("name", ["", "flow"])
-@pytest.mark.parametrize("status", ["", "running"])
-@pytest.mark.parametrize("cursor", ["", "77"])
-def test_a_listing_walks_one_index_and_sorts_nothing(
-    connection: sqlite3.Connection, name: str, status: str, cursor: str
-) -> None:
-    statement, values = executions.listing(ListExecutions(name, status, 50, cursor))
-    found = plan(connection, statement, (*values, 50))
-    assert "TEMP B-TREE" not in found
-    if name or status or cursor:
-        assert "SCAN" not in found
-        assert "SEARCH execution USING" in found
-    else:
-        assert found == "SCAN execution"  # the newest rows of the table, as many as the limit says
-
-
 @pytest.mark.parametrize(
     ("statement", "values"),
     [
@@ -261,10 +204,15 @@ def test_a_listing_walks_one_index_and_sorts_nothing(
         (executions._STATE, ("ex_1",)),
         (executions._EVENTS, (0, 9)),
         (executions._OUTPUT, (1,)),
-        (executions._UNFINISHED, (0, 100)),
     ],
 )
 def test_a_look_up_scans_nothing(connection: sqlite3.Connection, statement: str, values: tuple[int | str, ...]) -> None:
     found = plan(connection, statement, values)
     assert "SCAN" not in found
     assert "TEMP B-TREE" not in found
+
+
+def test_what_is_unfinished_is_found_by_its_status(connection: sqlite3.Connection) -> None:
+    found = plan(connection, executions._UNFINISHED, (0, 100))
+    assert "SCAN" not in found
+    assert "USING INDEX execution_by_status (status=?" in found
