@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 
 from actorfaas.diagrams.outline import END, START, Link, Outline
 
@@ -97,6 +97,38 @@ def _walk(numbers: Sequence[int], links: Sequence[Link]) -> tuple[list[int], fro
     return done[::-1], frozenset(rising)
 
 
+class _Router:
+    """Gives links the points they run through; each rank is in the order in which its entities are come upon."""
+
+    def __init__(self, rank_of: dict[Entity, int]) -> None:
+        self.rank_of = rank_of
+        self.ranks: list[list[Entity]] = [[] for _ in range(max(rank_of.values()) + 1)]
+        self.labels: dict[Link, Entity] = {}
+        self._points: dict[tuple[int, bool, bool, int], Entity] = {}
+        self._numbers = count(max(rank_of) + 1)
+
+    def route(self, link: Link, *, rises: bool) -> tuple[Entity, ...]:
+        """From the upper end to the lower one."""
+        upper, lower = (link.target, link.origin) if rises else (link.origin, link.target)
+        between = range(self.rank_of[upper] + 1, self.rank_of[lower])
+        label_rank = (between[-1] if rises else between[0]) if link.label else None
+        route = [upper]
+        for rank in between:
+            key = (link.target, link.kind == "catch", rises, rank)
+            if rank == label_rank:
+                self.labels[link] = self._entity_in(rank)
+            elif key not in self._points:
+                self._points[key] = self._entity_in(rank)
+            route.append(self.labels[link] if rank == label_rank else self._points[key])
+        return (*route, lower)
+
+    def _entity_in(self, rank: int) -> Entity:
+        entity = next(self._numbers)
+        self.ranks[rank].append(entity)
+        self.rank_of[entity] = rank
+        return entity
+
+
 def _routed(
     order: Sequence[int],
     links: Sequence[Link],
@@ -104,42 +136,17 @@ def _routed(
     loops: tuple[Link, ...],
     rank_of: dict[Entity, int],
 ) -> Layers:
-    """Every link with the points it runs through; each rank in the order in which its entities are come upon."""
-    ranks: list[list[Entity]] = [[] for _ in range(max(rank_of.values()) + 1)]
-    points: dict[tuple[int, bool, bool, int], Entity] = {}
-    routes: dict[Link, tuple[Entity, ...]] = {}
-    labels: dict[Link, Entity] = {}
-    fresh = max(rank_of) + 1
-
-    def entity_in(rank: int) -> Entity:
-        nonlocal fresh
-        fresh += 1
-        ranks[rank].append(fresh)
-        rank_of[fresh] = rank
-        return fresh
-
+    """Everything in its rank."""
+    router = _Router(rank_of)
     leaving: dict[int, list[Link]] = {number: [] for number in order}
     for link in links:
         leaving[link.origin].append(link)
+    routes: dict[Link, tuple[Entity, ...]] = {}
     for number in order:
-        ranks[rank_of[number]].append(number)
+        router.ranks[rank_of[number]].append(number)
         for link in leaving[number]:
-            rises = link in rising
-            upper, lower = (link.target, link.origin) if rises else (link.origin, link.target)
-            between = range(rank_of[upper] + 1, rank_of[lower])
-            label_rank = (between[-1] if rises else between[0]) if link.label else None
-            route = [upper]
-            for rank in between:
-                if rank == label_rank:
-                    labels[link] = entity_in(rank)
-                    route.append(labels[link])
-                    continue
-                key = (link.target, link.kind == "catch", rises, rank)
-                if key not in points:
-                    points[key] = entity_in(rank)
-                route.append(points[key])
-            routes[link] = (*route, lower)
-    return Layers(ranks, rank_of, routes, labels, rising, loops)
+            routes[link] = router.route(link, rises=link in rising)
+    return Layers(router.ranks, rank_of, routes, router.labels, rising, loops)
 
 
 def _untangle(layers: Layers) -> None:

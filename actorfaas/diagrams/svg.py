@@ -20,6 +20,9 @@ Json = Any  # a decoded JSON document: a definition
 
 MARGIN = 16.0
 
+_NO_XML = dict.fromkeys([*(code for code in range(32) if code not in (9, 10, 13)), 0xFFFE, 0xFFFF], "\ufffd")
+"""Characters that XML cannot hold (https://www.w3.org/TR/xml/#charsets)."""
+
 
 def svg(
     definition: Mapping[str, Json], title: str, statuses: Mapping[str, str] | None = None, *, prefix: str = "asl"
@@ -37,8 +40,8 @@ def svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="asl-diagram" role="img" width="{width:.0f}"'
         f' height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
         f' aria-labelledby="{prefix}-title {prefix}-desc">\n'
-        f'<title id="{prefix}-title">{escape(title)}</title>\n'
-        f'<desc id="{prefix}-desc">{escape(description(definition))}</desc>\n'
+        f'<title id="{prefix}-title">{_escaped(title)}</title>\n'
+        f'<desc id="{prefix}-desc">{_escaped(description(definition))}</desc>\n'
         f"<style>{STYLE}</style>\n<defs>{_arrow(prefix, '')}{_arrow(prefix, 'catch')}</defs>\n"
         f'<rect class="ground" width="100%" height="100%"/>\n{body}\n</svg>\n'
     )
@@ -90,10 +93,10 @@ class _Drawing:
         status = self.statuses.get(box.name, "")
         words = ", ".join(part for part in (box.detail, status.replace("_", " ")) if part)
         yield (
-            f'<g class="state {box.kind.lower()}" data-state="{escape(box.name)}" data-status="{escape(status)}"'
+            f'<g class="state {box.kind.lower()}" data-state="{_escaped(box.name)}" data-status="{_escaped(status)}"'
             f' transform="translate({box.x:.1f} {box.y:.1f})">'
         )
-        yield f"<title>{escape(f'{box.name}: {box.kind}' + (f', {words}' if words else ''))}</title>"
+        yield f"<title>{_escaped(f'{box.name}: {box.kind}' + (f', {words}' if words else ''))}</title>"
         if box.kind == "Choice":
             yield from self.diamond(box)
         else:
@@ -160,7 +163,7 @@ def _words(box: Box, x: float, y: float, anchor: str) -> Iterator[str]:
 
 
 def _label(label: Label, whole: str, kind: str) -> Iterator[str]:
-    yield f'<g class="label {kind}"><title>{escape(whole)}</title>'
+    yield f'<g class="label {kind}"><title>{_escaped(whole)}</title>'
     y = label.y - label.height / 2
     for line in label.lines:
         yield _text("detail", label.x, y + SMALL_SIZE, "middle", line)
@@ -169,4 +172,8 @@ def _label(label: Label, whole: str, kind: str) -> Iterator[str]:
 
 
 def _text(kind: str, x: float, y: float, anchor: str, text: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_escaped(text)}</text>'
+
+
+def _escaped(text: str) -> str:
+    return escape(text.translate(_NO_XML))

@@ -89,6 +89,12 @@ def test_names_are_text_whatever_they_are() -> None:
     assert name in texts
 
 
+def test_what_xml_cannot_hold_is_replaced() -> None:
+    assert (
+        states(drawn(definition(**{"a\x00\x1b\uffff": task(End=True)})))[0].get("data-state") == "a\ufffd\ufffd\ufffd"
+    )
+
+
 def test_ids_have_the_prefix_that_was_asked_for() -> None:
     text = svg(EVERY_KIND, "title", prefix="one")
     ids = {one.get("id") for one in ElementTree.fromstring(text).iter() if "id" in one.attrib}
