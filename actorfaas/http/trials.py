@@ -34,6 +34,8 @@ Json = Any  # a decoded JSON document
 Answer = TypeVar("Answer")
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_TRIALS = 32
+"""Trials under way at once, each with a body of that size; more are refused with 503."""
 LEVELS = ("INFO", "DEBUG", "TRACE")
 NOT_RUN = frozenset({"queue_full", "overloaded", "no_topic", "cancelled", "stopping", "unavailable"})
 """Reasons of failed calls that say nothing of the function: they are the request's problems, not the state's errors."""
@@ -63,9 +65,16 @@ class TrialEndpoints:
         self._invoker = invoker
         self._body_timeout_s = office.settings.body_timeout_s
         self._turn = asyncio.Lock()
+        self._under_way = asyncio.Semaphore(MAX_TRIALS)
 
     async def test_state(self, request: Request) -> Response:
         """Try a state."""
+        if self._under_way.locked():
+            raise Problem("overloaded", f"{MAX_TRIALS} states are being tried already")
+        async with self._under_way:
+            return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
         wanted = _wanted(await json_object(request, self._body_timeout_s, MAX_BODY_BYTES))
         if wanted.workflow:
             wanted = replace(wanted, definition=await self._definition(wanted.workflow))

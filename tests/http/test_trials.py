@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from actorfaas.http import trials
 from actorfaas.messages import BundleRef, DeploymentRecord, Deployments, ListDeployments, WorkflowSpec
 from tests.actors_kit import Kit
 from tests.frontend_kit import WORKER, Node, frontend
@@ -152,3 +153,14 @@ async def test_a_function_that_is_not_deployed(kit: Kit) -> None:
     async with frontend(kit) as node:
         status, found = await refused(node, definition=task(End=True))
         assert (status, "no function or workflow is called 'f'" in found) == (404, True)
+
+
+async def test_too_many_at_once_are_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "MAX_TRIALS", 1)
+    async with frontend(kit) as node:
+        first = node.post(PATH, orjson.dumps({"definition": HELLO}))
+        published = await node.published()
+        assert (await refused(node, definition=HELLO)) == (503, "overloaded: 1 states are being tried already")
+        published.answer(b"1")
+        assert (await first).status_code == 200
+        assert (await tried(node, definition=HELLO, mock={"result": 1}))["status"] == "SUCCEEDED"
