@@ -38,6 +38,7 @@ BENCHMARKS = (
     "listing",
     "expressions",
     "transitions",
+    "map_items",
     "load_accuracy",
     "trace_replay",
     "compliance",
