@@ -4,7 +4,8 @@
 Map state), and as rows of a CSV object (a distributed one, whose results are written to the object store). Then a CSV
 object of a million rows, in batches of a thousand. Memory is what the ExecutionManager and the DataLayer have for
 themselves (anonymous pages, in memory and in swap, by /proc/PID/smaps_rollup), looked at ten times a second: a payload
-file that is mapped does not count, since the kernel drops its pages when it needs them. `grown` is the most above what it was.
+file that is mapped does not count, since the kernel drops its pages when it needs them. `grown` is the most that was
+added.
 
 At the end a running Map state of ten thousand items is cancelled: how long until no instance works any more, and how
 many items began after the answer.

@@ -280,7 +280,7 @@ class DataLayer(Actor):
     def _wait(self, request: WaitExecution, sender: Sender) -> None:
         """Wait first, look second: an end in between is then seen by one or the other."""
         ticket = self._execution_waiters.add(request.execution_id, request.deadline_ns, _Reader(request, sender))
-        looked = self._look_up(request.execution_id, request.event_payloads)
+        looked = self._look_up(request.execution_id, request.event_payloads, request.limit)
         looked.add_done_callback(partial(self._looked, ticket, request.must_exist, sender))
         self._set_timer()
 
@@ -297,7 +297,8 @@ class DataLayer(Actor):
         waiting = self._execution_waiters.of(execution_id)
         if _error_of(finished) is None and waiting:
             event_payloads = any(one.waiter.request.event_payloads for one in waiting)
-            looked = self._look_up(execution_id, event_payloads)
+            limits = [one.waiter.request.limit for one in waiting]
+            looked = self._look_up(execution_id, event_payloads, max(limits) if all(limits) else 0)
             looked.add_done_callback(partial(self._announced, execution_id))
 
     def _announced(self, execution_id: str, looked: Future[ExecutionState]) -> None:
@@ -305,10 +306,10 @@ class DataLayer(Actor):
             self._execution_waiters.remove(waiting.ticket)
             self._answer_with(waiting.waiter.sender, looked)
 
-    def _look_up(self, execution_id: str, event_payloads: bool) -> Future[ExecutionState]:
+    def _look_up(self, execution_id: str, event_payloads: bool, limit: int) -> Future[ExecutionState]:
         """As `Store.get_execution`, but a refusal at once is in the future, too."""
         try:
-            return self._store.get_execution(execution_id, event_payloads)
+            return self._store.get_execution(execution_id, event_payloads, 0, limit)
         except (RequestRefused, StorageError) as error:
             return _failed(error)
 
@@ -369,7 +370,7 @@ class DataLayer(Actor):
         now_ns = self.clock.monotonic_ns()
         for waiting in self._execution_waiters.due(now_ns):
             request = waiting.waiter.request
-            self._answer(waiting.waiter.sender, self._look_up(waiting.key, request.event_payloads))
+            self._answer(waiting.waiter.sender, self._look_up(waiting.key, request.event_payloads, request.limit))
         for reader in self._log_waiters.due(now_ns):
             reader.waiter.sender.reply(Logs((), reader.waiter.request.after_seq))
         self._set_timer()

@@ -65,7 +65,7 @@ class RecordEndpoints:
         execution_id, patience_s = name(request, "id"), wait_s(request)
         if patience_s:
             deadline_ns = now_ns() + int(patience_s * 1e9)
-            question = WaitExecution(execution_id, deadline_ns, must_exist=True, event_payloads=False)
+            question = WaitExecution(execution_id, deadline_ns, must_exist=True, event_payloads=False, limit=1)
             await self._links.ask_patiently(DATA_LAYER, question, ExecutionState, patience_s)
         async with self._reads:
             return json_response(await histories.execution(self._links, execution_id, *_page(request)))

@@ -132,12 +132,14 @@ class RecordExecution(Message):
 class WaitExecution(Message):
     """Frontend → DataLayer (ask → ExecutionState): answered when the execution ends, or with its present state at
     `deadline_ns`. May be asked before `CreateExecution` arrived; `must_exist` refuses an unknown id at once.
-    Without `event_payloads` the events come with empty ones: the output is all that is wanted."""
+    Without `event_payloads` the events come with empty ones: the output is all that is wanted. `limit`: how many events
+    are needed (0: all); there may be more."""
 
     execution_id: str
     deadline_ns: int
     must_exist: bool
     event_payloads: bool = True
+    limit: int = 0
 
 
 @message(127)

@@ -24,6 +24,11 @@ MAX_EVENTS = 25_000
 ROOMY = 4096
 
 
+def compact(text: bytes) -> bytes:
+    """A text to be kept. One that orjson wrote holds 4 KiB however short it is, so a short one is copied."""
+    return bytes(memoryview(text)) if len(text) < ROOMY else text
+
+
 @dataclass(slots=True)
 class History:
     """How many events an execution has recorded: Step Functions' errors tell at which one a state was entered."""
@@ -73,7 +78,7 @@ class Gathering:
         self.results.append(b"")
         self.weights[child] = weight
         if self.keeps_children and self.map_run is not None:
-            self.map_run.children.append(Child(document.text, now_ms))
+            self.map_run.children.append(Child(compact(document.text), now_ms))
 
     def ended(self, index: int, result: bytes, now_ms: int, error: StatesError | None = None) -> None:
         """What came of a child: an output, or an error and what stands for it among the results."""
@@ -83,7 +88,7 @@ class Gathering:
         child = self.map_run.children[index]
         child.ended_ms = now_ms
         if error is None:
-            child.output = result
+            child.output = compact(result)
         else:
             child.failed, child.error, child.cause = True, error.error, error.cause
 
@@ -101,8 +106,8 @@ class Gathering:
         }
 
     def keep(self, index: int, result: bytes) -> None:
-        """What came of a child. A text that orjson wrote holds 4 KiB however short it is, so a short one is copied."""
-        self.results[index] = bytes(memoryview(result)) if len(result) < ROOMY else result
+        """What came of a child."""
+        self.results[index] = compact(result)
 
     def take_back(self, child: Branch, weight: int | None) -> None:
         """A child that had failed goes on."""

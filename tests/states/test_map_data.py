@@ -7,9 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
+from actorfaas.states.branches import Gathering, compact
+from actorfaas.states.document import Document
 from actorfaas.states.instructions import Closed, Failed, Finish, Noted, ReadItems, WriteResults
 from actorfaas.states.item_reader import MAX_ITEMS, ReaderConfig
 from actorfaas.states.items import ItemLines
+from actorfaas.states.map_results import MapRun
 from actorfaas.states.model import StateMachine
 from tests.states.engine_driver import Driver, replayed
 from tests.states.machines_kit import definition, driver, failing, failure, machine, run, task
@@ -199,3 +202,17 @@ def test_a_replay_names_a_map_run_as_before() -> None:
     one.start([1])
     (again,) = replayed(one).outstanding(one.now_ns)
     assert again == one.waiting[0]
+
+
+def test_what_is_kept_of_an_iteration_holds_no_more_than_its_text() -> None:
+    """orjson's texts hold 4 KiB each: 40 MB of a Map state of ten thousand items."""
+    gathering = Gathering(limit=1, items=[1], map_run=MapRun("run", "arn", "machine"), keeps_children=True)
+    document, output = Document.of({"a": 1}), orjson.dumps([1])
+    gathering.began(1, document, 1, now_ms=1)
+    gathering.ended(0, output, now_ms=2)
+    (child,) = gathering.map_run.children  # type: ignore[union-attr]  # it was given
+    assert (child.input, child.output) == (document.text, output)
+    assert child.input is not document.text
+    assert child.output is not output
+    long = b"x" * 5000
+    assert compact(long) is long
