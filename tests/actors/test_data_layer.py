@@ -116,6 +116,16 @@ async def test_executions(asker: Asker) -> None:
     assert (summary.execution_id, summary.status) == ("ex_1", "succeeded")
 
 
+async def test_who_waits_for_an_end_need_not_get_its_whole_history(asker: Asker) -> None:
+    await asker.done(create("ex_1"), append("ex_1", event(1), event(2), event(3)))
+    few = asyncio.create_task(asker.ask(replace(wait("ex_1"), limit=1), ExecutionState))
+    await asyncio.sleep(0)
+    await asker.done(finish("ex_1"))
+    assert len((await few).events) == 1
+    assert len((await asker.ask(replace(wait("ex_1"), limit=2), ExecutionState)).events) == 2
+    assert len((await asker.ask(wait("ex_1"), ExecutionState)).events) == 3
+
+
 async def test_key_values(asker: Asker) -> None:
     assert await asker.ask(kv_put("app", "k", 0, b"1"), KvCommitted) == KvCommitted((1,))
     assert await asker.ask(KvGet("app", "k"), KvValue) == KvValue(1, b"1")
