@@ -10,7 +10,7 @@ import gzip
 import mmap
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO, cast
@@ -42,10 +42,10 @@ class ItemFiles:
         with ExitStack() as stack:
             try:
                 lines = islice(self._lines(request, stack), request.most)
-                name, count, size_bytes = self._files.save_lines(_while_wanted(lines, unwanted))
+                name, number, size_bytes = self._files.save_lines(_while_wanted(lines, unwanted))
             except StatesError as error:
                 raise RequestRefused("invalid", error.cause) from error
-        return ItemsFetched(name, str(self._files.path(name)), count, size_bytes)
+        return ItemsFetched(name, str(self._files.path(name)), number, size_bytes)
 
     def _lines(self, request: FetchItems, stack: ExitStack) -> Iterator[bytes]:
         if request.source == "list":
@@ -107,9 +107,18 @@ def _unpacked(file: BinaryIO, key: str) -> Iterator[bytes]:
 
 
 def _while_wanted(lines: Iterator[bytes], unwanted: Event) -> Iterator[bytes]:
-    for number, line in enumerate(lines):
+    """Raises RequestRefused, also for what the operating system says of reading: to try again would not help."""
+    for number in count():
         if number % CHECK_EVERY == 0 and unwanted.is_set():
             raise RequestRefused("cancelled", "nobody waits for these items any more")
+        try:
+            line = next(lines)
+        except StopIteration:
+            return
+        except OSError as error:
+            raise RequestRefused(
+                "invalid", f"{error.filename or 'the object'} cannot be read: {error.strerror}"
+            ) from error
         yield line
 
 

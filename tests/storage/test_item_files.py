@@ -107,6 +107,16 @@ def test_nothing_is_left_of_what_cannot_be_read(items: ItemFiles, tmp_path: Path
     assert [path for path in (tmp_path / "payloads").rglob("*") if path.is_file()] == []
 
 
+def test_what_may_not_be_read_is_not_tried_for_ever(items: ItemFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("actorfaas.storage.objects.os.scandir", denied)
+    with pytest.raises(RequestRefused, match="Permission denied") as raised:
+        items.fetch(wanted("", source="list"), Event())
+    assert (raised.value.code, raised.value.retryable) == ("invalid", False)
+
+
 def test_reading_stops_when_nobody_wants_the_items(items: ItemFiles, tmp_path: Path) -> None:
     put(tmp_path, "k", b"1\n" * 10)
     unwanted = Event()
