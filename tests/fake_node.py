@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -52,6 +53,14 @@ def problem(status: int, code: str, detail: str, **members: Json) -> Reply:
     return Reply(status, json.dumps(body).encode(), {"Content-Type": "application/problem+json"})
 
 
+class _Server(ThreadingHTTPServer):
+    """One that does not print what clients do that close their connection early: it would be in a command's output."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # as the base class has them
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FakeNode:
     """Answers by (method, path): a list of replies, the last of which stays. Everything else is 404."""
 
@@ -71,7 +80,7 @@ class FakeNode:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.cli.conftest import Cli
-from tests.fake_node import FakeNode, document
+from tests.fake_node import FakeNode, Reply, document
 
 ENTRY = {"app": "shop", "kind": "value", "name": "", "key": "k", "version": 4, "value": {"a": "é"}}
 
@@ -45,7 +45,7 @@ def test_add_writes_what_the_counter_comes_to(cli: Cli, fake: FakeNode) -> None:
 
 
 def test_remove(cli: Cli, fake: FakeNode) -> None:
-    fake.on("DELETE", "/v1/data/shop/entry", document(None, 204))
+    fake.on("DELETE", "/v1/data/shop/entry", Reply(204))
     assert cli("data", "remove", "shop", "k", "--if-version", "4").stderr == "removed k\n"
     assert fake.last.query == {"key": "k", "kind": "value", "if_version": "4"}
 
