@@ -40,16 +40,19 @@ ONE_REQUEST_STRATEGIES = FRESH_STRATEGIES | PAGED_STRATEGIES
 """Strategies whose requests wait on a topic of their own: a member of it serves one request and leaves it."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def new_id(prefix: str) -> str:
     """A unique identifier that sorts by creation time: `PREFIX_` and 26 characters (48 bits of ms, 80 random)."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    digits = []
-    for _ in range(26):
-        digits.append(_ALPHABET[value & 31])
-        value >>= 5
-    return f"{prefix}_{''.join(reversed(digits))}"
+    upper, middle, lower = value >> 80, value >> 40 & 0xFF_FFFF_FFFF, value & 0xFF_FFFF_FFFF
+    return (
+        f"{prefix}_{_PAIRS[upper >> 40]}{_PAIRS[upper >> 30 & 1023]}{_PAIRS[upper >> 20 & 1023]}"
+        f"{_PAIRS[upper >> 10 & 1023]}{_PAIRS[upper & 1023]}{_PAIRS[middle >> 30]}{_PAIRS[middle >> 20 & 1023]}"
+        f"{_PAIRS[middle >> 10 & 1023]}{_PAIRS[middle & 1023]}{_PAIRS[lower >> 30]}{_PAIRS[lower >> 20 & 1023]}"
+        f"{_PAIRS[lower >> 10 & 1023]}{_PAIRS[lower & 1023]}"
+    )
 
 
 def function_topic(name: str, version: int) -> str:

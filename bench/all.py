@@ -42,6 +42,7 @@ BENCHMARKS = (
     "load_accuracy",
     "trace_replay",
     "compliance",
+    "observability",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""

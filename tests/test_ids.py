@@ -15,6 +15,17 @@ def test_ids_are_unique_and_well_formed() -> None:
     assert all(re.fullmatch(r"req_[0-9a-hjkmnp-tv-z]{26}", one) for one in made)
 
 
+def test_an_id_is_its_number_in_the_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    random = bytes(range(1, 11))
+    monkeypatch.setattr("time.time_ns", lambda: (2**48 - 3) * 1_000_000)
+    monkeypatch.setattr("os.urandom", lambda length: random[:length])
+    value = 0
+    for digit in ids.new_id("x").removeprefix("x_"):
+        value = value << 5 | alphabet.index(digit)
+    assert value == (2**48 - 3) << 80 | int.from_bytes(random, "big")
+
+
 def test_ids_sort_by_creation_time(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for now_ms in (1, 2, 1_700_000_000_000, 1_700_000_000_001, 2**48 - 1):

@@ -54,6 +54,15 @@ class Figures:
         self.billed_ms += billed
         self.billed_mb_ms += billed * memory_mb
 
+    def include(self, other: Figures) -> None:
+        """Add those of other calls."""
+        self.calls += other.calls
+        self.failed += other.failed
+        self.sum_ns += other.sum_ns
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        self.billed_ms += other.billed_ms
+        self.billed_mb_ms += other.billed_mb_ms
+
 
 class Tally:
     """Figures by function and start kind. Bounded by what is deployed: the rest is forgotten, see `forget_except`."""

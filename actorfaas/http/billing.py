@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from actorfaas.core.tally import billed_ms, gb_seconds
-from actorfaas.http.problems import Headers
 from actorfaas.messages import HistoryEvent
 
 
-def of_call(run_ns: int, memory_mb: int) -> Headers:
+def of_call(run_ns: int, memory_mb: int) -> tuple[tuple[bytes, bytes], ...]:
     """One handler that ran so long."""
     milliseconds = billed_ms(run_ns)
     return _headers(milliseconds, milliseconds * memory_mb)
 
 
-def of_execution(events: Iterable[HistoryEvent]) -> Headers:
+def of_execution(events: Iterable[HistoryEvent]) -> tuple[tuple[bytes, bytes], ...]:
     """All tasks of an execution; each attempt is billed, as it ran."""
     milliseconds = mb_ms = 0
     for event in events:
@@ -26,8 +26,9 @@ def of_execution(events: Iterable[HistoryEvent]) -> Headers:
     return _headers(milliseconds, mb_ms)
 
 
-def _headers(milliseconds: int, mb_ms: int) -> Headers:
-    return [
+@lru_cache(4096)
+def _headers(milliseconds: int, mb_ms: int) -> tuple[tuple[bytes, bytes], ...]:
+    return (
         (b"actorfaas-billed-ms", b"%d" % milliseconds),
         (b"actorfaas-billed-gb-s", b"%.6f" % gb_seconds(mb_ms)),
-    ]
+    )

@@ -23,9 +23,17 @@ from actorfaas.http.headers import HeaderMap
 from actorfaas.http.links import LOCAL_QUEUE, Links, Office, wait_briefly
 from actorfaas.http.metrics import UNKNOWN, Metrics
 from actorfaas.http.problems import Headers, Problem, from_execution, from_failure
-from actorfaas.http.tracing import NO_TRACE, CallTrace, Tracer, record, response_header
+from actorfaas.http.tracing import Kept, Tracer, record, response_header
 from actorfaas.ids import new_id
-from actorfaas.messages import CancelRequest, ChunkCredit, ExecutionState, InvocationFailed, InvocationResult, Publish
+from actorfaas.messages import (
+    CancelRequest,
+    ChunkCredit,
+    ExecutionState,
+    InvocationFailed,
+    InvocationResult,
+    Publish,
+    TracedCall,
+)
 
 PREFIX = "/v1/invoke/"
 ALLOW: Headers = [(b"allow", b"POST, OPTIONS")]
@@ -67,7 +75,8 @@ class _Request:
     start_kind: str = ""
     memory_mb: int = 0
     version: int = 0
-    trace: CallTrace = NO_TRACE
+    context: str = ""
+    kept: Kept | None = None
     outcome: InvocationResult | InvocationFailed | None = None
 
 
@@ -125,26 +134,12 @@ class Invoker:
             self.in_flight -= 1
             if self.in_flight == 0:
                 self.idle.set()
-            self._ended_request(request, now_ns() - request.began_ns)
-
-    def _ended_request(self, request: _Request, took_ns: int) -> None:
-        """The request is answered: count it, and keep it in its trace if that is sampled."""
-        run_ns = 0 if request.outcome is None else request.outcome.run_ns
-        self._metrics.count(request.name, request.status, request.start_kind, took_ns, run_ns, request.memory_mb)
-        trace = request.trace
-        if trace.span_id:
-            self._tracer.ended(
-                record(
-                    trace,
-                    request.request_id,
-                    request.name,
-                    request.version,
-                    request.status,
-                    request.began_ns,
-                    took_ns,
-                    request.outcome,
-                )
-            )
+            outcome = request.outcome
+            took_ns = now_ns() - request.began_ns
+            run_ns = 0 if outcome is None else outcome.run_ns
+            self._metrics.count(request.name, request.status, request.start_kind, took_ns, run_ns, request.memory_mb)
+            if request.kept is not None:
+                self._tracer.ended(_record(request, request.kept, took_ns))
 
     def _caller_lost(self, request: _Request) -> None:
         request.status = CALLER_GONE_STATUS
@@ -208,7 +203,7 @@ class Invoker:
     ) -> None:
         deadline_ns = request.began_ns + limit_ns
         request.version = target.route.version
-        request.trace = self._tracer.call(request.headers, request.began_ns)
+        request.context, request.kept = self._tracer.call(request.headers, request.began_ns)
         delays = iter(NO_TOPIC_DELAYS_S)
         while True:
             if self._calls.is_taken(request.request_id):
@@ -220,7 +215,7 @@ class Invoker:
                 max_attempts=target.route.max_attempts,
                 retry_delay_ns=target.retry_delay_ns,
                 stream=target.route.streams,
-                traceparent=request.trace.context,
+                traceparent=request.context,
                 payload=body,
             )
             try:
@@ -250,8 +245,8 @@ class Invoker:
             (b"server-timing", server_timing.of_invocation(result)),
             (b"actorfaas-worker", result.worker_topic.encode("utf-8")),
         ]
-        if request.trace.span_id:
-            headers.append((b"traceresponse", response_header(request.trace.context, request.trace.span_id)))
+        if request.kept is not None:
+            headers.append((b"traceresponse", response_header(request.context, request.kept.span_id)))
         if self._bills:
             headers += billing.of_call(result.run_ns, request.memory_mb)
         await respond(request.send, 200, headers, body)
@@ -289,10 +284,8 @@ class Invoker:
         if outcome.worker_topic:
             problem.headers.append((b"server-timing", server_timing.of_invocation(outcome)))
             problem.headers.append((b"actorfaas-worker", outcome.worker_topic.encode("utf-8")))
-            if request.trace.span_id:
-                problem.headers.append(
-                    (b"traceresponse", response_header(request.trace.context, request.trace.span_id))
-                )
+            if request.kept is not None:
+                problem.headers.append((b"traceresponse", response_header(request.context, request.kept.span_id)))
             if self._bills:
                 problem.headers += billing.of_call(outcome.run_ns, request.memory_mb)
         raise problem
@@ -324,8 +317,8 @@ class Invoker:
 
     async def _pass_on(self, request: _Request, call: StreamCall) -> None:
         own: Headers = [(b"x-request-id", request.request_id.encode("ascii"))]
-        if request.trace.span_id:
-            own.append((b"traceresponse", response_header(request.trace.context, request.trace.span_id)))
+        if request.kept is not None:
+            own.append((b"traceresponse", response_header(request.context, request.kept.span_id)))
         try:
             outcome = await streams.first_event(call)
             if not call.pieces:
@@ -380,6 +373,13 @@ class Invoker:
         request.share.add(len(state.payload))
         headers.append((b"content-length", b"%d" % len(state.payload)))
         await respond(request.send, 200, headers, state.payload)
+
+
+def _record(request: _Request, kept: Kept, took_ns: int) -> TracedCall:
+    return record(
+        *(request.context, kept, request.request_id, request.name, request.version, request.status),
+        *(request.began_ns, took_ns, request.outcome),
+    )
 
 
 async def _accepted(send: Send, started: Started, headers: Headers) -> None:

@@ -29,8 +29,7 @@ class Metrics:
 
     def __init__(self, *, is_counting: bool = True) -> None:
         self._is_counting = is_counting
-        self._tally = Tally()
-        self._statuses: dict[tuple[str, int, str], int] = {}
+        self._figures: dict[tuple[str, int, str], Figures] = {}
         self.streamed_pieces = 0
         self.callers_lost = 0
 
@@ -39,18 +38,22 @@ class Metrics:
         if not self._is_counting:
             return
         key = (name, status, start_kind)
-        self._statuses[key] = self._statuses.get(key, 0) + 1
-        self._tally.of(name, start_kind).add(took_ns, status >= 400, run_ns, memory_mb)
+        figures = self._figures.get(key)
+        if figures is None:
+            figures = self._figures[key] = Figures()
+        figures.add(took_ns, status >= 400, run_ns, memory_mb)
 
     def forget_except(self, names: Iterable[str]) -> None:
         """Drop the numbers of what is no longer deployed, so that labels do not accumulate."""
         keep = {*names, UNKNOWN}
-        self._tally.forget_except(keep)
-        self._statuses = {key: value for key, value in self._statuses.items() if key[0] in keep}
+        self._figures = {key: value for key, value in self._figures.items() if key[0] in keep}
 
     def figures(self) -> list[CallFigures]:
         """Calls by name and start kind, since the start."""
-        return list(self._tally.figures())
+        tally = Tally()
+        for (name, _, start_kind), figures in self._figures.items():
+            tally.of(name, start_kind).include(figures)
+        return list(tally.figures())
 
     def text(self, node: NodeFigures) -> Iterator[str]:
         """The exposition of these numbers and of the node's, piece by piece."""
@@ -75,8 +78,8 @@ class Metrics:
 
     def _requests(self, node: NodeFigures) -> str:
         statuses = (
-            ({"name": name, "status": str(status), "start_kind": kind}, total)
-            for (name, status, kind), total in self._statuses.items()
+            ({"name": name, "status": str(status), "start_kind": kind}, figures.calls)
+            for (name, status, kind), figures in self._figures.items()
         )
         return "".join(
             (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from actorfaas import trace_context
 from actorfaas.http.headers import HeaderMap
@@ -30,20 +30,15 @@ MOST_WAITING = 10_000
 
 FLUSH_PERIOD_S = 0.5
 
-
-class CallTrace:
-    """The place of one request in its trace. `context` is what its handler gets: the parent in it is the handler's own
-    span. `span_id`: the request, if it is kept."""
-
-    __slots__ = ("context", "parent_id", "span_id")
-
-    def __init__(self, context: str, parent_id: str, span_id: str) -> None:
-        self.context = context
-        self.parent_id = parent_id
-        self.span_id = span_id
+_DIGITS = 48
+"""Of the ids of one call: its trace's and its handler's."""
 
 
-NO_TRACE = CallTrace("", "", "")
+class Kept(NamedTuple):
+    """A request that is kept: its span, and whose it is below ("" where the trace begins)."""
+
+    span_id: str
+    parent_id: str
 
 
 class Tracer:
@@ -54,23 +49,49 @@ class Tracer:
         self.lost = 0
         self._share = settings.trace_share
         self._per_second = settings.trace_per_second
-        self._bits = (random or Random()).getrandbits
+        self._random = random or Random()
+        self._ids = ""  # random hexadecimal digits, made for many calls at once
+        self._used = 0
         self._second = -1
         self._left = 0
         self._waiting: deque[TracedCall] = deque(maxlen=MOST_WAITING)
 
-    def call(self, headers: HeaderMap, now_ns: int) -> CallTrace:
-        """Where a plain call belongs."""
-        if not self.is_on:
-            return CallTrace(_given(headers), "", "")
-        ids = f"{self._bits(256):064x}"
+    def call(self, headers: HeaderMap, now_ns: int) -> tuple[str, Kept | None]:
+        """The context for a plain call's handler, whose parent in it is the handler's own span; and what it is kept as,
+        if it is."""
         given = _given(headers) if b"traceparent" in headers else ""
-        if given:
-            span_id = ids[:16] if trace_context.is_sampled(given) else ""
-            return CallTrace(trace_context.child(given, ids[16:32]), trace_context.span_id(given), span_id)
-        if self._is_kept(now_ns):
-            return CallTrace(f"00-{ids[:32]}-{ids[32:48]}-01", "", ids[48:])
-        return CallTrace(f"00-{ids[:32]}-{ids[32:48]}-00", "", "")
+        if given or not self.is_on:
+            return self._below(given)
+        first = self._used
+        if first + _DIGITS > len(self._ids):
+            self._make_ids()
+            first = 0
+        middle = first + 32
+        self._used = last = first + _DIGITS
+        second = now_ns // NS_PER_S
+        if second != self._second:
+            self._second, self._left = second, self._per_second
+        if self._left > 0:
+            self._left -= 1
+        elif self._random.random() >= self._share:
+            return f"00-{self._ids[first:middle]}-{self._ids[middle:last]}-00", None
+        return f"00-{self._ids[first:middle]}-{self._ids[middle:last]}-01", Kept(self._take(16), "")
+
+    def _below(self, given: str) -> tuple[str, Kept | None]:
+        """A call whose caller says which trace it belongs to, and whether that is kept."""
+        if not self.is_on:
+            return given, None
+        kept = Kept(self._take(16), trace_context.span_id(given)) if trace_context.is_sampled(given) else None
+        return trace_context.child(given, self._take(16)), kept
+
+    def _take(self, digits: int) -> str:
+        if self._used + digits > len(self._ids):
+            self._make_ids()
+        self._used += digits
+        return self._ids[self._used - digits : self._used]
+
+    def _make_ids(self) -> None:
+        self._ids, self._used = self._random.randbytes(_DIGITS * 64).hex(), 0
 
     def execution(self, headers: HeaderMap) -> str:
         """The context that an execution is started in: the caller's, or that of a new trace. It is always sampled."""
@@ -79,17 +100,7 @@ class Tracer:
             return given
         if given:
             return f"{given[:53]}01{given[55:]}"
-        return trace_context.make(f"{self._bits(128):032x}", trace_context.NO_PARENT, sampled=True)
-
-    def _is_kept(self, now_ns: int) -> bool:
-        """Whether a trace that begins now is."""
-        second = now_ns // NS_PER_S
-        if second != self._second:
-            self._second, self._left = second, self._per_second
-        if self._left > 0:
-            self._left -= 1
-            return True
-        return self._bits(30) < self._share * (1 << 30)
+        return trace_context.make(self._take(32), trace_context.NO_PARENT, sampled=True)
 
     def ended(self, call: TracedCall) -> None:
         """A sampled call was answered: keep a record of it."""
@@ -105,7 +116,8 @@ class Tracer:
 
 
 def record(
-    trace: CallTrace,
+    context: str,
+    kept: Kept,
     request_id: str,
     function: str,
     version: int,
@@ -119,10 +131,10 @@ def record(
     if status >= 400:
         error = getattr(outcome, "error_type", "") or getattr(outcome, "reason", "") or f"HTTP {status}"
     return TracedCall(
-        trace_id=trace_context.trace_id(trace.context),
-        span_id=trace.span_id,
-        parent_id=trace.parent_id,
-        run_id=trace_context.span_id(trace.context),
+        trace_id=trace_context.trace_id(context),
+        span_id=kept.span_id,
+        parent_id=kept.parent_id,
+        run_id=trace_context.span_id(context),
         request_id=request_id,
         function=function,
         version=version,

@@ -25,29 +25,30 @@ def given(flags: str = "01", state: bytes = b"") -> dict[bytes, bytes]:
 
 
 def test_a_sampled_trace_is_taken_over_whatever_the_settings() -> None:
-    trace = tracer(per_second=0).call(given(state=b"vendor=value"), 0)
-    assert (trace_context.trace_id(trace.context), trace.parent_id) == (TRACE, SPAN)
-    assert trace.span_id
-    assert trace_context.headers(trace.context)["tracestate"] == "vendor=value"
-    assert len({SPAN, trace.span_id, trace_context.span_id(trace.context)}) == 3, "caller, call and handler"
+    context, kept = tracer(per_second=0).call(given(state=b"vendor=value"), 0)
+    assert kept is not None
+    assert (trace_context.trace_id(context), kept.parent_id) == (TRACE, SPAN)
+    assert trace_context.headers(context)["tracestate"] == "vendor=value"
+    assert len({SPAN, kept.span_id, trace_context.span_id(context)}) == 3, "caller, call and handler"
 
 
 def test_a_trace_that_its_caller_does_not_keep_is_not_kept() -> None:
-    trace = tracer(share=1.0).call(given("00"), 0)
-    assert trace_context.trace_id(trace.context) == TRACE
-    assert not trace_context.is_sampled(trace.context)
-    assert not trace.span_id
+    context, kept = tracer(share=1.0).call(given("00"), 0)
+    assert trace_context.trace_id(context) == TRACE
+    assert not trace_context.is_sampled(context)
+    assert kept is None
 
 
 def test_a_malformed_context_begins_a_new_trace() -> None:
-    trace = tracer().call({b"traceparent": b"00-xyz"}, 0)
-    assert trace_context.parse(trace.context) == trace.context
-    assert (trace.parent_id, bool(trace.span_id)) == ("", True)
+    context, kept = tracer().call({b"traceparent": b"00-xyz"}, 0)
+    assert trace_context.parse(context) == context
+    assert kept is not None
+    assert kept.parent_id == ""
 
 
 def test_the_first_calls_of_every_second_are_kept() -> None:
     sampler = tracer(per_second=3)
-    kept = [bool(sampler.call({}, now).span_id) for now in (1, 2, 3, 4, SECOND_NS - 1, SECOND_NS, SECOND_NS + 1)]
+    kept = [sampler.call({}, now)[1] is not None for now in (1, 2, 3, 4, SECOND_NS - 1, SECOND_NS, SECOND_NS + 1)]
     assert kept == [True, True, True, False, False, True, True]
 
 
@@ -55,10 +56,12 @@ def test_the_first_calls_of_every_second_are_kept() -> None:
 def test_a_share_of_the_others_is_kept(share: float) -> None:
     sampler = tracer(per_second=0, share=share)
     traces = [sampler.call({}, 0) for _ in range(2000)]
-    kept = [trace for trace in traces if trace.span_id]
-    assert abs(len(kept) - share * 2000) <= 80
-    assert all(trace_context.is_sampled(trace.context) for trace in kept)
-    assert len({trace_context.trace_id(trace.context) for trace in traces}) == 2000
+    assert abs(sum(kept is not None for _, kept in traces) - share * 2000) <= 80
+    assert all(trace_context.is_sampled(context) == (kept is not None) for context, kept in traces)
+    assert all(trace_context.parse(context) == context for context, _ in traces)
+    ids = [trace_context.trace_id(context) for context, _ in traces]
+    ids += [trace_context.span_id(context) for context, _ in traces] + [kept.span_id for _, kept in traces if kept]
+    assert len(set(ids)) == len(ids)
 
 
 def test_executions_are_always_kept() -> None:
@@ -71,13 +74,15 @@ def test_executions_are_always_kept() -> None:
 
 def test_switched_off_contexts_only_pass_through() -> None:
     off = tracer(on=False, share=1.0)
-    assert off.call({}, 0).context == off.execution({}) == ""
-    assert off.call(given(), 0).context == off.execution(given()) == f"00-{TRACE}-{SPAN}-01"
-    assert not off.call(given(), 0).span_id
+    assert off.call({}, 0) == ("", None)
+    assert off.execution({}) == ""
+    assert off.call(given(), 0) == (off.execution(given()), None) == (f"00-{TRACE}-{SPAN}-01", None)
 
 
 def call() -> TracedCall:
-    return record(tracer().call(given(), 0), "req_1", "f", 1, 503, 0, 5_000_000, None)
+    context, kept = tracer().call(given(), 0)
+    assert kept is not None
+    return record(context, kept, "req_1", "f", 1, 503, 0, 5_000_000, None)
 
 
 def test_a_call_that_never_reached_a_worker_has_no_parts() -> None:
