@@ -43,6 +43,7 @@ BENCHMARKS = (
     "trace_replay",
     "compliance",
     "observability",
+    "flow_bottleneck",
 )
 LIMIT_S = {True: 300.0, False: 3600.0}
 """The most time one may take, in its quick form and in full; both are several times what they need."""

@@ -3,8 +3,9 @@
 `python -m bench.observability [--quick] [--json FILE]`. Off: `metrics=false`, `tracing=false`. On: the defaults, all
 figures counted, every request in a trace, of plain calls the first ten of a second kept and a twentieth of the others,
 all executions. A third node keeps the trace of every call. Ratios are medians over rounds in which each has its turn;
-processor time, of all processes of a node together, says most where other work is on the machine. Then one scrape of `/metrics` of a node with a thousand functions, each called in two ways and run as a task, as the
-text is made: in all, and the longest piece, which is how long a call may have to wait for it.
+processor time, of all processes of a node together, says most where other work is on the machine. Then one scrape of
+`/metrics` of a node with a thousand functions, each called in two ways and run as a task, as the text is made: in all,
+and the longest piece, which is how long a call may have to wait for it.
 """
 
 from __future__ import annotations

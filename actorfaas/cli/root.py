@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "Show what functions wrote."),
     "data": ("data", "Look at and change functions' data."),
     "trace": ("trace", "Show where the time of a request or execution went."),
+    "flow": ("flow", "Show what calls what, the bottleneck, and what would help."),
     "workers": ("workers", "Show the pool of instances."),
     "load": ("load", "Generate load and report latencies."),
     "swap": ("swap", "Turn swap for idle instances on and off."),

@@ -1,0 +1,74 @@
+"""The graph of what calls what."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorfaas.flow.graph import CALLS, CLIENT, FOLLOWS, RUNS, Edge, Graph, Place, graph_of, percentile
+from actorfaas.flow.report import edge_rows, mermaid
+from actorfaas.flow.tree import Forest
+from tests.flow.kit import MS
+from tests.flow.shapes import Traced, mapped
+
+
+def edges(graph: Graph) -> dict[tuple[str, str, str], Edge]:
+    return {(edge.kind, str(edge.source), str(edge.target)): edge for edge in graph.edges}
+
+
+def test_clients_workflows_states_functions_and_what_these_call() -> None:
+    traced = Traced()
+    flow = traced.execution("flow", (0, 30))
+    traced.state("A", (0, 5), (5, 10), flow, function="f")
+    run = traced.state("B", (12, 12), (12, 30), flow, function="g")
+    traced.request("h", (15, 20), run)
+    inner = traced.execution("inner", (20, 25), run)
+    traced.state("C", (20, 20), (20, 25), inner, function="f")
+    found = edges(graph_of(Forest(traced.spans)))
+    assert set(found) == {
+        *((CALLS, CLIENT, "flow"), (CALLS, "g", "h"), (CALLS, "g", "inner")),
+        *((RUNS, "flow.A", "f"), (RUNS, "flow.B", "g"), (RUNS, "inner.C", "f"), (FOLLOWS, "flow.A", "flow.B")),
+    }
+    assert found[FOLLOWS, "flow.A", "flow.B"].took_ns == [2 * MS]
+    assert found[RUNS, "flow.A", "f"].waited_share == 0.5
+
+
+def test_items_of_a_map_state_do_not_follow_each_other() -> None:
+    found = edges(graph_of(Forest(mapped(8, 2, 20).spans)))
+    assert found[RUNS, "flow.work", "work"].calls == 8
+    assert {key for key in found if key[0] == FOLLOWS} == {
+        (FOLLOWS, "flow.first", "flow.each"),
+        (FOLLOWS, "flow.each", "flow.last"),
+    }
+
+
+def test_rates_latencies_and_errors_are_on_edges() -> None:
+    traced = Traced()
+    for number in range(1, 11):
+        traced.add("request", "f", (number * 1000, number * 1000 + number), None, "KeyError" if number > 8 else "")
+    graph = graph_of(Forest(traced.spans))
+    (edge,) = graph.edges
+    assert (edge.calls, edge.errors) == (10, 2)
+    assert (edge.percentile_ns(50), edge.percentile_ns(99)) == (5 * MS, 10 * MS)
+    assert graph.per_minute(edge) == pytest.approx(10 * 60 / 9.01)
+    assert edge_rows(graph)[0][:4] == ("client", "calls", "f", "10")
+
+
+def test_percentiles_are_by_nearest_rank() -> None:
+    assert [percentile([3, 1, 2], percent) for percent in (0, 33, 34, 99)] == [1, 1, 2, 3]
+    assert percentile([], 50) == 0
+
+
+def test_mermaid_has_a_box_for_each_workflow() -> None:
+    lines = list(mermaid(graph_of(Forest(mapped(2, 2, 20).spans))))
+    assert lines[0] == "flowchart LR"
+    assert "  subgraph workflow__flow[flow]" in lines
+    assert "    state_flow_work[work]" in lines
+    assert "  function__work(work)" in lines
+    assert any(line.startswith("  state_flow_work -.->|") and line.endswith("| function__work") for line in lines)
+    assert "  state_flow_first ==> state_flow_each" in lines
+    assert any(line.startswith("  client__client -->|") for line in lines)
+
+
+def test_nothing_observed_is_an_empty_graph() -> None:
+    assert graph_of(Forest([])) == Graph((), 0.0)
+    assert Place("state", "A", "flow") != Place("state", "A", "other")
