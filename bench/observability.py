@@ -40,7 +40,7 @@ def main() -> None:
     """Run, print, write."""
     chosen = options(__doc__)
     report = Report("observability", chosen.seed)
-    rounds, seconds = (5, 0.5) if chosen.quick else (30, 0.5)
+    rounds, seconds = (10, 0.25) if chosen.quick else (60, 0.25)
     with ExitStack() as stack:
         nodes = {name: stack.enter_context(running(**settings)) for name, settings in SETTINGS.items()}
         for node in nodes.values():

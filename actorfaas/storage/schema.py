@@ -189,6 +189,5 @@ LOGS_MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX traced_call_by_trace ON traced_call (trace_id);
     CREATE INDEX traced_call_by_function ON traced_call (function);
-    CREATE INDEX traced_call_by_time ON traced_call (began_at_us);
     """,
 )

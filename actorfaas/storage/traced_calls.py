@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 
 from actorfaas.messages import TracedCall
 from actorfaas.storage.writer import Transaction
@@ -15,14 +16,18 @@ from actorfaas.storage.writer import Transaction
 PAGE_CALLS = 10_000
 """Calls in one answer."""
 
-_COLUMNS = ", ".join(field.name for field in fields(TracedCall))
-_INSERT = f"INSERT INTO traced_call ({_COLUMNS}) VALUES ({', '.join('?' * len(fields(TracedCall)))})"
+_NAMES = tuple(field.name for field in fields(TracedCall))
+_VALUES = attrgetter(*_NAMES)
+_COLUMNS = ", ".join(_NAMES)
+_INSERT = f"INSERT INTO traced_call ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 _OF_TRACE = f"SELECT {_COLUMNS} FROM traced_call WHERE trace_id = ? ORDER BY began_at_us LIMIT {PAGE_CALLS}"
+# In the order in which they are: the old ones, which are few, come first.
+_FIRST_SINCE = "SELECT seq FROM traced_call WHERE began_at_us >= ? ORDER BY seq LIMIT 1"
 
 
 def append(transaction: Transaction, calls: Sequence[TracedCall]) -> None:
     """Add calls, in the order of their ends."""
-    transaction.executemany(_INSERT, (astuple(call) for call in calls))
+    transaction.executemany(_INSERT, map(_VALUES, calls))
 
 
 def of_trace(connection: sqlite3.Connection, trace_id: str) -> tuple[TracedCall, ...]:
@@ -48,8 +53,8 @@ def excess(connection: sqlite3.Connection, kept: int, before_us: int) -> int:
     if oldest is None:
         return 0
     too_many = int(newest_seq) - int(oldest) + 1 - kept
-    young = connection.execute("SELECT min(seq) FROM traced_call WHERE began_at_us >= ?", (before_us,)).fetchone()[0]
-    too_old = (int(newest_seq) + 1 if young is None else int(young)) - int(oldest)
+    young = connection.execute(_FIRST_SINCE, (before_us,)).fetchone()
+    too_old = (int(newest_seq) + 1 if young is None else int(young[0])) - int(oldest)
     return max(0, too_many, too_old)
 
 
