@@ -74,7 +74,11 @@ end
 def loaded(url: str, how: str | Closed, processes: int = 1) -> Outcome:
     """One run of `actorfaas load`."""
     phases = arrivals.parse(how) if isinstance(how, str) else how
-    return run(Plan(Endpoint.of(url), (Target("server", (render("GET", url),)),), phases, processes=processes))
+    made = Plan(Endpoint.of(url), (Target("server", (render("GET", url),)),), phases, processes=processes)
+    outcome = run(made)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return outcome
 
 
 def closed_turn(url: str, turn_s: float, processes: int) -> Measured:

@@ -157,6 +157,8 @@ def measure(functions: Sequence[Traced], way: Way, duration_s: float, report: Re
         before = written_bytes(), read_back_bytes()
         outcome = run(plan(node, functions, way, duration_s, report.seed), look)
         moved = written_bytes() - before[0], read_back_bytes() - before[1]
+    if outcome.interrupted:
+        raise KeyboardInterrupt  # for the other ways, too
     report.rows.append(latencies(way, functions, outcome))
     report.rows.append(costs(way, outcome, used_mib, moved))
     return outcome
