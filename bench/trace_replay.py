@@ -206,6 +206,9 @@ def judge(outcomes: dict[str, Outcome], report: Report) -> None:
     for percent in (50.0, 99.0):
         ratio = auto.latency.percentile_s(percent) / fork.latency.percentile_s(percent)
         report.budget(f"p{percent:g} of auto against fork", 1.0, ratio, "×")
+    (used,) = (row for row in report.rows if row.get("what it took") == "auto")
+    report.budget("memory of all functions with auto, p50", BUDGET_MB, used["memory p50 MiB"], "MiB")
+    report.budget("memory of all functions with auto, p99", BUDGET_MB, used["p99 MiB"], "MiB")
 
 
 def main() -> None:
