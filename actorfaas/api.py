@@ -24,7 +24,14 @@ from actorfaas.composing import (
 from actorfaas.conditions import event
 from actorfaas.context import Context
 from actorfaas.declarations import Function, Workflow, first_paragraph
-from actorfaas.errors import DataRefused, DeclarationError, VersionConflict, WorkflowFailed
+from actorfaas.errors import (
+    DataRefused,
+    DeclarationError,
+    MessageRefused,
+    ReceiveTimeout,
+    VersionConflict,
+    WorkflowFailed,
+)
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
@@ -48,6 +55,8 @@ __all__ = [
     "DataRefused",
     "DeclarationError",
     "Function",
+    "MessageRefused",
+    "ReceiveTimeout",
     "VersionConflict",
     "Workflow",
     "WorkflowFailed",

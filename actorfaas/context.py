@@ -11,10 +11,12 @@ import time
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is; importing typing would cost every instance 3 ms
 if TYPE_CHECKING:
     from logging import Logger
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from actorfaas.data import Data
     from actorfaas.tasks import Tasks
+
+    Json = Any  # a decoded JSON document: the caller's business
 else:
     Protocol = object
 
@@ -30,6 +32,15 @@ class Platform(Protocol):
 
     def tasks(self) -> Tasks:
         """Tasks that wait for an answer from outside."""
+
+    def send(self, to: str, message: Json, index: int | None) -> None:
+        """As `Context.send`."""
+
+    def receive(self, timeout_s: float | None) -> Json:
+        """As `Context.receive`."""
+
+    def take_alias(self, alias: str) -> None:
+        """As `Context.take_alias`."""
 
 
 class Context:
@@ -96,6 +107,33 @@ class Context:
         the handler's own thread; without a platform it does nothing."""
         if self._platform is not None:
             self._platform.heartbeat()
+
+    def send(self, to: str, message: Json, *, index: int | None = None) -> None:
+        """Send a message (JSON) to a running function of the same execution, or to one that has not started yet.
+
+        `to`: the name of its state, or an alias that it took. Of several that run the state the first to ask gets the
+        message; `index`: the one in this branch of the Parallel state, or with this item of the Map state.
+        Raises MessageRefused: outside an execution, or when too much waits already.
+        """
+        self._session("send").send(to, message, index)
+
+    def receive(self, timeout_s: float | None = None) -> Json:
+        """The oldest message sent to this function's state, its branch or one of its aliases; waits until one comes.
+
+        `timeout_s`: how long at most; None: until the call's deadline. Raises ReceiveTimeout.
+        """
+        return self._session("receive").receive(timeout_s)
+
+    def take_alias(self, alias: str) -> None:
+        """Receive what is sent to this name, too, until this call ends. Raises MessageRefused while another has it."""
+        self._session("take_alias").take_alias(alias)
+
+    def _session(self, what: str) -> Platform:
+        if self._platform is None or not self.execution_id:
+            from actorfaas.errors import MessageRefused
+
+            raise MessageRefused(f"context.{what} is for functions of one execution; this call belongs to none")
+        return self._platform
 
     @property
     def data(self) -> Data:

@@ -30,6 +30,8 @@
         │   └── DeclarationError    a decorator was given a setting that cannot be (also a ValueError)
         ├── VersionConflict         a change to data expected another version
         ├── DataRefused             a change to data cannot be made (too large, too many, not a number)
+        ├── ReceiveTimeout          no message came in time (also a TimeoutError)
+        ├── MessageRefused          a message cannot be sent or received, or an alias not be had
         └── WorkflowFailed          a workflow run in this process failed (`error`, `cause`)
 
 This module owns the types; which HTTP status each becomes is decided in `actorfaas.http.problems`.
@@ -206,6 +208,14 @@ class VersionConflict(UserCodeError):
 
 class DataRefused(UserCodeError):
     """Data cannot be changed or read like that: a key or value out of bounds, too many changes at once, ..."""
+
+
+class ReceiveTimeout(UserCodeError, TimeoutError):
+    """No message came for the function within the time that it was willing to wait."""
+
+
+class MessageRefused(UserCodeError):
+    """A message cannot be sent or received, or an alias cannot be had; the message says why."""
 
 
 class WorkflowFailed(UserCodeError):

@@ -22,9 +22,10 @@ from actorfaas.data.memory import MemoryData
 from actorfaas.errors import DeclarationError, DeployError, WorkflowFailed
 from actorfaas.ids import new_id
 from actorfaas.local import call
+from actorfaas.local_platform import LocalPlatform, LocalSession
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine
-from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, RunTask, Sleep
+from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, Opened, RunTask, Sleep
 from actorfaas.states.model import StateMachine
 from actorfaas.states.parsing import STORES, parse
 from actorfaas.states.trial import Mock, asked, try_state
@@ -130,8 +131,9 @@ class _Calls:
     mocks: Mocks
     data: Data
     execution_id: str
+    session: LocalSession = field(default_factory=LocalSession)
 
-    def call(self, name: str, state: str, event: Json, attempt: int) -> Json:
+    def call(self, name: str, state: str, event: Json, attempt: int, index: int = -1) -> Json:
         """What the function returns; raises what it raises."""
         if name in self.mocks:
             return _mocked(self.mocks[name], event)
@@ -144,7 +146,7 @@ class _Calls:
                 function_name=name,
                 state=state,
                 attempt=attempt,
-                data=data,
+                platform=LocalPlatform(self.session, data, state, index),
             )
             return call(self.functions[name], event, context)
 
@@ -159,6 +161,7 @@ class _Rehearsal:
     tasks: deque[RunTask] = field(default_factory=deque)
     timers: list[tuple[int, int]] = field(default_factory=list)
     closed: set[int] = field(default_factory=set)
+    index: dict[int, int] = field(default_factory=dict)
     visited: list[str] = field(default_factory=list)
     raised: dict[str, BaseException] = field(default_factory=dict)
     finish: Finish | None = None
@@ -191,6 +194,8 @@ class _Rehearsal:
                     self.tasks.append(one)
                 case Sleep():
                     heapq.heappush(self.timers, (one.until_ns, one.branch))
+                case Opened():
+                    self.index[one.branch] = one.index
                 case Entered():
                     self.visited.append(one.state)
                 case Closed():
@@ -203,7 +208,9 @@ class _Rehearsal:
             return
         state = task.task.name
         try:
-            result = self.calls.call(task.function, state, orjson.loads(task.payload), task.attempt)
+            result = self.calls.call(
+                task.function, state, orjson.loads(task.payload), task.attempt, self.index.get(task.branch, -1)
+            )
             payload = _json(result, f"state {state!r}: the result")
         except DeclarationError:
             raise

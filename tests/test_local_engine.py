@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from actorfaas import (
     Context,
+    ReceiveTimeout,
     WorkflowFailed,
     choose,
     each,
@@ -125,6 +127,26 @@ class TestRun:
         data = MemoryData()
         assert workflow("w", once).run(1, data=data) == 1
         assert data.counter("visits").get() == 1
+
+    def test_messages_reach_tasks_that_come_later(self) -> None:
+        @function
+        def tell(event: Json, ctx: Context) -> None:
+            ctx.send("hear", "all")
+            ctx.send("hear", event, index=1)
+            ctx.send("late", "alias")
+
+        @function
+        def hear(event: Json, ctx: Context) -> list[Json]:
+            if event:
+                ctx.take_alias("late")
+            heard = []
+            with contextlib.suppress(ReceiveTimeout):
+                while True:
+                    heard.append(ctx.receive(5))
+            return heard
+
+        done = workflow("w", tell >> pass_([0, 1]) >> each(hear, max_concurrency=1)).run("second")
+        assert done == [["all"], ["second", "alias"]]
 
     def test_a_definition_that_is_wrong(self) -> None:
         with pytest.raises(DeclarationError, match="'w': /States/double/InputPath"):

@@ -68,6 +68,7 @@ from actorfaas.messages import (
     RemoveApp,
     Rollback,
     RoutesChanged,
+    SessionOpened,
     StartExecution,
     StateCount,
     TemplateExited,
@@ -164,8 +165,7 @@ class ExecutionManager(Actor):
             case DescribePool():
                 self.spawn(self._describe(sender), "describe")
             case _ if isinstance(message, Fact):
-                self._log_fact(message)
-                take_in(message, self.executions, now_ns)
+                self._take_fact(message, now_ns)
             case _ if isinstance(message, AnsweringMessage):
                 self._answering(message, sender, now_ns)
             case _ if isinstance(message, PagingFact):
@@ -185,6 +185,19 @@ class ExecutionManager(Actor):
                 self.cancels.cancel(message, sender, now_ns)
             case RedriveExecution():
                 self._redrive(message, sender)
+
+    def _take_fact(self, fact: Fact, now_ns: int) -> None:
+        self._log_fact(fact)
+        if isinstance(fact, SessionOpened) and not self.recovery.loaded.is_set():
+            self.spawn(self._open_session(fact), "session")
+        else:
+            take_in(fact, self.executions, now_ns)
+
+    async def _open_session(self, opened: SessionOpened) -> None:
+        """It may be of an execution that is yet to be loaded."""
+        await self.recovery.loaded.wait()
+        take_in(opened, self.executions, self.clock.monotonic_ns())
+        self._flush()
 
     def _log_fact(self, fact: Fact) -> None:
         """What a person should hear of."""

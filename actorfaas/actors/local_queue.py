@@ -17,6 +17,7 @@ from typing import ClassVar
 from actorfaas.actors.manager_link import ManagerLink
 from actorfaas.config import Settings
 from actorfaas.core.queue import Close, LocalQueueCore, Reading
+from actorfaas.core.queue.local_queue import SessionMessage
 from actorfaas.core.queue.records import Worker
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
 from actorfaas.messages import (
@@ -29,6 +30,7 @@ from actorfaas.messages import (
     DescribeQueue,
     Done,
     DropTopic,
+    EndSession,
     FailTask,
     KvCommit,
     KvCommitted,
@@ -78,6 +80,17 @@ _DATA_ANSWERS: dict[type[Message], type[Message]] = {
 }
 DataAsk = KvGet | KvCommit | KvList
 TaskAnswer = SucceedTask | FailTask | BeatTask
+
+
+class Answer:
+    """Where the answer of an ask goes, as the core sends messages."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def tell(self, message: Message, /) -> None:
+        """Answer."""
+        self._sender.reply(message)
 
 
 class LocalQueue(Actor):
@@ -167,6 +180,8 @@ class LocalQueue(Actor):
     def _from_worker(self, worker: Worker, message: Message, sender: Sender, now: int) -> None:
         if isinstance(message, DataAsk | TaskAnswer) and sender.is_ask:
             self._pass_on(worker, message, sender)
+        elif isinstance(message, SessionMessage) and sender.is_ask:
+            self._core.talk(worker, message, Answer(sender), now)
         elif sender.is_ask:
             self._core.break_off(worker, f"a worker may not ask {type(message).__name__}", now)
         else:
@@ -208,8 +223,15 @@ class LocalQueue(Actor):
                 self._core.release_worker(message.worker_topic)
             case RetireWorker():
                 self._core.retire(message.worker_topic, now)
+            case EndSession(execution_id):
+                self._end_session(execution_id)
             case _:
                 self._assignment(message, sender, now)
+
+    def _end_session(self, execution_id: str) -> None:
+        left = self._core.end_session(execution_id)
+        if left:
+            self.log.warning("messages that no function received are dropped", execution_id=execution_id, left=left)
 
     def _assignment(self, message: Message, sender: Sender, now: int) -> None:
         match message:

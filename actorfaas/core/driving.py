@@ -14,7 +14,7 @@ from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.history import NS_PER_MS, Place, event_type
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.outside import Outside
-from actorfaas.messages import Message
+from actorfaas.messages import EndSession, Message
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
     Closed,
@@ -238,6 +238,8 @@ class Driver(Outside):
             self._backlog_bytes += len(payload)
         execution.history.end(status, error, cause, payload)
         plan = execution.plan
+        if execution.has_session:
+            self._effects.append(Tell("local_queue", EndSession(execution.execution_id)))
         self._effects.append(Ended(execution.execution_id, plan.app, plan.version, status, error))
 
     def _store(self, execution: Execution, now_ns: int) -> None:

@@ -186,7 +186,8 @@ class Execution:
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
     begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
     `deferred`, what somebody waits for an answer to in `asked`. `once_stored`: what is to be done once the history is
-    on disk up to a number. Deadlines and alarms are 0 where there is none.
+    on disk up to a number. `has_session`: its functions send each other messages. Deadlines and alarms are 0 where
+    there is none.
     """
 
     execution_id: str
@@ -204,6 +205,7 @@ class Execution:
     deferred: deque[Callable[[int], None]] = field(default_factory=deque)
     asked: deque[Callable[[int], None]] = field(default_factory=deque)
     once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
+    has_session: bool = False
     task_count: int = 0
     alarm_ns: int = 0
     ended: bool = False

@@ -11,6 +11,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.executions import Executions
 from actorfaas.messages import (
     LeaseExpired,
+    SessionOpened,
     TaskFailed,
     TaskFinished,
     TaskFinishedAndEffects,
@@ -27,7 +28,7 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 
-TaskFact = TaskFinished | TaskFinishedAndEffects | TaskFailed | TaskHeartbeat
+TaskFact = TaskFinished | TaskFinishedAndEffects | TaskFailed | TaskHeartbeat | SessionOpened
 WorkFact = TopicDemand | TopicUsage | LeaseExpired | WorkerReleased
 LifeFact = (
     WorkerReported
@@ -63,6 +64,8 @@ def _task(fact: TaskFact, executions: Executions, now_ns: int) -> None:
             executions.task_failed(fact, now_ns)
         case TaskHeartbeat(task_id, execution_id):
             executions.task_goes_on(execution_id, task_id, now_ns)
+        case SessionOpened(execution_id):
+            executions.session_opened(execution_id)
         case _:
             assert_never(fact)
 

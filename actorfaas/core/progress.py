@@ -10,7 +10,7 @@ from dataclasses import replace
 from actorfaas.batches import split_effects
 from actorfaas.core.committing import Committing
 from actorfaas.core.driving import MAX_PLATFORM_LOSSES
-from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked
+from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked, Tell
 from actorfaas.core.execution import (
     WORKER_LOST,
     WORKER_UNAVAILABLE,
@@ -22,6 +22,7 @@ from actorfaas.core.execution import (
 from actorfaas.core.pool import Claim
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
+    EndSession,
     TaskFailed,
     TaskFinished,
     TaskFinishedAndEffects,
@@ -232,6 +233,14 @@ class Progress(Committing):
             step.goes_on(now_ns)
             if lane is not None and lane.awaited is not None:
                 lane.awaited.goes_on(now_ns)
+
+    def session_opened(self, execution_id: str) -> None:
+        """Functions of an execution send each other messages: the LocalQueue is to be told of its end."""
+        execution = self._all.get(execution_id)
+        if execution is None or execution.ended:
+            self._effects.append(Tell("local_queue", EndSession(execution_id)))
+        else:
+            execution.has_session = True
 
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
         if failed.reason == "worker_lost":

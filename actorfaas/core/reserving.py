@@ -88,6 +88,7 @@ class Reserving:
             execution.execution_id,
             step.task.name,
             step.attempt,
+            lane.index,
             step.deadline_ns,
             following.claim.worker if following is not None and following.armed else "",
             armed,

@@ -172,6 +172,14 @@ from actorfaas.messages.paging import (
 )
 from actorfaas.messages.pool import DescribePool, PoolDescription, WorkerState
 from actorfaas.messages.redriving import ExecutionRedriven, GetJournal, Journal, RedriveExecution, ReopenExecution
+from actorfaas.messages.sessions import (
+    EndSession,
+    MessageReceived,
+    ReceiveMessage,
+    SendMessage,
+    SessionOpened,
+    TakeAlias,
+)
 from actorfaas.messages.supervision import (
     BundlePrepared,
     BundleRef,
@@ -276,6 +284,7 @@ __all__ = [
     "DropItems",
     "DropMapResults",
     "DropTopic",
+    "EndSession",
     "ExecutionAccepted",
     "ExecutionInput",
     "ExecutionNameClaim",
@@ -338,6 +347,7 @@ __all__ = [
     "MemoryFigures",
     "MemoryMeasured",
     "Message",
+    "MessageReceived",
     "NewFunctionWorker",
     "OpenVisit",
     "PageInWorker",
@@ -353,6 +363,7 @@ __all__ = [
     "ReadLogs",
     "ReadTraces",
     "Ready",
+    "ReceiveMessage",
     "RecordCalls",
     "RecordExecution",
     "RedriveExecution",
@@ -369,6 +380,8 @@ __all__ = [
     "RoutesChanged",
     "SaveDeployment",
     "SaveWorkingSet",
+    "SendMessage",
+    "SessionOpened",
     "SetNextTopic",
     "StartExecution",
     "StartFunction",
@@ -383,6 +396,7 @@ __all__ = [
     "SummariseHistory",
     "SupervisorDescription",
     "SwapperDescription",
+    "TakeAlias",
     "Task",
     "TaskChunk",
     "TaskCredit",

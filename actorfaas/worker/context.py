@@ -6,6 +6,7 @@ DataLayer's.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from actorfaas.batches import packed, with_effects
 from actorfaas.context import Context, Platform
 from actorfaas.data import Data, Keeper, Pending
-from actorfaas.errors import DataRefused, RequestRefused, VersionConflict
+from actorfaas.errors import DataRefused, MessageRefused, ReceiveTimeout, RequestRefused, VersionConflict
 from actorfaas.messages import (
     BeatTask,
     Done,
@@ -27,7 +28,11 @@ from actorfaas.messages import (
     KvValue,
     KvWrite,
     Message,
+    MessageReceived,
+    ReceiveMessage,
+    SendMessage,
     SucceedTask,
+    TakeAlias,
     Task,
     TaskResult,
     TaskResultAndEffects,
@@ -81,6 +86,30 @@ class TaskPlatform(Platform, Keeper):
         reply = self._channel.ask(message, self._task.deadline_ns)
         if not isinstance(reply, Done):
             raise RequestRefused("internal", f"{type(reply).__name__} is no answer to {type(message).__name__}")
+
+    def send(self, to: str, message: Json, index: int | None) -> None:
+        payload = self.encode(message, f"message for {to!r}")
+        self._talk(SendMessage(to, -1 if index is None else index, payload), Done)
+
+    def receive(self, timeout_s: float | None) -> Json:
+        left_ns = self._task.deadline_ns - time.monotonic_ns()
+        timeout_ns = left_ns if timeout_s is None else int(timeout_s * 1e9)
+        return loads(self._talk(ReceiveMessage(timeout_ns), MessageReceived).payload)
+
+    def take_alias(self, alias: str) -> None:
+        self._talk(TakeAlias(alias), Done)
+
+    def _talk(self, message: SendMessage | ReceiveMessage | TakeAlias, expect: type[M]) -> M:
+        self._check("sending and receiving")
+        try:
+            return self._asked(message, expect)
+        except RequestRefused as refused:
+            if refused.code == "timeout" and isinstance(message, ReceiveMessage):
+                waited_s = message.timeout_ns / 1e9
+                raise ReceiveTimeout(f"no message for state {self._task.state!r} within {waited_s:g} s") from None
+            if refused.code in ("invalid", "conflict", "overloaded", "unauthorized", "busy"):
+                raise MessageRefused(refused.detail) from None
+            raise
 
     # --- the end of its call -----------------------------------------------------------------------------------------
 
@@ -145,11 +174,14 @@ class TaskPlatform(Platform, Keeper):
     def _ask(self, message: KvGet | KvCommit | KvList, expect: type[M]) -> M:
         self._check("ctx.data")
         try:
-            reply = self._channel.ask(message, self._task.deadline_ns)
+            return self._asked(message, expect)
         except RequestRefused as refused:
             if refused.code in ("invalid", "unauthorized"):
                 raise DataRefused(refused.detail) from None
             raise
+
+    def _asked(self, message: Message, expect: type[M]) -> M:
+        reply = self._channel.ask(message, self._task.deadline_ns)
         if not isinstance(reply, expect):
             raise RequestRefused("internal", f"{type(reply).__name__} is no answer to {type(message).__name__}")
         return reply

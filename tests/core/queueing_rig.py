@@ -16,10 +16,13 @@ from actorfaas.messages import (
     Message,
     NewFunctionWorker,
     Publish,
+    ReceiveMessage,
     ReleaseAssignment,
     ReleaseIdle,
+    SendMessage,
     SetNextTopic,
     Subscribe,
+    TakeAlias,
     Task,
     TaskChunk,
     TaskError,
@@ -200,14 +203,17 @@ class Rig:
         timeout_ns: int = 30 * S,
         report_payload: bool = False,
         payload: bytes = b"in",
+        state: str = "",
+        index: int = -1,
     ) -> None:
         self.core.assign(
             AssignTask(
                 worker_topic=name,
                 task_id=task_id,
                 execution_id=execution,
-                state=f"State {task_id}",
+                state=state or f"State {task_id}",
                 attempt=1,
+                index=index,
                 deadline_ns=self.now + timeout_ns,
                 next_topic=next_topic,
                 armed=armed,
@@ -226,6 +232,15 @@ class Rig:
     def release_assignment(self, name: str, task_id: str) -> None:
         self.core.release_assignment(ReleaseAssignment(name, task_id), self.now)
         self.collect()
+
+    def asks(self, name: str, message: SendMessage | ReceiveMessage | TakeAlias) -> Somebody:
+        """A worker asks about messages; the answer goes to whom this returns."""
+        worker = self.state_of(name)
+        assert worker is not None, f"{name} is not connected"
+        answer = Somebody(f"answer for {name}")
+        self.core.talk(worker, message, answer, self.now)
+        self.collect()
+        return answer
 
     def passes(self, duration_ns: int) -> None:
         """Time passes, and the clock ticks at its end."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from actorfaas.core.facts import take_in
+from actorfaas.messages import SessionOpened
 from tests.core.executions_rig import make
 
 
@@ -62,3 +64,17 @@ def test_resident_wins_over_a_functions_own_strategy() -> None:
     world.start("abc", "e2")
     world.run()
     assert world.outcome("e2")[0] == "succeeded"
+
+
+def test_the_local_queue_is_told_of_the_end_of_an_execution_with_messages() -> None:
+    world = make()
+    world.start("abc", "e1")
+    world.start("abc", "e2")
+    world.settle()
+    for execution_id in ("e1", "e9"):
+        take_in(SessionOpened(execution_id), world.executions, world.now)
+    world.flush()
+    world.settle()
+    assert world.ended_sessions == ["e9"], "that one is not running"
+    world.run()
+    assert world.ended_sessions == ["e9", "e1"]

@@ -44,6 +44,7 @@ from actorfaas.messages import (
     BundleRef,
     DeclareTopic,
     DropTopic,
+    EndSession,
     FunctionSpec,
     InvocationFailed,
     InvocationResult,
@@ -128,6 +129,7 @@ class Node:
         self.queues: dict[str, deque[Message | Callable[[], None]]] = {
             name: deque() for name in ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store")
         }
+        self.ended_sessions: list[str] = []
         self.policy: Mode = policy
         self.swapper: SwapperPlayer | None = None
         self.swapping_fails = ""
@@ -372,6 +374,9 @@ class Node:
 
     def _at_queue_too(self, message: Message) -> None:
         match message:
+            case EndSession(execution_id):
+                self.ended_sessions.append(execution_id)
+                self.queue.end_session(execution_id)
             case TendWorker():
                 self.queue.tend(message)
             case DeclareTopic():

@@ -308,7 +308,9 @@ class LocalQueueMachine(RuleBasedStateMachine):
     ) -> None:
         task_id = self.fresh("t")
         deadline_ns = self.rig.now + timeout_ms * MS
-        task = AssignTask(worker, task_id, execution, "s", 1, deadline_ns, next_topic, armed, report_payload, "", b"")
+        task = AssignTask(
+            worker, task_id, execution, "s", 1, -1, deadline_ns, next_topic, armed, report_payload, "", b""
+        )
         self.tasks[task_id] = task
         self.rig.core.assign(task, self.rig.now)
         self.rig.collect()

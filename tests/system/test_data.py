@@ -1,4 +1,4 @@
-"""Functions' data on a real node: committed with the journal, once, also when the node is killed in between."""
+"""Functions' data and messages on a real node; data is committed once, also when the node is killed in between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.kit import Node, eventually, node_with, problem_of
+from tests.system.kit import Node, eventually, has_ended, node_with, problem_of
 
 pytestmark = pytest.mark.system
 
@@ -56,6 +56,36 @@ def test_what_a_person_puts_functions_see(node: Node) -> None:
     assert node.call("get", {"key": "k"}).json() == "by hand"
     assert node.http.delete("/v1/data/keeping/entry", params={"key": "k"}).status_code == 204
     assert node.call("get", {"key": "k"}).json() is None
+
+
+def test_functions_of_an_execution_send_each_other_messages(node: Node) -> None:
+    asked, answered = node.call("questions", {"questions": 3}).json()
+    assert (asked, answered) == ([0, 10, 20], [{"question": index} for index in range(3)])
+
+
+def test_who_waits_for_a_message_hears_that_none_comes(node: Node) -> None:
+    problem = problem_of(node.call("unanswered", {"timeout_s": 0.2}))
+    assert (problem["error_type"], problem["detail"]) == (
+        "ReceiveTimeout",
+        "no message for state 'answer' within 0.2 s",
+    )
+    assert problem_of(node.call("answer", {}))["error_type"] == "MessageRefused"
+
+
+def test_a_function_that_waits_is_busy_and_ends_with_its_execution(node: Node) -> None:
+    execution = node.start("unanswered", {})
+
+    def waiting() -> list[int]:
+        return [worker["pid"] for worker in node.workers("answer") if worker["state"] == "busy"]
+
+    (pid,) = eventually(waiting, "a function that waits")
+    assert node.http.post(f"/v1/executions/{execution}/cancel").status_code == 204
+    eventually(lambda: has_ended(pid), "the end of its worker")
+
+
+def test_messages_that_nobody_received_are_told_of(node: Node) -> None:
+    node.call("unheard")
+    eventually(lambda: "messages that no function received are dropped" in node.log, "a line in the log")
 
 
 def test_what_tasks_change_is_committed_once_although_the_node_was_killed_in_the_middle(tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 from actorfaas.batches import packed, split_effects
-from actorfaas.errors import DataRefused, PeerUnavailable, RequestRefused, VersionConflict
+from actorfaas.errors import (
+    DataRefused,
+    MessageRefused,
+    PeerUnavailable,
+    ReceiveTimeout,
+    RequestRefused,
+    VersionConflict,
+)
 from actorfaas.messages import (
     Done,
     Heartbeat,
@@ -22,7 +29,11 @@ from actorfaas.messages import (
     KvValue,
     KvWrite,
     Message,
+    MessageReceived,
+    ReceiveMessage,
     Refused,
+    SendMessage,
+    TakeAlias,
     Task,
     TaskEffects,
     TaskResult,
@@ -179,6 +190,43 @@ def test_only_the_handlers_thread_may_use_it(queue: Answering) -> None:
     thread.start()
     thread.join()
     assert ["handler's own thread only" in text for text in raised] == [True, True]
+    assert queue.asked == []
+
+
+def test_messages_of_functions(queue: Answering) -> None:
+    queue.answers = [Done(), Done(), MessageReceived(b'{"a":1}'), Done()]
+    platform = TaskPlatform(task("exe_1", "Cart"), queue.channel, MemoryLimit(0))
+    context = build_context(task("exe_1", "Cart"), "cart", platform)
+    context.send("Other", [1])
+    context.send("Other", "é", index=2)
+    assert context.receive(1.5) == {"a": 1}
+    context.take_alias("mine")
+    assert queue.asked == [
+        SendMessage("Other", -1, b"[1]"),
+        SendMessage("Other", 2, '"é"'.encode()),
+        ReceiveMessage(1_500_000_000),
+        TakeAlias("mine"),
+    ]
+
+
+def test_what_goes_wrong_with_messages(queue: Answering) -> None:
+    queue.answers = [Refused("timeout", "none"), Refused("overloaded", "too many"), Refused("conflict", "taken")]
+    platform = TaskPlatform(task("exe_1", "Cart"), queue.channel, MemoryLimit(0))
+    with pytest.raises(ReceiveTimeout, match=r"no message for state 'Cart' within 0\.5 s"):
+        platform.receive(0.5)
+    with pytest.raises(MessageRefused, match="too many"):
+        platform.send("Other", 1, None)
+    with pytest.raises(MessageRefused, match="taken"):
+        platform.take_alias("a")
+    with pytest.raises(TypeError, match="message for 'Other'"):
+        platform.send("Other", {1}, None)
+
+
+def test_without_an_execution_there_are_no_messages(queue: Answering) -> None:
+    context = build_context(task(), "cart", queue.platform())
+    for call in (lambda: context.send("Other", 1), context.receive, lambda: context.take_alias("a")):
+        with pytest.raises(MessageRefused, match="this call belongs to none"):
+            call()
     assert queue.asked == []
 
 

@@ -25,6 +25,7 @@ from actorfaas.core.queue.records import (
 )
 from actorfaas.core.queue.reports import Reports
 from actorfaas.core.queue.requests import Requests
+from actorfaas.core.queue.sessions import Sessions
 from actorfaas.core.queue.workers import Workers
 from actorfaas.messages import (
     AssignTask,
@@ -33,19 +34,26 @@ from actorfaas.messages import (
     ChunkCredit,
     ConnectedWorker,
     DeclareTopic,
+    Done,
     DropTopic,
     Message,
     Publish,
     QueueDescription,
+    ReceiveMessage,
+    Refused,
     ReleaseAssignment,
     ReleaseIdle,
+    SendMessage,
     SetNextTopic,
     Subscribe,
+    TakeAlias,
     TendWorker,
     TopicState,
     WorkerExited,
     WorkerReleased,
 )
+
+SessionMessage = SendMessage | ReceiveMessage | TakeAlias
 
 STOPPING = Failure("stopping", "the node is stopping")
 CALLER_GONE = Failure("cancelled", "the caller is gone")
@@ -62,7 +70,8 @@ class LocalQueueCore:
         self._members = Members(self.board, self._reports)
         self._requests = Requests(self.board, self._members)
         self._assignments = Assignments(self.board, self._members)
-        self._workers = Workers(self.board, self._members, self._requests, self._assignments)
+        self._sessions = Sessions(self.board)
+        self._workers = Workers(self.board, self._members, self._requests, self._assignments, self._sessions)
         self._stopping = False
 
     # --- publishers ------------------------------------------------------------------------------------------------
@@ -104,6 +113,7 @@ class LocalQueueCore:
         """A new ExecutionManager: repeat what it must act on and `describe` does not say."""
         self._reports.ask_again()
         self._workers.report_condemned()
+        self._sessions.report_open()
 
     def declare(self, declared: DeclareTopic) -> None:
         """Make a topic, or change the settings of the one that is there."""
@@ -203,6 +213,25 @@ class LocalQueueCore:
         """Whether the worker may ask for its application's data now."""
         return self._workers.may_use_data(worker)
 
+    def talk(self, worker: Worker, message: SessionMessage, answer: Peer, now: int) -> None:
+        """A task of an execution sends other tasks of it a message, waits for one, or takes an alias; `answer` is where
+        the answer goes."""
+        task = worker.lease
+        if not isinstance(task, Assignment):
+            reply: Done | Refused = Refused("unauthorized", "only tasks of executions send and receive messages")
+        elif isinstance(message, ReceiveMessage):
+            self._sessions.receive(worker, task, answer, message.timeout_ns, now)
+            return
+        elif isinstance(message, SendMessage):
+            reply = self._sessions.send(worker, task, message)
+        else:
+            reply = self._sessions.take_alias(worker, task, message.alias)
+        self.board.outbox.append((answer, reply))
+
+    def end_session(self, execution_id: str) -> dict[str, int]:
+        """An execution has ended: the messages that nobody received, by name."""
+        return self._sessions.end(execution_id)
+
     def break_off(self, worker: Worker, reason: str, now: int) -> None:
         """The worker broke its rights in a way the actor sees."""
         self._workers.break_off(worker, reason, now)
@@ -223,7 +252,7 @@ class LocalQueueCore:
     def needs_tick(self) -> bool:
         """Whether the passing of time can change anything."""
         board = self.board
-        return bool(board.deadlines or board.losses or self._reports.is_watching)
+        return bool(board.deadlines or board.losses or self._reports.is_watching or self._sessions.needs_tick)
 
     def tick(self, now: int) -> None:
         """Do what has fallen due."""
@@ -234,6 +263,7 @@ class LocalQueueCore:
             self._requests.retry_due(request, now)
         for worker in board.losses.due(now):
             self._workers.settle_loss(worker, now)
+        self._sessions.tick(now)
         self._reports.tick(now)
 
     @property

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from actorfaas.errors import IllegalTransition
 from actorfaas.ids import REQUEST_NEXT_FW
 from actorfaas.messages import AssignTask, AttachWorker, Message, Publish
+
+if TYPE_CHECKING:
+    from actorfaas.core.queue.sessions import Session
 
 STREAM_CREDIT = 16
 """Pieces of a streamed response that may be under way to its caller."""
@@ -175,7 +178,7 @@ class Assignment(Work):
     the ExecutionManager was told of a heartbeat.
     """
 
-    __slots__ = ("execution_id", "follower", "report_payload", "state", "told_ns", "worker_topic")
+    __slots__ = ("execution_id", "follower", "index", "report_payload", "state", "told_ns", "worker_topic")
 
     def __init__(self, assigned: AssignTask) -> None:
         super().__init__(
@@ -190,6 +193,7 @@ class Assignment(Work):
         self.worker_topic = assigned.worker_topic
         self.execution_id = assigned.execution_id
         self.state = assigned.state
+        self.index = assigned.index
         self.report_payload = assigned.report_payload
         self.told_ns = 0
 
@@ -222,6 +226,7 @@ class Worker:
         "reported",
         "retiring",
         "returning",
+        "session",
         "start_kind",
         "tending",
         "topic",
@@ -251,6 +256,7 @@ class Worker:
         self.topic: Topic | None = None
         self.lease: Work | None = None
         self.armed: Assignment | None = None
+        self.session: Session | None = None  # once the task it has takes part in one
 
     @property
     def is_free(self) -> bool:

@@ -1,7 +1,8 @@
 """Connections of workers: what each may say, how it is retired, what its death means for what it was given.
 
 Rights: a worker says `NewFunctionWorker` once, with its own pid; while it holds a lease it may return a result to
-the one place its task named, fail it, stream within its credit, say that it goes on, and use its application's data.
+the one place its task named, fail it, stream within its credit, say that it goes on, use its application's data, and
+talk with other tasks of its execution.
 Whoever says anything else loses its connection; nobody else is affected.
 
 Death: the end of the connection comes from the kernel, how the process ended (`WorkerExited`) from the supervisor,
@@ -25,6 +26,7 @@ from actorfaas.core.queue.records import (
     Worker,
 )
 from actorfaas.core.queue.requests import Requests
+from actorfaas.core.queue.sessions import Sessions
 from actorfaas.messages import (
     AttachWorker,
     Heartbeat,
@@ -54,9 +56,12 @@ _TASK_ERRORS = frozenset({"handler_error", "bad_payload", "bad_result", "memory"
 class Workers:
     """All connected workers, and the lost ones whose work is not settled yet."""
 
-    __slots__ = ("_assignments", "_board", "_members", "_requests")
+    __slots__ = ("_assignments", "_board", "_members", "_requests", "_sessions")
 
-    def __init__(self, board: Board, members: Members, requests: Requests, assignments: Assignments) -> None:
+    def __init__(
+        self, board: Board, members: Members, requests: Requests, assignments: Assignments, sessions: Sessions
+    ) -> None:
+        self._sessions = sessions
         self._board = board
         self._members = members
         self._requests = requests
@@ -146,6 +151,7 @@ class Workers:
     def detached(self, worker: Worker, now: int) -> None:
         """The worker's connection ended."""
         board = self._board
+        self._leave_session(worker)
         self._members.leave(worker)
         del board.worker_of[worker.peer]
         del board.workers[worker.worker_topic]
@@ -203,6 +209,7 @@ class Workers:
             return
         worker.lease = None
         worker.condemned = lease.request_id
+        self._leave_session(worker)
         self._members.leave(worker)
         if isinstance(lease, Request):
             self._board.fail(lease, failure, now)
@@ -230,6 +237,7 @@ class Workers:
         if lease is None or lease.request_id != result.request_id or lease.next_topic != result.topic:
             self._unexpected(worker, result.request_id, f"a result for {result.topic[:60]!r}", now)
             return
+        self._leave_session(worker)
         if isinstance(result, TaskResult):
             worker.lease = None
             if isinstance(lease, Request):
@@ -250,6 +258,7 @@ class Workers:
             self._unexpected(worker, error.request_id, f"an error with reason {error.reason[:40]!r}", now)
             return
         worker.lease = None
+        self._leave_session(worker)
         if error.exiting:
             worker.retiring = worker.leaving = True
         started_ns, ended_ns = run_within(lease, error.started_ns, error.ended_ns, now)
@@ -263,6 +272,10 @@ class Workers:
         )
         self._fail(lease, failure, now)
         self._members.freed(worker, now)
+
+    def _leave_session(self, worker: Worker) -> None:
+        if worker.session is not None:
+            self._sessions.left(worker)
 
     def _chunk(self, worker: Worker, piece: TaskChunk, now: int) -> None:
         lease = worker.lease

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from actorfaas import Context, each, function, workflow
+from actorfaas import Context, each, function, parallel, pass_, workflow
 
 Json = Any  # a decoded JSON document
 
@@ -43,6 +43,31 @@ def compete(event: Json, ctx: Context) -> Json:
     return value
 
 
+@function
+def ask(event: Json, ctx: Context) -> Json:
+    """Ask those that answer, each of which says who it is."""
+    ctx.take_alias("asker")
+    for index in range(event["questions"]):
+        ctx.send("answer", {"question": index}, index=index)
+    return sorted(ctx.receive(10) for _ in range(event["questions"]))
+
+
+@function(concurrency=8)
+def answer(event: Json, ctx: Context) -> Json:
+    """Answer one question."""
+    question = ctx.receive(event.get("timeout_s"))
+    ctx.send("asker", 10 * question["question"])
+    return question
+
+
+@function
+def shout(event: Json, ctx: Context) -> None:
+    ctx.send("nobody", "hello")
+
+
+workflow("unheard", shout)
+workflow("questions", parallel(ask, pass_([{}, {}, {}]) >> each(answer)))
+workflow("unanswered", answer)
 workflow("put_then_get", put >> get)
 workflow("express", put >> get, durability="express")
 workflow("tallies", each(tally, max_concurrency=8))
