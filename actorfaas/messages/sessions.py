@@ -8,7 +8,7 @@ from __future__ import annotations
 from actorfaas.messages.base import Message, message
 
 
-@message(190)
+@message(260)
 class SendMessage(Message):
     """FunctionWorker → LocalQueue (ask → Done, or Refused "overloaded"/"invalid"/"unauthorized"): a message for whoever
     receives at an address of the same execution, now or later. `index` -1: any branch."""
@@ -18,7 +18,7 @@ class SendMessage(Message):
     payload: bytes
 
 
-@message(191)
+@message(261)
 class ReceiveMessage(Message):
     """FunctionWorker → LocalQueue (ask → MessageReceived, or Refused "timeout" after `timeout_ns`): the oldest message
     for one of this task's addresses, waited for if there is none."""
@@ -26,14 +26,14 @@ class ReceiveMessage(Message):
     timeout_ns: int
 
 
-@message(192)
+@message(262)
 class MessageReceived(Message):
     """Reply to `ReceiveMessage`."""
 
     payload: bytes
 
 
-@message(193)
+@message(263)
 class TakeAlias(Message):
     """FunctionWorker → LocalQueue (ask → Done, or Refused "conflict" while another task has it): also receive what is
     sent to this name, until the task ends."""
@@ -41,14 +41,14 @@ class TakeAlias(Message):
     alias: str
 
 
-@message(194)
+@message(264)
 class SessionOpened(Message):
     """LocalQueue → ExecutionManager: functions of this execution send messages or wait for them."""
 
     execution_id: str
 
 
-@message(195)
+@message(265)
 class EndSession(Message):
     """ExecutionManager → LocalQueue: the execution has ended; its messages are dropped."""
 
