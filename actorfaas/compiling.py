@@ -95,6 +95,8 @@ class _Machine:
                 if step.comment:
                     state["Comment"] = step.comment
                 state["Resource"] = step.resource
+                if step.potential:
+                    state["PotentialNext"] = [self._chain(one, following) for one in step.potential]
             case Parallel():
                 if isinstance(step, Group):
                     state["Comment"] = "Steps that are tried as one"

@@ -72,6 +72,18 @@ class Composable:
         return step.with_(catchers=(*zip(earlier, (one for _, one in step.catchers), strict=True),
                                     (entry, composable(handler))))  # fmt: skip
 
+    def adding(self, *, potential_next: Composable | tuple[Composable, ...]) -> Step:
+        """The same, and the function may have some of these run next: `context.add_next("name", input)`.
+
+        They are known by the names of their first states (see `named`). One that is added comes before what follows; of
+        several, which run at once, what follows gets the list of results.
+        """
+        step = self._step()
+        if not isinstance(step, Call):
+            raise DeclarationError(f"{self!r} calls no function that could have anything run next")
+        targets = potential_next if isinstance(potential_next, tuple) else (potential_next,)
+        return step.with_(potential=tuple(map(composable, targets)))
+
     def named(self, name: str) -> Step:
         """The same under a name of its own in definitions and histories."""
         return self._step().with_(label=name)
@@ -160,6 +172,10 @@ class Call(Guarded):
         self.function = function
         self.resource = name
         self.comment = comment
+        self.potential: tuple[Composable, ...] = ()
+
+    def inner(self) -> tuple[Composable, ...]:
+        return self.potential
 
 
 class Parallel(Guarded):

@@ -42,6 +42,9 @@ class Platform(Protocol):
     def take_alias(self, alias: str) -> None:
         """As `Context.take_alias`."""
 
+    def add_next(self, state: str, value: Json) -> None:
+        """As `Context.add_next`."""
+
 
 class Context:
     """One call, as its handler sees it.
@@ -127,6 +130,15 @@ class Context:
     def take_alias(self, alias: str) -> None:
         """Receive what is sent to this name, too, until this call ends. Raises MessageRefused while another has it."""
         self._session("take_alias").take_alias(alias)
+
+    def add_next(self, state: str, value: Json = None) -> None:
+        """Have a state run next, with this input (JSON), when this call returns: one of the task's PotentialNext.
+
+        One takes the place of the declared next state. Several run at once, in this order, each to an end or up to the
+        declared next state, which then gets the list of their outputs. None: the declared next state, as ever.
+        Another state fails the task as `NextNotAllowed`. Raises MessageRefused outside an execution.
+        """
+        self._session("add_next").add_next(state, value)
 
     def _session(self, what: str) -> Platform:
         if self._platform is None or not self.execution_id:

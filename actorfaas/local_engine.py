@@ -23,6 +23,7 @@ from actorfaas.errors import DeclarationError, DeployError, WorkflowFailed
 from actorfaas.ids import new_id
 from actorfaas.local import call
 from actorfaas.local_platform import LocalPlatform, LocalSession
+from actorfaas.states.adding import Added
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine
 from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, Opened, RunTask, Sleep
@@ -112,10 +113,10 @@ def try_alone(
         else:
             request = asked(definition, payload, state=state, variables=variables, context=context)
             if request is not None:
-                calls = _Calls(functions, {}, MemoryData() if data is None else data, "")
+                calls = _Calls(functions, {}, MemoryData() if data is None else data, "test")
                 given = orjson.loads(request.payload)
                 work = _work(state, lambda event: calls.call(request.function, state, event, 1), given)
-                work = replace(work, returned=work.result, result=None)
+                work = replace(work, returned=work.result, result=None, added=tuple(calls.added))
         trial = try_state(definition, payload, state=state, mock=work, variables=variables, context=context)
     except DeployError as error:
         raise DeclarationError(f"workflow {workflow.name!r}, state {state!r}: {error}") from error
@@ -132,21 +133,25 @@ class _Calls:
     data: Data
     execution_id: str
     session: LocalSession = field(default_factory=LocalSession)
+    added: list[Added] = field(default_factory=list)
 
     def call(self, name: str, state: str, event: Json, attempt: int, index: int = -1) -> Json:
-        """What the function returns; raises what it raises."""
+        """What the function returns; raises what it raises. `added`: the states that it had run next."""
+        self.added = []
         if name in self.mocks:
             return _mocked(self.mocks[name], event)
         if name not in self.functions:
             raise DeclarationError(f"state {state!r} calls {name!r}, which is no function here; give a mock for it")
         with self.data.transaction() as data:
+            platform = LocalPlatform(self.session, data, state, index)
+            self.added = platform.added
             context = Context(
                 request_id=new_id("req"),
                 execution_id=self.execution_id,
                 function_name=name,
                 state=state,
                 attempt=attempt,
-                platform=LocalPlatform(self.session, data, state, index),
+                platform=platform,
             )
             return call(self.functions[name], event, context)
 
@@ -219,7 +224,8 @@ class _Rehearsal:
             self.raised[name] = error
             self._follow(self.engine.task_failed(task.branch, name, str(error), self.now_ns))
         else:
-            self._follow(self.engine.task_succeeded(task.branch, payload, self.now_ns, handed_on=False))
+            added = self.calls.added
+            self._follow(self.engine.task_succeeded(task.branch, payload, self.now_ns, handed_on=False, added=added))
 
 
 def _prepared(workflow: Workflow, mocks: Mocks) -> tuple[StateMachine, Mapping[str, AnyFunction]]:

@@ -27,13 +27,14 @@ class LocalSession:
 
 
 class LocalPlatform(Platform):
-    """The platform of one task; `index`: its branch or item, -1 outside of any."""
+    """The platform of one task; `index`: its branch or item, -1 outside of any. `added`: the states it had run next."""
 
     def __init__(self, session: LocalSession, data: Data, state: str, index: int) -> None:
         self._session = session
         self._data = data
         self._state = state
         self._addresses = {(state, ANY), (state, index)}
+        self.added: list[tuple[str, bytes]] = []
 
     def heartbeat(self) -> None:
         """Nobody waits for it."""
@@ -56,6 +57,9 @@ class LocalPlatform(Platform):
                 del self._session.messages[place]
                 return json.loads(text)
         raise ReceiveTimeout(f"no message for state {self._state!r} has been sent; tasks run one after the other here")
+
+    def add_next(self, state: str, value: Json) -> None:
+        self.added.append((state, json.dumps(value).encode()))
 
     def take_alias(self, alias: str) -> None:
         if not alias:

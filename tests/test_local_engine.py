@@ -148,6 +148,27 @@ class TestRun:
         done = workflow("w", tell >> pass_([0, 1]) >> each(hear, max_concurrency=1)).run("second")
         assert done == [["all"], ["second", "alias"]]
 
+    def test_a_function_adds_what_runs_next(self) -> None:
+        @function
+        def split(event: list[int], ctx: Context) -> str:
+            for number in event:
+                ctx.add_next("double", number)
+            return "none"
+
+        made = workflow("w", split.adding(potential_next=double) >> pass_({"all": event}))
+        assert made.asl["States"]["split"]["PotentialNext"] == ["double"]
+        assert made.run([1, 2]) == {"all": [2, 4]}
+        assert (made.run([3]), made.run([])) == ({"all": 6}, {"all": "none"})
+        one = made.test_state("split", [3])
+        assert (one.next, one.output) == ("double", 3)
+        wrong = workflow("w2", split.adding(potential_next=double.named("other"))).test([1])
+        assert (wrong.error, wrong.cause) == (
+            "NextNotAllowed",
+            "state 'split' added 'double' to run next; it may add 'other'",
+        )
+        with pytest.raises(DeclarationError, match="calls no function"):
+            pass_(1).adding(potential_next=double)
+
     def test_a_definition_that_is_wrong(self) -> None:
         with pytest.raises(DeclarationError, match="'w': /States/double/InputPath"):
             workflow("w", double.reads("no path")).run(1)

@@ -21,6 +21,7 @@ from rich.table import Table
 from actorfaas.testing import running_node
 
 EXAMPLES = Path(__file__).resolve().parent
+DEPLOYED = ("random_average", "order_pipeline", "convolution", "text_report", "parcels", "auction", "functionbench")
 LONGEST_RESULT = 80
 WIDTH = 96
 
@@ -166,7 +167,15 @@ def show_logs(http: httpx.Client) -> None:
 def tour(url: str) -> None:
     """Everything the demonstration shows, against a node that runs."""
     console.rule("deploy")
-    for name in ("random_average", "order_pipeline", "convolution", "text_report", "parcels", "functionbench"):
+    for name in (
+        "random_average",
+        "order_pipeline",
+        "convolution",
+        "text_report",
+        "parcels",
+        "auction",
+        "functionbench",
+    ):
         deploy(url, name)
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         console.rule("workflows")
@@ -181,6 +190,10 @@ def tour(url: str) -> None:
         sent = run_workflow(http, "parcels", example_input("parcels/inputs/order.json"), rounds=1)
         expect(sent["way"] == "post" and sent["grams"] == 2460 and sent["cents"] == 900, f"parcels: {sent}")
         expect(sent["invoice"]["attempts"] == 2, f"parcels: {sent}")
+        sold = run_workflow(http, "auction", example_input("auction/inputs/lamp.json"), rounds=1)
+        expect(sold == {"item": "lamp", "sold": True, "to": "Cleo", "for": 42}, f"auction: {sold}")
+        turnover = http.get("/v1/data/@tenant/entry", params={"key": "turnover", "kind": "counter"}).json()
+        expect(turnover["value"] == 42, f"the turnover: {turnover}")
         console.rule("functions")
         call_functions(http)
         compare_strategies(http)

@@ -14,6 +14,7 @@ from actorfaas.core.effects import Tell
 from actorfaas.core.execution import Commit, Execution, Lane
 from actorfaas.core.history import NS_PER_MS
 from actorfaas.messages import KvCommit
+from actorfaas.states.adding import Added
 
 
 class Committing(Driver):
@@ -39,9 +40,9 @@ class Committing(Driver):
         execution.asked.append(event)
         return True
 
-    def _commit(self, execution: Execution, lane: Lane, result: bytes, now_ns: int) -> None:
+    def _commit(self, execution: Execution, lane: Lane, result: bytes, added: tuple[Added, ...], now_ns: int) -> None:
         """A branch's task has returned, and is in the history with its changes: wait for these."""
-        execution.commit = Commit(lane, self._at_ms(now_ns), result)
+        execution.commit = Commit(lane, self._at_ms(now_ns), result, added)
         self._store(execution, now_ns)
 
     def _committed(self, execution: Execution, now_ns: int) -> None:
@@ -54,7 +55,9 @@ class Committing(Driver):
         if lane.awaited is not None:
             self._submitted(lane, lane.awaited, now_ns)
         else:
-            succeeded = execution.engine.task_succeeded(lane.branch, commit.result, at_ns, handed_on=False)
+            succeeded = execution.engine.task_succeeded(
+                lane.branch, commit.result, at_ns, handed_on=False, added=commit.added
+            )
             self._go_on(execution, lane, succeeded, now_ns)
         self._set_alarm(execution, lane)
         self._catch_up(execution, now_ns)

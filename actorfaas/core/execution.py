@@ -13,6 +13,7 @@ from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import FunctionSpec, InvocationFailed, TaskFailed
+from actorfaas.states.adding import Added
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine, RunTask
 from actorfaas.states.model import Retrier, StateMachine, Task
 
@@ -112,11 +113,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A task that has returned, and whose changes of data are being committed: in which branch, when, with what."""
+    """A task that has returned, and whose changes of data are being committed: in which branch, when, with what;
+    `added`: the states to run next, with their inputs."""
 
     lane: Lane
     at_ms: int
     result: bytes
+    added: tuple[Added, ...]
 
 
 @dataclass(slots=True, eq=False)

@@ -10,8 +10,12 @@ left to `core.executions`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+import orjson
+
+from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     AppendHistory,
     CreateExecution,
@@ -20,9 +24,11 @@ from actorfaas.messages import (
     KvCommit,
     Message,
     RecordExecution,
+    TaskEffects,
     TaskFailed,
     TaskFinished,
 )
+from actorfaas.states.adding import Added
 from actorfaas.states.engine import Entered, Exited, Failed, Noted, Recorded
 
 NS_PER_MS = 1_000_000
@@ -46,12 +52,30 @@ UNTRACED: Traced = (0, "")
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
 
+NEXT_ADDED = "TaskNextAdded"
+"""The event before the success of a task that had states run next; it says which."""
+
 DATA_UNAVAILABLE = "DataUnavailable"
 """The error of a task of an express execution whose changes of data may or may not have been committed."""
 
 _REFUSALS = {"precondition_failed": "VersionConflict", "data_refused": "DataRefused"}
 _REFUSALS_ALONE = {**_REFUSALS, "invalid": "DataRefused", "unauthorized": "DataRefused"}
 """What a task's error is when its changes are refused, by code."""
+
+
+def added_of(effects: TaskEffects) -> tuple[Added, ...]:
+    """The states that a task had run next. Raises RequestRefused "invalid" for inputs that are not JSON."""
+    try:
+        for one in effects.added:
+            orjson.loads(one.input)
+    except orjson.JSONDecodeError as error:
+        raise RequestRefused("invalid", f"the input of a state that is to run next is not JSON: {error}") from error
+    return tuple((one.state, one.input) for one in effects.added)
+
+
+def added_in(payload: bytes) -> tuple[Added, ...]:
+    """The states that such an event tells of (of an express execution, none)."""
+    return tuple((one["state"], orjson.dumps(one["input"])) for one in orjson.loads(payload or b"[]"))
 
 
 def event_type(instruction: Recorded) -> str:
@@ -181,6 +205,12 @@ class History:
         if writes:
             self._writes, self._writes_seq = writes, self._seq
             self.pending_bytes += len(writes)
+
+    def add_next(self, at_ms: int, done: TaskFinished, place: Place, added: Iterable[Added]) -> None:
+        """A task that is about to be noted had states run next: which, and with what."""
+        states = [{"state": name, "input": orjson.Fragment(input_)} for name, input_ in added]
+        payload = orjson.dumps(states) if self.is_standard else b""
+        self.add(at_ms, NEXT_ADDED, done.state, done.attempt, payload, place)
 
     def add_failure(
         self,

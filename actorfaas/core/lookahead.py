@@ -84,7 +84,7 @@ def prospects(machine: StateMachine, state: str, habits: Habits) -> list[Prospec
     waiting: list[tuple[StateMachine, str, float, int]] = [(machine, state, 1.0, 1)]
     while waiting and len(seen) < MOST_LOOKED_AT:
         inside, name, share, count = waiting.pop()
-        if not name or share < LEAST_SHARE:
+        if not inside.following(name) or share < LEAST_SHARE:
             continue
         one = inside.states[name]
         if isinstance(one, Task):

@@ -5,7 +5,7 @@ Base of `core.executions`, above `core.committing`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from actorfaas.batches import split_effects
 from actorfaas.core.committing import Committing
@@ -19,6 +19,7 @@ from actorfaas.core.execution import (
     Step,
     error_of,
 )
+from actorfaas.core.history import added_of
 from actorfaas.core.pool import Claim
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
@@ -27,6 +28,7 @@ from actorfaas.messages import (
     TaskFinished,
     TaskFinishedAndEffects,
 )
+from actorfaas.states.adding import STATES_NEXT_NOT_ALLOWED, Added
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.wire import MAX_HEADER_BYTES
@@ -35,57 +37,81 @@ MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
 """Largest output of a state: one of a standard execution travels to the DataLayer inside a message's header."""
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a task did besides returning: the changes of functions' data, and the states it had run next."""
+
+    writes: bytes = b""
+    added: tuple[Added, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the states and their inputs take in the journal, or a little less."""
+        return sum(len(name) + len(input_) + ADDED_BYTES for name, input_ in self.added)
+
+
+NO_EFFECTS = Effects()
+
+ADDED_BYTES = 24
+"""What one takes there besides its name and input."""
+
+
+def _cannot_add(done: TaskFinished) -> TaskFailed:
+    """A task that somebody outside answers has had states run next: what its function returns decides nothing."""
+    place = done.worker_topic, done.task_id, done.execution_id, done.state, done.attempt
+    times = done.delivered_ns, done.started_ns, done.ended_ns
+    cause = f"state {done.state!r} waits for an answer from outside; its function cannot say what runs next"
+    return TaskFailed(*place, done.start_kind, *times, "handler_error", STATES_NEXT_NOT_ALLOWED, cause, "")
+
+
 class Progress(Committing):
     """Tasks that returned, failed, were lost; claims that were granted, denied, revoked."""
 
     def task_finished(self, done: TaskFinished, now_ns: int) -> None:
         """A task returned; its output is here, or with the next worker already."""
-        self._finished(done, b"", now_ns)
+        self._finished(done, NO_EFFECTS, now_ns)
 
     def task_finished_with_effects(self, fact: TaskFinishedAndEffects, now_ns: int) -> None:
-        """A task returned, and what it changed has to be committed."""
+        """A task returned, and what it changed has to be committed, or it says what is to follow."""
         place = fact.worker_topic, fact.task_id, fact.execution_id, fact.state, fact.attempt
         times = fact.delivered_ns, fact.started_ns, fact.ended_ns
         try:
             result, effects = split_effects(fact.payload, fact.effects_bytes)
+            added = added_of(effects)
         except RequestRefused as refused:
             failed = TaskFailed(*place, fact.start_kind, *times, "bad_result", "BadResult", refused.detail, "")
             self.task_failed(failed, now_ns)
             return
-        self._finished(TaskFinished(*place, "", fact.start_kind, *times, result), effects.payload, now_ns)
+        done = TaskFinished(*place, "", fact.start_kind, *times, result)
+        self._finished(done, Effects(effects.payload, added), now_ns)
 
-    def _finished(self, done: TaskFinished, writes: bytes, now_ns: int) -> None:
-        if self._defers_for(done.execution_id, lambda at_ns: self._finished(done, writes, at_ns)):
+    def _finished(self, done: TaskFinished, did: Effects, now_ns: int) -> None:
+        if self._defers_for(done.execution_id, lambda at_ns: self._finished(done, did, at_ns)):
             return
         execution = self._all.get(done.execution_id)
         lane = execution.lane_of(done.task_id) if execution is not None else None
         step = lane.current if lane is not None else None
         if execution is None or lane is None or step is None or step.task_id != done.task_id:
-            self._commit_apart(done.task_id, writes)
+            self._commit_apart(done.task_id, did.writes)
             self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
-        if execution.history.is_standard and len(done.payload) > MAX_OUTPUT_BYTES:
-            self._too_large(execution, lane, step, done, now_ns)
+        size_bytes = max(len(done.payload), did.size_bytes)
+        if execution.history.is_standard and size_bytes > MAX_OUTPUT_BYTES:
+            self._too_large(execution, lane, step, done, size_bytes, now_ns)
             return
-        self.dispatch.pager.ran(step.claim.function_topic, done.ended_ns - done.started_ns)
+        if did.added and lane.awaited is not None:
+            self.task_failed(_cannot_add(done), now_ns)
+            return
         if step.claim.start_kind:
             done = replace(done, start_kind=step.claim.start_kind)
-        self.dispatch.pager.returned(step.claim.function_topic, done.start_kind, done.ended_ns - done.delivered_ns)
-        self._count(step, done, failed=False)
-        gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
-        lane.last_ended_ns = done.ended_ns
-        before = execution.history.pending_bytes
-        at_ms, traced = self._at_ms(now_ns), step.traced
-        type_ = "TaskSucceeded" if lane.awaited is None else "TaskSubmitted"
-        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, writes, type_)
-        self._backlog_bytes += execution.history.pending_bytes - before
+        self._note_result(execution, lane, step, done, did, now_ns)
         lane.current = None
-        if writes:
-            self._commit(execution, lane, done.payload, now_ns)
+        if did.writes:
+            self._commit(execution, lane, done.payload, did.added, now_ns)
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
         self.settle(now_ns)  # that may have called back the very reservation that has got the output
-        if writes:
+        if did.writes:
             return  # it goes on when they are committed
         if lane.awaited is not None:
             self._submitted(lane, lane.awaited, now_ns)
@@ -93,10 +119,29 @@ class Progress(Committing):
             self._handed_on(execution, lane, done, now_ns)
         else:
             wall_ns = self._wall_ns(now_ns)
-            succeeded = execution.engine.task_succeeded(lane.branch, done.payload, wall_ns, handed_on=False)
+            succeeded = execution.engine.task_succeeded(
+                lane.branch, done.payload, wall_ns, handed_on=False, added=did.added
+            )
             self._go_on(execution, lane, succeeded, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)
+
+    def _note_result(
+        self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, did: Effects, now_ns: int
+    ) -> None:
+        """Note in the history, and for all who learn from it, how a task returned."""
+        self.dispatch.pager.ran(step.claim.function_topic, done.ended_ns - done.started_ns)
+        self.dispatch.pager.returned(step.claim.function_topic, done.start_kind, done.ended_ns - done.delivered_ns)
+        self._count(step, done, failed=False)
+        gap_ns = done.started_ns - lane.last_ended_ns if lane.last_ended_ns else 0
+        lane.last_ended_ns = done.ended_ns
+        before = execution.history.pending_bytes
+        at_ms, traced = self._at_ms(now_ns), step.traced
+        type_ = "TaskSucceeded" if lane.awaited is None else "TaskSubmitted"
+        if did.added:
+            execution.history.add_next(at_ms, done, lane.place, did.added)
+        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, did.writes, type_)
+        self._backlog_bytes += execution.history.pending_bytes - before
 
     def _count(self, step: Step, ended: TaskFinished | TaskFailed, *, failed: bool) -> None:
         """Add a task to the figures of its function."""
@@ -110,11 +155,12 @@ class Progress(Committing):
         self._store(execution, now_ns)
         self._set_alarm(execution, lane)
 
-    def _too_large(self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, now_ns: int) -> None:
+    def _too_large(
+        self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, size: int, now_ns: int
+    ) -> None:
         """An output that cannot be journalled fails its state, also when the next worker has it already."""
         lane.current = None
         self._finished_late(execution, lane, done, now_ns)
-        size = len(done.payload)
         cause = f"the output of state {step.task.name} has {size} bytes, {MAX_OUTPUT_BYTES} can be journalled"
         self._fail_task(execution, lane, step, STATES_DATA_LIMIT, cause, now_ns)
         self._after(execution, lane, now_ns)

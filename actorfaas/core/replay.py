@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from actorfaas.core import redrive
 from actorfaas.core.awaiting import Recalled
-from actorfaas.core.history import NS_PER_MS, event_type
+from actorfaas.core.history import NS_PER_MS, added_in, event_type
 from actorfaas.errors import ActorFaasError
 from actorfaas.messages import HistoryEvent
+from actorfaas.states.adding import Added
 from actorfaas.states.engine import (
     ROOT,
     Closed,
@@ -76,6 +77,7 @@ class Replay:
     outcome: tuple[str, str, str] | None = None
     _asleep: dict[int, int] = field(default_factory=dict)
     _now_ms: int = 0
+    _added: dict[int, tuple[Added, ...]] = field(default_factory=dict)
 
     def run(
         self,
@@ -124,13 +126,17 @@ class Replay:
             case "MapItemsRead":
                 self._wake(event)
                 self._note(self.engine.items_read(branch, self._items(event, items), at_ns))
+            case "TaskNextAdded":
+                self._added[branch] = added_in(event.payload)
             case "TaskSucceeded" | "ActivitySucceeded" | "MapResultsWritten":
                 self._wake(event)
                 self.recalled.pop(event.branch, None)
-                self._note(self.engine.task_succeeded(branch, event.payload, at_ns, handed_on=False))
+                added = self._added.pop(branch, ())
+                self._note(self.engine.task_succeeded(branch, event.payload, at_ns, handed_on=False, added=added))
             case _ if event.type in _FAILURES:
                 self._wake(event)
                 self.recalled.pop(event.branch, None)
+                self._added.pop(branch, None)
                 self._note(self.engine.task_failed(branch, event.error_type, event.error_message, at_ns))
             case "TaskSubmitted" | "ActivityScheduled" | "ActivityStarted":
                 self._wake(event)

@@ -144,13 +144,13 @@ class Reserving:
 
     def _following(self, execution: Execution, lane: Lane, last: Task) -> tuple[StateMachine, str] | None:
         """The state after `last`; at the end of a branch that of the state above, if all other branches are over."""
-        machine, name = lane.machine, last.next
+        machine, name = lane.machine, lane.machine.following(last.next)
         while not name:
             above = execution.lanes.get(lane.parent)
             if above is None or above.children > 1 or above.unopened > 0:
                 return None
             lane, machine = above, above.machine
-            name = getattr(machine.states[execution.engine.state_of(above.branch)], "next", "")
+            name = machine.following(getattr(machine.states[execution.engine.state_of(above.branch)], "next", ""))
         return machine, name
 
     def _bring_in(self, execution: Execution, lane: Lane, prospect: Prospect, now_ns: int) -> None:

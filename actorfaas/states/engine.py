@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from actorfaas.states.adding import Added, follow
 from actorfaas.states.branches import Branch
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.document import Document
@@ -121,15 +122,19 @@ class Engine:
         self._attempt(root, self._walk)
         return self._settled()
 
-    def task_succeeded(self, branch: int, payload: bytes | None, now_ns: int, *, handed_on: bool) -> list[Instruction]:
+    def task_succeeded(
+        self, branch: int, payload: bytes | None, now_ns: int, *, handed_on: bool, added: Sequence[Added] = ()
+    ) -> list[Instruction]:
         """What was asked for (RunTask, WriteResults) is done. `handed_on`: the next task has the output already; only
-        then may it be None."""
+        then may it be None. `added`: the states that it had run next, with their inputs."""
         one = self._waiting(branch, "task", "writer")
         self._event(now_ns)
         if handed_on:
             self._hand_on(one, payload)
         elif payload is None:
             raise ValueError(f"the output of state {one.state.name!r} is missing")
+        elif added:
+            self._added(one, payload, added)
         else:
             self._done(one, payload)
         return self._settled()
@@ -283,7 +288,7 @@ class Engine:
     def _walk(self, branch: Branch) -> None:
         """Enter one state after the other until one waits for something."""
         while not branch.waits:
-            if not branch.following:
+            if not branch.machine.following(branch.following):
                 self._end(branch)
                 return
             state = branch.machine.states[branch.following]
@@ -327,6 +332,18 @@ class Engine:
             self._attempt(branch, self._walk)
         else:
             self._attempt(branch, lambda one: self._finish_request(one, request, payload))
+
+    def _added(self, branch: Branch, payload: bytes, added: Sequence[Added]) -> None:
+        branch.waits, branch.request = "", None
+        branch.history.count += 1
+
+        def go_on(one: Branch) -> None:
+            if not isinstance(one.state, Task):
+                raise ValueError(f"state {one.state.name!r} is no task that could add states")
+            follow(self._run, one, one.state, payload, added)
+            self._walk(one)
+
+        self._attempt(branch, go_on)
 
     def _finish_request(self, branch: Branch, request: Request | None, payload: bytes) -> None:
         state, run = branch.state, self._run

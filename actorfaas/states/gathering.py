@@ -23,7 +23,7 @@ from actorfaas.states.errors import (
     StatesError,
 )
 from actorfaas.states.map_data import ask_for_items, begin, end_map, export, filled, keeps_children
-from actorfaas.states.model import Map, Parallel
+from actorfaas.states.model import Map, Parallel, Task
 from actorfaas.states.paths import Path
 from actorfaas.states.queries import QueryTemplate, type_name
 from actorfaas.states.run import NS_PER_MS, Run
@@ -132,7 +132,7 @@ def collect(run: Run, branch: Branch) -> None:
         return
     if isinstance(state, Map):
         end_map(run, branch, state, gathering)
-    elif isinstance(state, Parallel):
+    elif isinstance(state, Parallel | Task):
         branch.gathering, branch.waits = None, ""
         finish(run, branch, state.flow, state.next, Document(b"[" + b",".join(gathering.results) + b"]"))
 

@@ -36,6 +36,7 @@ def successors(state: State) -> Iterator[str]:
         case _:
             if state.next:
                 yield state.next
+            yield from getattr(state, "potential_next", ())
             yield from (catcher.next for catcher in getattr(state, "catch", ()))
 
 

@@ -7,7 +7,7 @@ Reading definitions is left to `states.parsing`, running a machine to the engine
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actorfaas.states.data_flow import AS_IS, Flow, Frame
 from actorfaas.states.document import Document
@@ -51,6 +51,7 @@ class Task:
 
     `timeout_s` 0: the function's own limit; `heartbeat_s` 0: none; `timeout` and `heartbeat`: where they must be
     evaluated. `retry` None: the function's own retries. `function` is "" where the state's parameters name it.
+    `potential_next`: states that the function may have run next.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Task:
     catch: tuple[Catcher, ...] = ()
     timeout: Number | None = None
     heartbeat: Number | None = None
+    potential_next: tuple[str, ...] = ()
 
     takes_input_directly: bool = field(init=False)
     """Whether its input can be what the state before gave, unseen."""
@@ -215,16 +217,25 @@ State = Task | Pass | Choice | Wait | Succeed | Fail | Parallel | Map
 @dataclass(frozen=True, slots=True)
 class StateMachine:
     """A whole definition, or one of a Parallel or Map state. `next` of a state is "" where it ends the branch;
-    `timeout_s` 0: no limit."""
+    `timeout_s` 0: no limit. `ends_at`: states at which a branch is over instead of entering them."""
 
     start_at: str
     states: Mapping[str, State]
     timeout_s: float = 0.0
+    ends_at: frozenset[str] = frozenset()
+
+    def branch_at(self, start: str, ends_at: str) -> StateMachine:
+        """The same states from another one on, up to a state (or, with "", to an end)."""
+        return replace(self, start_at=start, ends_at=self.ends_at | {ends_at} if ends_at else self.ends_at)
+
+    def following(self, name: str) -> str:
+        """A state that is to follow, or "" where the branch is over instead."""
+        return "" if name in self.ends_at else name
 
     def direct_successor(self, name: str) -> Task | None:
         """The Task that follows the Task `name` when its output needs no computation on the way, else None."""
         state = self.states[name]
-        if not isinstance(state, Task) or not state.next or not state.gives_output_directly:
+        if not isinstance(state, Task) or not self.following(state.next) or not state.gives_output_directly:
             return None
         following = self.states[state.next]
         return following if isinstance(following, Task) and following.takes_input_directly else None

@@ -158,7 +158,24 @@ def _task(whole: Definition, fields: Fields, name: str, states: Collection[str])
         catch=read_catch(fields, states),
         timeout=_evaluated(timeout),
         heartbeat=_evaluated(heartbeat),
+        potential_next=_potential_next(fields, resource, states),
     )
+
+
+def _potential_next(fields: Fields, resource: Resource, states: Collection[str]) -> tuple[str, ...]:
+    """PotentialNext, which is this platform's own: the states that the task's function may have run next."""
+    if not fields.has("PotentialNext"):
+        return ()
+    names = fields.take("PotentialNext")
+    if resource.kind not in ("function", "invoke") or resource.pattern:
+        fields.wrong("only a task that waits for what its function returns has PotentialNext", "PotentialNext")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        fields.wrong("PotentialNext must be a list of states, at least one", "PotentialNext")
+        return ()
+    for position, name in enumerate(names):
+        if name not in states:
+            fields.wrong(f"there is no state {name!r}", "PotentialNext", position)
+    return tuple(dict.fromkeys(names))
 
 
 def _evaluated(number: Number | None) -> Number | None:

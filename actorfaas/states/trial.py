@@ -15,6 +15,7 @@ from typing import Literal
 import orjson
 
 from actorfaas.errors import DeployError
+from actorfaas.states.adding import Added, follow
 from actorfaas.states.branches import Branch
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.data_flow import PathFlow
@@ -43,7 +44,7 @@ class Mock:
     """What a state's work gives: `result` (JSON), or what the function of a Task state itself `returned`, or the error.
 
     `failed_iterations`: of a distributed Map state; `items`: what its ItemReader would find. `retries`: how often the
-    state was tried before.
+    state was tried before. `added`: the states that the function had run next.
     """
 
     result: bytes | None = None
@@ -53,6 +54,7 @@ class Mock:
     failed_iterations: int = 0
     items: bytes = b""
     retries: int = 0
+    added: tuple[Added, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +209,32 @@ def _work_of_others(
         _iterate(run, branch, state, mock, inspection)
     if mock.error:
         raise StatedFailure(mock.error, mock.cause)
-    if mock.returned is not None and isinstance(state, Task):
-        result = result_of(state, mock.returned)
-    elif mock.result is not None:
-        result = Document(mock.result)
-    else:
-        raise DeployError(f"a {type(state).__name__} state is tested with the result, or the error, of its work")
+    result = _result(state, mock)
     if isinstance(state, Task):
         inspection["result"] = result.value
+        if mock.added:
+            _add(run, branch, state, mock, inspection)
+            return
     if isinstance(flow, PathFlow):
         _inspect_result(run, branch, flow, result.value, inspection)
     finish(run, branch, flow, state.next, result)
+
+
+def _result(state: Task | Parallel | Map, mock: Mock) -> Document:
+    """What the state's work gives. Raises DeployError."""
+    if mock.returned is not None and isinstance(state, Task):
+        return result_of(state, mock.returned)
+    if mock.result is None:
+        raise DeployError(f"a {type(state).__name__} state is tested with the result, or the error, of its work")
+    return Document(mock.result)
+
+
+def _add(run: Run, branch: Branch, task: Task, mock: Mock, inspection: dict[str, Json]) -> None:
+    """States that the task's function had run next. Of several, the output is not known: their inputs stand for it."""
+    inspection["addedNext"] = [{"state": name, "input": orjson.loads(input_)} for name, input_ in mock.added]
+    follow(run, branch, task, mock.returned or b"null", mock.added)
+    if len(mock.added) > 1:
+        finish(run, branch, task.flow, task.next, Document.of([one["input"] for one in inspection["addedNext"]]))
 
 
 def _iterate(run: Run, branch: Branch, state: Map, mock: Mock, inspection: dict[str, Json]) -> None:

@@ -16,6 +16,7 @@ from actorfaas.context import Context, Platform
 from actorfaas.data import Data, Keeper, Pending
 from actorfaas.errors import DataRefused, MessageRefused, ReceiveTimeout, RequestRefused, VersionConflict
 from actorfaas.messages import (
+    AddedState,
     BeatTask,
     Done,
     FailTask,
@@ -55,7 +56,7 @@ class TaskPlatform(Platform, Keeper):
     Every method raises RequestRefused when the platform says no, AskTimeout at the task's deadline.
     """
 
-    __slots__ = ("_channel", "_is_over", "_limit", "_pending", "_task", "_thread")
+    __slots__ = ("_added", "_channel", "_is_over", "_limit", "_pending", "_task", "_thread")
 
     def __init__(self, task: Task, channel: Channel, limit: MemoryLimit) -> None:
         self._task = task
@@ -63,6 +64,7 @@ class TaskPlatform(Platform, Keeper):
         self._limit = limit
         self._thread = get_ident()
         self._pending: Pending | None = None
+        self._added: list[AddedState] = []
         self._is_over = False
 
     # --- the handler -------------------------------------------------------------------------------------------------
@@ -99,6 +101,10 @@ class TaskPlatform(Platform, Keeper):
     def take_alias(self, alias: str) -> None:
         self._talk(TakeAlias(alias), Done)
 
+    def add_next(self, state: str, value: Json) -> None:
+        self._check("ctx.add_next")
+        self._added.append(AddedState(state, self.encode(value, f"input of state {state!r}")))
+
     def _talk(self, message: SendMessage | ReceiveMessage | TakeAlias, expect: type[M]) -> M:
         self._check("sending and receiving")
         try:
@@ -120,9 +126,10 @@ class TaskPlatform(Platform, Keeper):
         writes = self._pending.writes() if self._pending is not None else ()
         if writes and not task.execution_id:
             self.commit(writes)
-        elif writes:
+        elif writes or self._added:
             try:
-                payload, effects_bytes = with_effects(result, (), packed(writes))
+                changes = packed(writes) if writes else b""
+                payload, effects_bytes = with_effects(result, self._added, changes)
             except RequestRefused as refused:
                 raise DataRefused(refused.detail) from None
             return TaskResultAndEffects(task.request_id, task.next_topic, started_ns, ended_ns, effects_bytes, payload)

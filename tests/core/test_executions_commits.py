@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.messages import AppendHistory, KvCommit, Message, TaskFinishedAndEffects
-from tests.core.branching_rig import SPLIT, define
+from actorfaas.messages import AddedState, AppendHistory, KvCommit, Message, TaskFinishedAndEffects
+from tests.core.branching_rig import SPLIT, define, machine, task
 from tests.core.executions_rig import make, the_busy
 from tests.core.specs import function
 from tests.core.world import World
@@ -241,6 +241,94 @@ def test_an_express_execution_whose_changes_were_not_made_fails(code: str, error
     finish = world.store["e1"].finish
     assert finish is not None
     assert (finish.status, finish.error_type) == ("failed", error)
+
+
+ADDING = machine(
+    a=task("a", Next="c", PotentialNext=["b"]),
+    b=task("b", Next="c"),
+    c=task("c"),
+)
+
+
+def adding_world() -> World:
+    world = World()
+    world.deploy(function("a"), function("b"), function("c"), workflows=(define("adding", ADDING),))
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize("writes", [b"", b"changes"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_states_that_a_task_adds_run_next(writes: bytes, is_restarted: bool) -> None:
+    world = adding_world()
+    world.start("adding", "e1")
+    world.settle()
+    added = (AddedState("b", b"10"), AddedState("b", b"20"))
+    world.finish_with(the_busy(world), writes, payload=b"0", added=added)
+    world.settle()
+    if is_restarted:
+        world.restart_manager()
+        world.settle()
+    assert sorted(world.busy()) == sorted(topic for topic in world.busy() if topic.startswith("b@"))
+    assert len(world.busy()) == 2
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"[11,21]")
+    events = world.store["e1"].events
+    (next_,) = [event for event in events.values() if event.type == "TaskNextAdded"]
+    assert next_.payload == b'[{"state":"b","input":10},{"state":"b","input":20}]'
+    assert world.store.commits == [writes] * bool(writes)
+
+
+def test_one_that_is_added_takes_the_place_of_the_declared_next_state() -> None:
+    world = adding_world()
+    world.start("adding", "e1")
+    world.settle()
+    world.finish_with(the_busy(world), b"", payload=b"0", added=(AddedState("b", b"10"),))
+    world.settle()
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"12")
+
+
+def test_an_added_state_that_is_not_declared_fails_the_task() -> None:
+    world = adding_world()
+    world.start("adding", "e1")
+    world.settle()
+    world.finish_with(the_busy(world), b"", added=(AddedState("c", b"1"),))
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "NextNotAllowed")
+
+
+def test_an_added_state_whose_commit_was_refused_is_forgotten() -> None:
+    world = World()
+    world.deploy(
+        function("a", retries=1, retry_delay_s=1.0), function("b"), function("c"), workflows=(define("adding", ADDING),)
+    )
+    world.settle()
+    world.start("adding", "e1")
+    world.settle()
+    world.store.refuses_data = "precondition_failed"
+    world.finish_with(the_busy(world), b"changes", added=(AddedState("b", b"1"),))
+    world.settle()
+    world.restart_manager()
+    world.settle()
+    world.advance(1.0)
+    world.run()
+    assert "b" not in [event.state for event in world.store["e1"].events.values() if event.type == "TaskStateEntered"]
+    assert world.outcome("e1")[0] == "succeeded"
+
+
+def test_an_input_that_is_not_json_fails_the_task() -> None:
+    world = adding_world()
+    world.start("adding", "e1")
+    world.settle()
+    world.finish_with(the_busy(world), b"", added=(AddedState("b", b"{"),))
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert finish.error_type == "BadResult"
 
 
 def test_effects_that_cannot_be_read_fail_the_task() -> None:

@@ -8,6 +8,7 @@ import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from actorfaas.states.adding import Added
 from actorfaas.states.engine import Engine
 from actorfaas.states.instructions import Closed, Entered, Exited, Finish, Opened, RunTask, Sleep
 from actorfaas.states.parsing import parse, read
@@ -93,6 +94,13 @@ def recoveries(draw: st.DrawFn, names: list[str], *, jsonata: bool) -> dict[str,
     return draw(some(Retry=st.lists(retry, max_size=2), Catch=st.lists(catch, min_size=1, max_size=1)))
 
 
+def potential(names: list[str]) -> st.SearchStrategy[dict[str, Json]]:
+    """A task that may have some states run next."""
+    return st.none().map(lambda _: {}) | st.lists(st.sampled_from(names), min_size=1, max_size=2).map(
+        lambda some: {"PotentialNext": some}
+    )
+
+
 @st.composite
 def states(draw: st.DrawFn, names: list[str], depth: int, *, jsonata: bool) -> dict[str, Json]:
     """One state."""
@@ -105,7 +113,10 @@ def states(draw: st.DrawFn, names: list[str], depth: int, *, jsonata: bool) -> d
     match kind:
         case "Task":
             state |= (
-                {"Resource": "f"} | draw(flow(jsonata=jsonata, works=True)) | draw(recoveries(names, jsonata=jsonata))
+                {"Resource": "f"}
+                | draw(potential(names))
+                | draw(flow(jsonata=jsonata, works=True))
+                | draw(recoveries(names, jsonata=jsonata))
             )
         case "Parallel":
             state["Branches"] = [draw(machines(depth - 1, jsonata=jsonata)) for _ in range(draw(st.integers(1, 3)))]
@@ -172,6 +183,7 @@ def connected(definition: dict[str, Json]) -> dict[str, Json]:
             reached.add(name)
             fields = definition["States"][name]
             entries = [fields, *fields.get("Choices", ()), *fields.get("Catch", ())]
+            waiting += fields.get("PotentialNext", ())
             waiting += [entry[key] for entry in entries for key in ("Next", "Default") if key in entry]
     definition["States"] = {name: fields for name, fields in definition["States"].items() if name in reached}
     return definition
@@ -196,6 +208,12 @@ class Chance:
         if error is not None:
             raise TaskError(error, "cause")
         return orjson.dumps(self.data.draw(DATA))
+
+    def adds(self, request: RunTask) -> tuple[Added, ...]:
+        """States that the task has run next, now and then one that it may not."""
+        names = st.sampled_from([*request.task.potential_next, "s0"])
+        added = self.data.draw(st.just([]) | st.lists(st.tuples(names, DATA.map(orjson.dumps)), max_size=2))
+        return tuple(added)
 
 
 def check(driver: Driver) -> None:
@@ -228,7 +246,8 @@ def test_an_execution_ends_or_waits_and_its_replay_is_where_it_is(
         assert all("would never end" in problem.text for problem in problems), problems
         return
     assert machine is not None
-    driver = Driver(machine, Chance(data))
+    chance = Chance(data)
+    driver = Driver(machine, chance, adds=chance.adds)
     driver.start(payload)
     check(driver)
     for _ in range(MOST_STEPS):

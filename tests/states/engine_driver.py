@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from actorfaas.states.adding import Added
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine
 from actorfaas.states.errors import StatesError
@@ -65,7 +66,8 @@ class Event:
 
 @dataclass
 class Driver:
-    """One run. `call` answers tasks; `objects` are those that item readers name, by bucket and key."""
+    """One run. `call` answers tasks, `adds` says which states they have run next; `objects` are those that item readers
+    name, by bucket and key."""
 
     machine: StateMachine
     call: Call
@@ -73,6 +75,7 @@ class Driver:
     retries: Mapping[str, tuple[Retrier, ...]] = field(default_factory=dict)
     context: ExecutionContext = CONTEXT
     max_data_bytes: int = 0
+    adds: Callable[[RunTask], tuple[Added, ...]] = lambda _: ()
     now_ns: int = NOW_MS * NS_PER_MS
     history: list[str] = field(default_factory=lambda: ["ExecutionStarted"])
     instructions: list[Instruction] = field(default_factory=list)
@@ -154,7 +157,8 @@ class Driver:
             return
         limit = self.max_data_bytes
         self._note(request.branch, f"{kind}{'Failed' if 0 < limit < len(payload) else 'Succeeded'}")
-        self._tell("task_succeeded", request.branch, payload, self.now_ns, handed_on=False)
+        added = self.adds(request)
+        self._tell("task_succeeded", request.branch, payload, self.now_ns, handed_on=False, added=added)
 
     def _read(self, request: ReadItems) -> None:
         place = (request.parameters["Bucket"], request.parameters["Key"])
@@ -216,7 +220,7 @@ def replayed(driver: Driver) -> Engine:
     for event in driver.events:
         arguments = event.arguments
         if event.method == "task_succeeded":
-            engine.task_succeeded(*arguments[:3], handed_on=arguments[3])
+            engine.task_succeeded(*arguments[:3], handed_on=arguments[3], added=(*arguments[4:], ())[0])
         else:
             getattr(engine, event.method)(*arguments)
     return engine

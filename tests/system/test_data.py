@@ -88,17 +88,48 @@ def test_messages_that_nobody_received_are_told_of(node: Node) -> None:
     eventually(lambda: "messages that no function received are dropped" in node.log, "a line in the log")
 
 
+def test_what_a_function_adds_runs_next(node: Node, tmp_path: Path) -> None:
+    items = [{"folder": str(tmp_path), "number": number} for number in (1, 2, 3)]
+    assert node.call("spreading", {"items": items}).json() == {"all": [1, 2, 3]}
+    assert node.call("spreading", {"items": items[:1]}).json() == {"all": 1}
+    assert node.call("spreading", {"items": []}).json() == {"all": "none"}
+    refused = problem_of(node.call("spreading", {"items": items, "state": "spread"}))
+    assert (refused["error_type"], refused["detail"]) == (
+        "NextNotAllowed",
+        "state 'spread' added 'spread' to run next; it may add 'tally'",
+    )
+
+
+def test_what_was_added_runs_again_after_the_node_was_killed_but_not_what_added_it(tmp_path: Path) -> None:
+    marks, folder = tmp_path / "marks", tmp_path / "node"
+    marks.mkdir()
+    folder.mkdir()
+    items = [{"folder": str(marks), "number": number} for number in (9, 19, 29)]
+    with node_with(folder, "keeping") as first:
+        execution = first.start("spreading", {"items": items})
+        eventually(lambda: number(first, "begun") == 3, "three states at the gate")
+        eventually(lambda: number(first, "spread once"), "the commit of what added them")
+        first.kill_everything()
+    (marks / "gate").touch()
+    with node_with(folder) as second:
+        assert second.ended(execution)["output"] == {"all": [9, 19, 29]}
+        assert (number(second, "spread"), number(second, "spread once")) == (1, 1)
+        assert (number(second, "counted"), number(second, "begun")) == (3, 6)
+
+
+def number(running: Node, counter: str) -> int:
+    """What a counter is."""
+    answer = running.http.get("/v1/data/keeping/entry", params={"key": counter, "kind": "counter"})
+    return int(answer.json()["value"]) if answer.status_code == 200 else 0
+
+
 def test_what_tasks_change_is_committed_once_although_the_node_was_killed_in_the_middle(tmp_path: Path) -> None:
     marks, folder = tmp_path / "marks", tmp_path / "node"
     marks.mkdir()
     folder.mkdir()
 
-    def number(running: Node, counter: str) -> int:
-        answer = running.http.get("/v1/data/keeping/entry", params={"key": counter, "kind": "counter"})
-        return int(answer.json()["value"]) if answer.status_code == 200 else 0
-
     with node_with(folder, "keeping") as first:
-        items = [{"folder": str(marks), "number": number} for number in range(ITEMS)]
+        items = [{"folder": str(marks), "number": item} for item in range(ITEMS)]
         execution = first.start("tallies", items)
         eventually(lambda: number(first, "begun") >= 20, "tasks that wait at the gate")
         before = eventually(lambda: number(first, "counted"), "a task that has committed")

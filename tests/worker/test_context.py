@@ -19,6 +19,7 @@ from actorfaas.errors import (
     VersionConflict,
 )
 from actorfaas.messages import (
+    AddedState,
     Done,
     Heartbeat,
     KvCommit,
@@ -110,6 +111,19 @@ def test_changes_of_a_task_of_an_execution_go_with_its_result(queue: Answering) 
     put = KvWrite("", "k", "put", -1, 0, 0, b"[1]")
     assert (result, effects) == (b'"result"', TaskEffects((), packed([put])))
     assert queue.asked == []
+
+
+def test_states_to_run_next_go_with_the_result(queue: Answering) -> None:
+    platform = TaskPlatform(task("exe_1", "Split"), queue.channel, MemoryLimit(0))
+    context = build_context(task("exe_1", "Split"), "split", platform)
+    context.add_next("Count", [1])
+    context.add_next("Weigh")
+    said = platform.result(b"1", 1, 2)
+    assert isinstance(said, TaskResultAndEffects)
+    _, effects = split_effects(said.payload, said.effects_bytes)
+    assert effects == TaskEffects((AddedState("Count", b"[1]"), AddedState("Weigh", b"null")), b"")
+    with pytest.raises(TypeError, match="input of state 'Count'"):
+        context.add_next("Count", {1})
 
 
 def test_a_call_that_changed_nothing_commits_nothing(queue: Answering) -> None:
@@ -224,7 +238,12 @@ def test_what_goes_wrong_with_messages(queue: Answering) -> None:
 
 def test_without_an_execution_there_are_no_messages(queue: Answering) -> None:
     context = build_context(task(), "cart", queue.platform())
-    for call in (lambda: context.send("Other", 1), context.receive, lambda: context.take_alias("a")):
+    for call in (
+        lambda: context.send("Other", 1),
+        context.receive,
+        lambda: context.take_alias("a"),
+        lambda: context.add_next("a"),
+    ):
         with pytest.raises(MessageRefused, match="this call belongs to none"):
             call()
     assert queue.asked == []

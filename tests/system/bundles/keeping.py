@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from actorfaas import Context, each, function, parallel, pass_, workflow
+from actorfaas import event as given
 
 Json = Any  # a decoded JSON document
 
@@ -66,6 +67,19 @@ def shout(event: Json, ctx: Context) -> None:
 
 
 workflow("unheard", shout)
+
+
+@function
+def spread(event: Json, ctx: Context) -> Json:
+    """Have every item tallied next."""
+    ctx.data.now.counter("spread").add(1)
+    ctx.data.counter("spread once").add(1)
+    for item in event["items"]:
+        ctx.add_next(event.get("state", "tally"), item)
+    return "none"
+
+
+workflow("spreading", spread.adding(potential_next=tally) >> pass_({"all": given}))
 workflow("questions", parallel(ask, pass_([{}, {}, {}]) >> each(answer)))
 workflow("unanswered", answer)
 workflow("put_then_get", put >> get)
