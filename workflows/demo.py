@@ -167,15 +167,7 @@ def show_logs(http: httpx.Client) -> None:
 def tour(url: str) -> None:
     """Everything the demonstration shows, against a node that runs."""
     console.rule("deploy")
-    for name in (
-        "random_average",
-        "order_pipeline",
-        "convolution",
-        "text_report",
-        "parcels",
-        "auction",
-        "functionbench",
-    ):
+    for name in DEPLOYED:
         deploy(url, name)
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         console.rule("workflows")
