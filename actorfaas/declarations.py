@@ -214,7 +214,8 @@ class Workflow:
     ) -> WorkflowTest:
         """Run the workflow as `run` does, with some functions mocked; returns what happened, failed or not.
 
-        `mocks`: by function name, a value to return, an exception to raise (or its class), or a callable that is given
+        `mocks`: by the name of a function (also of an activity, or a workflow that is started: what somebody outside
+        answers, or that gives), a value to return, an exception to raise (or its class), or a callable that is given
         the event. Raises DeclarationError for a definition that is wrong and for a mock of a function it never calls.
         """
         from actorfaas.local_engine import rehearse

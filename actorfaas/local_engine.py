@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actorfaas.context import Context
+from actorfaas.core.children import child_id, ending, started
 from actorfaas.core.execution import own_retriers
 from actorfaas.data import Data
 from actorfaas.data.memory import MemoryData
@@ -23,9 +24,10 @@ from actorfaas.errors import DeclarationError, DeployError, WorkflowFailed
 from actorfaas.ids import new_id
 from actorfaas.local import call
 from actorfaas.local_platform import LocalPlatform, LocalSession
+from actorfaas.messages import ExecutionState
 from actorfaas.states.adding import Added
 from actorfaas.states.context import ExecutionContext
-from actorfaas.states.engine import Engine
+from actorfaas.states.engine import STATES_TASK_FAILED, Engine
 from actorfaas.states.instructions import Closed, Entered, Finish, Instruction, Opened, RunTask, Sleep
 from actorfaas.states.model import StateMachine
 from actorfaas.states.parsing import STORES, parse
@@ -213,10 +215,14 @@ class _Rehearsal:
             return
         state = task.task.name
         try:
-            result = self.calls.call(
-                task.function, state, orjson.loads(task.payload), task.attempt, self.index.get(task.branch, -1)
-            )
-            payload = _json(result, f"state {state!r}: the result")
+            index = self.index.get(task.branch, -1)
+            if task.token:
+                payload = self._answered(task, index)
+            else:
+                result = self.calls.call(task.function, state, orjson.loads(task.payload), task.attempt, index)
+                payload = _json(result, f"state {state!r}: the result")
+        except WorkflowFailed as failed:
+            self._follow(self.engine.task_failed(task.branch, failed.error, failed.cause, self.now_ns))
         except DeclarationError:
             raise
         except Exception as error:  # noqa: BLE001  # user code raises anything; Retry and Catch decide
@@ -227,6 +233,51 @@ class _Rehearsal:
             added = self.calls.added
             self._follow(self.engine.task_succeeded(task.branch, payload, self.now_ns, handed_on=False, added=added))
 
+    def _answered(self, task: RunTask, index: int) -> bytes:
+        """What somebody outside answers: the mock of the function, activity or workflow. Raises WorkflowFailed where a
+        started workflow fails."""
+        resource, state = task.task.resource, task.task.name
+        name = task.starts or task.function or resource.name
+        is_awaited = bool(resource.pattern) or resource.kind == "activity"
+        if name not in self.calls.mocks and is_awaited:
+            raise DeclarationError(f"state {state!r} waits for an answer from outside; give a mock of {name!r} for it")
+        event = orjson.loads(task.payload)
+        if resource.pattern in ("sync", "sync:2"):
+            return self._child(task, name, event, index)
+        result = self.calls.call(name, state, event, task.attempt, index) if name in self.calls.mocks else None
+        return _json(result, f"state {state!r}: the result") if is_awaited else started(name, self.now_ns // _NS_PER_MS)
+
+    def _child(self, task: RunTask, name: str, event: Json, index: int) -> bytes:
+        """How a started workflow ends."""
+        output, error, cause = b"", "", ""
+        try:
+            output = _json(self.calls.call(name, task.task.name, event, task.attempt, index), f"the output of {name!r}")
+        except Exception as raised:  # noqa: BLE001  # a mock raises anything; Retry and Catch decide
+            error, cause = type(raised).__name__, str(raised)
+        now_ms = self.now_ns // _NS_PER_MS
+        child = ExecutionState(
+            execution_id=child_id(task.token, 1),
+            name=name,
+            app="",
+            version=0,
+            kind="workflow",
+            durability="standard",
+            status="failed" if error else "succeeded",
+            error_type=error,
+            error_message=cause,
+            started_at_ms=now_ms,
+            ended_at_ms=now_ms,
+            redrive_count=0,
+            redriven_at_ms=0,
+            execution_name="",
+            events=(),
+            payload=output,
+        )
+        succeeded, described = ending(child, task.payload, task.task.resource.pattern)
+        if not succeeded:
+            raise WorkflowFailed(STATES_TASK_FAILED, described.decode())
+        return described
+
 
 def _prepared(workflow: Workflow, mocks: Mocks) -> tuple[StateMachine, Mapping[str, AnyFunction]]:
     """The machine, and the functions that are there for it. Raises DeclarationError."""
@@ -236,9 +287,9 @@ def _prepared(workflow: Workflow, mocks: Mocks) -> tuple[StateMachine, Mapping[s
         machine = parse(workflow.spec().definition, refused=STORES, is_express=is_express)
     except DeployError as error:
         raise DeclarationError(f"workflow {workflow.name!r}: {error}") from error
-    called = {task.function for task in machine.tasks() if task.function}
+    called = {task.function or task.resource.name for task in machine.tasks()}
     unused = sorted(mocks.keys() - called)
-    if unused:
+    if unused and "" not in called:  # "": which one is computed
         raise DeclarationError(f"workflow {workflow.name!r} does not call {', '.join(map(repr, unused))}: a mock of it")
     return machine, functions
 

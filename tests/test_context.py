@@ -6,6 +6,7 @@ import logging
 import time
 
 from actorfaas import Context
+from actorfaas.tasks import MemoryTasks
 from actorfaas.testing import MemoryData
 
 
@@ -43,3 +44,13 @@ def test_contexts_share_the_data_they_are_given() -> None:
     Context(data=data).data.counter("n").add(1)
     assert Context(data=data).data.counter("n").add(1) == 2
     assert data.counter("n").get() == 2
+
+
+def test_answers_to_tasks_are_kept_in_a_unit_test() -> None:
+    tasks = MemoryTasks()
+    context = Context(tasks=tasks)
+    context.tasks.heartbeat("a")
+    context.tasks.succeed("b", [1])
+    context.tasks.fail("c", "Bad", "it is")
+    assert tasks.answers == {"a": ("heartbeat",), "b": ("succeed", [1]), "c": ("fail", "Bad", "it is")}
+    assert isinstance(Context().tasks, MemoryTasks)

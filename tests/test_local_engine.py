@@ -249,3 +249,59 @@ def test_a_workflow_that_reads_or_writes_objects_needs_a_node() -> None:
         asl = {"StartAt": "each", "States": {"each": {**each, **fields, "End": True}}}
         with pytest.raises(DeclarationError, match="not supported"):
             workflow(name, asl=asl).run([1])
+
+
+INVOKE = "arn:aws:states:::lambda:invoke"
+START = "arn:aws:states:::states:startExecution"
+
+
+def one_task(resource: str, **fields: Json) -> Json:
+    return {"StartAt": "t", "States": {"t": {"Type": "Task", "Resource": resource, "End": True, **fields}}}
+
+
+class TestOutside:
+    """Tasks that somebody outside answers."""
+
+    @pytest.mark.parametrize(
+        ("definition", "name"),
+        [
+            (one_task(f"{INVOKE}.waitForTaskToken", Parameters={"FunctionName": "double", "Payload.$": "$"}), "double"),
+            (one_task("arn:aws:states:eu-west-1:123456789012:activity:knit"), "knit"),
+            (one_task("arn:aws:states:::sqs:sendMessage.waitForTaskToken"), "sqs_sendMessage"),
+        ],
+    )
+    def test_a_mock_is_the_answer(self, definition: Json, name: str) -> None:
+        waiting = workflow("waiting", asl=definition)
+        assert waiting.test(5, mocks={name: lambda event: [event]}).output == [5]
+        failed = waiting.test(5, mocks={name: KeyError("no")})
+        assert (failed.error, failed.status) == ("KeyError", "failed")
+        with pytest.raises(DeclarationError, match=f"waits for an answer from outside; give a mock of '{name}'"):
+            waiting.run(5)
+
+    @pytest.mark.parametrize(("pattern", "output"), [(".sync", "[5]"), (".sync:2", [5])])
+    def test_a_mock_is_what_a_started_workflow_gives(self, pattern: str, output: Json) -> None:
+        definition = one_task(f"{START}{pattern}", Parameters={"StateMachineArn": "other", "Input.$": "$"})
+        starting = workflow("starting", asl=definition)
+        found = starting.test(5, mocks={"other": lambda event: [event]}).output
+        assert (found["Output"], found["Status"]) == (output, "SUCCEEDED")
+        failed = starting.test(5, mocks={"other": KeyError("no")})
+        assert failed.error == "States.TaskFailed"
+        assert '"Error":"KeyError"' in failed.cause
+
+    def test_what_is_not_waited_for_needs_no_mock(self) -> None:
+        seen: list[Json] = []
+        starting = workflow("starting", asl=one_task(START, Parameters={"StateMachineArn": "other", "Input.$": "$"}))
+        assert "ExecutionArn" in starting.test(5, mocks={"other": seen.append}).output
+        assert seen == [5]
+        assert "ExecutionArn" in starting.run(5)
+        parameters = {"FunctionName": "double", "InvocationType": "Event", "Payload.$": "$"}
+        assert workflow("event", asl=one_task(INVOKE, Parameters=parameters)).run(5)["StatusCode"] == 202
+
+    def test_a_function_stands_in_for_a_service(self) -> None:
+        getting = workflow("getting", asl=one_task("arn:aws:states:::dynamodb:getItem"))
+        assert getting.test(5, mocks={"dynamodb_getItem": {"Item": 1}}).output == {"Item": 1}
+
+    def test_mocks_of_computed_names_are_believed(self) -> None:
+        definition = one_task(f"{START}.sync:2", Parameters={"StateMachineArn.$": "$"})
+        found = workflow("computed", asl=definition).test("other", mocks={"other": 1}).output
+        assert found["Output"] == 1

@@ -52,6 +52,11 @@ class Answering:
         self._timers: dict[int, tuple[str, asyncio.TimerHandle]] = {}
         self._numbers = 0
 
+    @property
+    def polls(self) -> int:
+        """Workers outside that wait for tasks."""
+        return len(self._polls)
+
     async def load(self) -> None:
         """Learn which activities there are."""
         found = await self._actor.ask("data_layer", ListActivities(), ActivityRecords)
@@ -115,7 +120,7 @@ class Answering:
     # --- activities --------------------------------------------------------------------------------------------------
 
     def _poll(self, wanted: PollActivity, sender: Sender, now_ns: int) -> None:
-        if len(self._polls) >= MAX_POLLS:
+        if self.polls >= MAX_POLLS:
             sender.reply(Refused("overloaded", f"{MAX_POLLS} workers wait for tasks", True, 1.0))
             return
         number = self._number(sender)

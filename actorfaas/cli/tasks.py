@@ -31,43 +31,43 @@ def task_command() -> None:
 
 
 @task_command.command("succeed")
-@click.argument("token")
-@click.argument("output", type=JsonText(), default="null")
+@click.argument("task_token", metavar="TOKEN")
+@click.argument("result", metavar="[OUTPUT]", type=JsonText(), default="null")
 @common_options
-def succeed_command(options: Options, token: str, output: Json) -> None:
+def succeed_command(options: Options, task_token: str, result: Json) -> None:
     """Give the task TOKEN its result OUTPUT, a JSON document (default: null)."""
     with options.client() as node:
-        node.succeed_task(token, output)
-    _answered(options, token, "succeeded")
+        node.succeed_task(task_token, result)
+    _answered(options, task_token, "succeeded")
 
 
 @task_command.command("fail")
-@click.argument("token")
+@click.argument("task_token", metavar="TOKEN")
 @click.option("--error", default="", help="The error's name, for Retry and Catch.  [default: States.TaskFailed]")
 @click.option("--cause", default="", help="Why, for people.")
 @common_options
-def fail_command(options: Options, token: str, error: str, cause: str) -> None:
+def fail_command(options: Options, task_token: str, error: str, cause: str) -> None:
     """Let the task TOKEN fail."""
     with options.client() as node:
-        node.fail_task(token, error, cause)
-    _answered(options, token, "failed")
+        node.fail_task(task_token, error, cause)
+    _answered(options, task_token, "failed")
 
 
 @task_command.command("heartbeat")
-@click.argument("token")
+@click.argument("task_token", metavar="TOKEN")
 @common_options
-def heartbeat_command(options: Options, token: str) -> None:
+def heartbeat_command(options: Options, task_token: str) -> None:
     """Say that the task TOKEN goes on."""
     with options.client() as node:
-        node.heartbeat_task(token)
-    _answered(options, token, "goes on")
+        node.heartbeat_task(task_token)
+    _answered(options, task_token, "goes on")
 
 
-def _answered(options: Options, token: str, what: str) -> None:
+def _answered(options: Options, task_token: str, what: str) -> None:
     if options.as_json:
-        write_json({"task_token": token, "status": what})
+        write_json({"task_token": task_token, "status": what})
     else:
-        note(f"{token} {what}")
+        note(f"{task_token} {what}")
 
 
 @click.group("activity")

@@ -31,7 +31,7 @@ from actorfaas.states.parsing_maps import read_map, read_parallel
 from actorfaas.states.paths import Path
 from actorfaas.states.queries import QueryTemplate
 from actorfaas.states.reading import Fields, Problem
-from actorfaas.states.resources import Resource, function_of, parse_resource
+from actorfaas.states.resources import Resource, function_of, machine_of, parse_resource
 from actorfaas.states.scope import Json
 from actorfaas.states.settings import MAX_SECONDS, Moment, Number, Text
 from actorfaas.states.templates import Field
@@ -193,10 +193,11 @@ def _resource(whole: Definition, fields: Fields) -> Resource:
     if resource is None:
         return nothing
     if resource.kind == "invoke":
-        resource = Resource("invoke", _invoked(fields), resource.pattern)
+        resource = Resource("invoke", function_of(_named(fields, "lambda:invoke", "FunctionName")), resource.pattern)
     elif resource.kind == "start-execution":
-        _named(fields, "states:startExecution", "StateMachineArn")
-    called = resource.stand_in or ("" if resource.kind == "activity" else resource.name)
+        started = machine_of(_named(fields, "states:startExecution", "StateMachineArn"))
+        resource = Resource("start-execution", started, resource.pattern)
+    called = resource.stand_in or (resource.name if resource.kind in ("function", "invoke") else "")
     if whole.functions is not None and called and called not in whole.functions:
         fields.wrong(_missing(called, resource), "Resource")
     if whole.is_express and (resource.pattern or resource.kind == "activity"):
@@ -209,13 +210,6 @@ def _missing(function: str, resource: Resource) -> str:
     if resource.kind != "service":
         return problem
     return f"{problem}, which is called here in place of {resource.name}, with the state's effective input: deploy one"
-
-
-def _invoked(fields: Fields) -> str:
-    """The function that `lambda:invoke` calls, "" where it must be evaluated."""
-    name = _named(fields, "lambda:invoke", "FunctionName")
-    is_evaluated = not name or (fields.is_jsonata and name.startswith("{%"))
-    return "" if is_evaluated else function_of(name)
 
 
 def _named(fields: Fields, call: str, name: str) -> str:
@@ -231,7 +225,7 @@ def _named(fields: Fields, call: str, name: str) -> str:
     if not isinstance(value, str):
         fields.wrong(f"{name} must be text", field, name)
         return ""
-    return value
+    return "" if fields.is_jsonata and value.startswith("{%") else value
 
 
 def _pass(whole: Definition, fields: Fields, name: str, states: Collection[str]) -> Pass:

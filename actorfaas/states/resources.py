@@ -57,8 +57,8 @@ _START = ("states:startExecution", "aws-sdk:sfn:startExecution")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a Task calls. `name`: of a function or activity, `SERVICE:ACTION` of a service, "" where the state's
-    parameters name the function. `pattern`: what the task waits for beyond the call's answer."""
+    """What a Task calls. `name`: of a function, activity or workflow, `SERVICE:ACTION` of a service, "" where the
+    function or workflow must be evaluated. `pattern`: what the task waits for beyond the call's answer."""
 
     kind: Kind
     name: str

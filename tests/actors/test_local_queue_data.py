@@ -10,6 +10,9 @@ from actorfaas.actors import local_queue
 from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
+    BeatTask,
+    Done,
+    FailTask,
     InvocationFailed,
     InvocationResult,
     KvCommit,
@@ -20,6 +23,7 @@ from actorfaas.messages import (
     KvValue,
     Message,
     Refused,
+    SucceedTask,
     Task,
     TaskError,
 )
@@ -56,6 +60,20 @@ async def test_data_is_asked_for_in_the_name_of_the_workers_application(node: No
         KvCommit("shop", True, b"changes"),
         KvList("shop/set/s", "", "", 10),
     ]
+
+
+async def test_answers_to_tasks_go_to_the_execution_manager(node: Node) -> None:
+    await node.start()
+    _, worker = await node.running()
+    node.manager.answer(SucceedTask, Done())
+    await worker.ask(SucceedTask("t", b"1"), Done)
+    node.manager.answer(BeatTask, Refused("task_timed_out", "it is over"))
+    with pytest.raises(RequestRefused, match="task_timed_out"):
+        await worker.ask(BeatTask("t"), Done)
+    worker.tell(result("r"))
+    await node.frontend.expect(InvocationResult)
+    with pytest.raises(RequestRefused, match="unauthorized"):
+        await worker.ask(FailTask("t", "", ""), Done)
 
 
 async def test_a_refusal_of_the_data_layer_reaches_the_worker(node: Node) -> None:

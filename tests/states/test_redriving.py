@@ -175,3 +175,28 @@ def test_a_failure_that_was_caught_is_left_alone() -> None:
     assert shop.redrive() == {"n": 1}
     assert not [one for one in shop.driver.instructions[before:] if isinstance(one, Opened | Closed)]
     assert shop.calls == {"z": 1}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {
+            "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+            "Parameters": {"FunctionName": "f", "Payload": {"token.$": "$$.Task.Token"}},
+        },
+        {"Resource": "arn:aws:states:::states:startExecution.sync", "Parameters": {"StateMachineArn": "child"}},
+        {"Resource": "arn:aws:states:eu-west-1:123456789012:activity:knit"},
+    ],
+)
+def test_what_waited_for_an_answer_when_it_was_ended_asks_again_under_another_token(fields: Json) -> None:
+    driver = Driver(parse(orjson.dumps(machine(t={"Type": "Task", "End": True, **fields}))), lambda request: b"1")
+    driver.start(None)
+    before = driver.waiting[0]
+    assert isinstance(before, RunTask)
+    (again,) = (one for one in driver.engine.redrive(driver.now_ns) if isinstance(one, RunTask))
+    assert again.token != before.token
+    assert (again.attempt, again.starts) == (before.attempt, before.starts)
+    if "waitForTaskToken" in fields["Resource"]:
+        assert orjson.loads(again.payload) == {"token": again.token}
+    assert driver.engine.task_succeeded(0, b"1", driver.now_ns, handed_on=False)
+    assert driver.engine.ended
