@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actorfaas.load.script import TargetCall
     from actorfaas.load.traces import Replay
 
+OUTSTANDING = "So many calls may have no answer yet; more are dropped."
 DEFAULT_RATE, DEFAULT_DURATION = "10/s", "10s"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXIT_FAILURE, EXIT_INTERRUPT = 1, 130
@@ -62,7 +63,7 @@ class Given:
 @click.argument("names", metavar="[NAME[=WEIGHT]... | SCRIPT.py]", nargs=-1)
 @click.option("--rate", metavar="RATE", help=f"Poisson arrivals: 200/s, 30/m.  [default: {DEFAULT_RATE}]")
 @click.option("--duration", metavar="TIME", help=f"For how long: 30s, 5m.  [default: {DEFAULT_DURATION}]")
-@click.option("--arrivals", metavar="PHASES", help="Phases of arrivals; see below.")
+@click.option("--arrivals", metavar="PHASES", help="Phases of arrivals; see above.")
 @click.option("--closed", is_flag=True, help="Closed loop: each connection calls again when it has its answer.")
 @click.option("--connections", type=click.IntRange(min=1), default=16, show_default=True, help="Of a closed loop.")
 @click.option("--calls", type=click.IntRange(min=0), default=0, metavar="N", help="End a closed loop after N calls.")
@@ -80,7 +81,9 @@ class Given:
 @click.option("--method", type=click.Choice(METHODS), help="With a bare --url.  [default: POST with data, else GET]")
 @click.option("--strategy", type=click.Choice(tuple(STRATEGY_MEANINGS)), metavar="NAME", help="As with `invoke`.")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Generator processes.")
-@click.option("--max-outstanding", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N")
+@click.option(
+    "--max-outstanding", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help=OUTSTANDING
+)
 @click.option("--timeout", default="30s", show_default=True, metavar="TIME", help="Of one call.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same calls.")
 @click.option("--fail-if", multiple=True, metavar="CONDITION", help='Exit with 1 if it holds: "p99>5ms"; repeatable.')
@@ -127,6 +130,7 @@ def _load(options: Options, names: tuple[str, ...], given: Given) -> None:
     for file in (given.json_file, given.html_file):
         if file and not file.parent.is_dir():
             raise click.UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+    _refuse_what_has_no_effect(names, given)
     plan, fail_if = make_plan(options, names, given)
     conditions = [thresholds.parse(text) for text in fail_if]
     with load_progress.shown(plan, quiet=given.quiet) as progress:
@@ -143,6 +147,25 @@ def _load(options: Options, names: tuple[str, ...], given: Given) -> None:
         raise click.exceptions.Exit(EXIT_INTERRUPT)
     if summary.failed(result):
         raise click.exceptions.Exit(EXIT_FAILURE)
+
+
+def _refuse_what_has_no_effect(names: tuple[str, ...], given: Given) -> None:
+    is_script = names[:1] != () and names[0].endswith(".py")
+    for is_wrong, said in (
+        (is_script and len(names) > 1, "a SCRIPT.py stands alone: it says what is called"),
+        (is_script and (given.data is not None or given.inputs), "a SCRIPT.py has inputs of its own"),
+        (names and given.method, "--method is for a bare --url: functions are called by POST"),
+        (not names and given.strategy, "--strategy is for functions of a node; a bare --url has none"),
+        (given.calls and not given.closed, "--calls ends a closed loop: give --closed, too"),
+        (
+            not given.trace and (given.first_minute or given.minutes or given.cap),
+            "--minutes and --cap are for a --trace",
+        ),
+        (not given.trace and (given.speed != 1 or given.share != 1), "--speed and --share are for a --trace"),
+        (given.trace and given.duration, "--trace has its own duration: use --minutes"),
+    ):
+        if is_wrong:
+            raise click.UsageError(said)
 
 
 def make_plan(options: Options, names: tuple[str, ...], given: Given) -> tuple[Plan, tuple[str, ...]]:

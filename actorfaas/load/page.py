@@ -168,7 +168,7 @@ def _tables(result: Json) -> Iterable[str]:
     yield _latency_table("By target, in ms", "target", targets)
     if result["errors"]:
         rows = ([kind, f"{count:,}"] for kind, count in result["errors"].items())
-        yield f"<h2>Errors</h2>{_table(('error', 'calls'), rows)}"
+        yield _table("Errors", ("error", "calls"), rows)
 
 
 def _latency_table(title: str, first: str, histograms: dict[str, Json]) -> str:
@@ -176,10 +176,11 @@ def _latency_table(title: str, first: str, histograms: dict[str, Json]) -> str:
         [name, f"{one['count']:,}", *(f"{one[figure]:,.3f}" for figure in ("mean", *SHOWN))]
         for name, one in histograms.items()
     )
-    return f"<h2>{title}</h2>{_table((first, 'calls', 'mean', *SHOWN), rows)}"
+    return _table(title, (first, "calls", "mean", *SHOWN), rows)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    region = f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'  # wide ones are scrolled by keys
+    return f"<h2>{title}</h2>{region}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
