@@ -16,7 +16,15 @@ from actorfaas.core.effects import FollowChild, StartChild, StopChild
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
-from actorfaas.messages import ExecutionState, Message, Refused, StartExecution, WaitExecution
+from actorfaas.messages import (
+    ClaimExecutionName,
+    ExecutionNameClaim,
+    ExecutionState,
+    Message,
+    Refused,
+    StartExecution,
+    WaitExecution,
+)
 from actorfaas.runtime.actor import Actor
 
 NS_PER_S = 1_000_000_000
@@ -54,6 +62,8 @@ class Children:
     def carry_out(self, effect: StartChild | FollowChild | StopChild) -> None:
         """What the core wants done about a child; it hears what came of it."""
         match effect:
+            case StartChild() if effect.name:
+                self._actor.spawn(self._start_named(effect), "claim the name of an execution")
             case StartChild():
                 self._start(effect)
             case FollowChild():
@@ -75,6 +85,25 @@ class Children:
             self._answered(wanted, refused or Refused("internal", "no plan"))
             return
         self._begin(start, plan, lambda answer: self._answered(wanted, answer))
+
+    async def _start_named(self, wanted: StartChild) -> None:
+        """Start a child that has a name, unless another execution has it."""
+        start = wanted.start
+        claim = ClaimExecutionName(start.name, wanted.name, start.execution_id, start.execution_id)
+        try:
+            await self._actor.wait_for_peer("data_layer")
+            taken = await self._actor.ask("data_layer", claim, ExecutionNameClaim)
+        except RequestRefused as error:
+            self._answered(wanted, Refused(error.code, error.detail, error.retryable))
+        except (PeerUnavailable, AskTimeout) as error:
+            self._answered(wanted, Refused("unavailable", str(error), True))
+        else:
+            if taken.execution_id == start.execution_id:
+                self._start(wanted)
+            else:
+                detail = f"an execution of {start.name!r} is called {wanted.name!r} already: {taken.execution_id}"
+                self._answered(wanted, Refused("name_taken", detail))
+        self._changed()
 
     def _planned(self, wanted: StartChild) -> tuple[StartExecution, Plan | None]:
         """What a child runs, and the start with the time limit of that."""
@@ -98,7 +127,7 @@ class Children:
 
     async def _start_later(self, wanted: StartChild) -> None:
         await asyncio.sleep(RETRY_S)
-        self._start(wanted)
+        self.carry_out(wanted)
         self._changed()
 
     async def _follow(self, wanted: FollowChild) -> None:
@@ -136,6 +165,8 @@ class Children:
 
 def _error_of(refused: Refused, wanted: StartChild) -> str:
     """The name that Step Functions has for why a child cannot begin."""
+    if refused.error == "name_taken":
+        return "StepFunctions.ExecutionAlreadyExistsException"
     if refused.error == "overloaded":
         return "StepFunctions.ExecutionLimitExceeded" if wanted.version is None else "Lambda.TooManyRequestsException"
     if wanted.version is not None:

@@ -55,7 +55,7 @@ def ending(child: ExecutionState, input_: bytes, pattern: Pattern) -> tuple[bool
         "ExecutionArn": child.execution_id,
         "Input": shown(input_),
         "InputDetails": {"Included": True},
-        "Name": child.execution_id,
+        "Name": child.execution_name or child.execution_id,
         "StartDate": child.started_at_ms,
         "StateMachineArn": f"{child.app}:{child.name}:{child.version}",
         "Status": _STATUSES.get(child.status, child.status.upper()),

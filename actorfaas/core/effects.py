@@ -101,13 +101,15 @@ class Reply:
 class StartChild:
     """Start an execution for a branch of another one; answer with `Executions.child_accepted` or `child_refused`.
 
-    `version`: the application and version that has it; None: whatever is in service.
+    `version`: the application and version that has it; None: whatever is in service. `name`: the execution's own, which
+    no other of the workflow may have, or "".
     """
 
     parent: str
     branch: int
     start: StartExecution
     version: tuple[str, int] | None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Outside(Reserving):
             payload=run.payload,
         )
         version = (plan.app, plan.version) if awaited.resource.kind == "invoke" else None
-        self._when_stored(execution, StartChild(execution.execution_id, lane.branch, start, version))
+        self._when_stored(execution, StartChild(execution.execution_id, lane.branch, start, version, run.name))
 
     def _submitted(self, lane: Lane, awaited: Awaited, now_ns: int) -> None:
         """The function that was given a token has returned; who waits for the answer needs nobody yet."""

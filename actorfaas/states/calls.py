@@ -19,12 +19,13 @@ INVOKED_LATER = Document(b'{"Payload":"","StatusCode":202}')
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What parameters ask for. `function`: call it and wait; `starts`: begin an execution of this function or workflow;
-    one of them is ""."""
+    """What parameters ask for. `function`: call it and wait; `starts`: begin an execution of this function or workflow,
+    which is to be called `name` (""; as it comes); one of them is ""."""
 
     function: str
     starts: str
     document: Document
+    name: str = ""
 
 
 def invocation(parameters: Json) -> Asked:
@@ -42,7 +43,8 @@ def invocation(parameters: Json) -> Asked:
 def execution_start(parameters: Json) -> Asked:
     """What `states:startExecution` asks for. Raises StatesError."""
     name = _text(parameters, "StateMachineArn", "states:startExecution")
-    return Asked("", machine_of(name), _input(parameters.get("Input")))
+    execution_name = "" if parameters.get("Name") is None else _text(parameters, "Name", "states:startExecution")
+    return Asked("", machine_of(name), _input(parameters.get("Input")), execution_name)
 
 
 def _text(parameters: Json, name: str, call: str) -> str:

@@ -23,7 +23,7 @@ class RunTask:
     `payload`: the effective input (JSON). `function`: which one, also where the state's parameters name it ("" where
     the resource is no function). `timeout_s` 0: the function's own; `heartbeat_s` 0: none. `token`: what names this
     attempt where it is answered apart from what a function returns, else ""; the same in a replay. `starts`: begin an
-    execution of this workflow or function instead of calling one.
+    execution of this workflow or function instead of calling one, under this `name` if there is one.
     """
 
     branch: int
@@ -35,6 +35,7 @@ class RunTask:
     function: str = ""
     token: str = ""
     starts: str = ""
+    name: str = ""
 
 
 @dataclass(slots=True)

@@ -49,13 +49,13 @@ def _computed_task(run: Run, branch: Branch, task: Task) -> RunTask:
             heartbeat_s = task.heartbeat.value(frame, chosen) if task.heartbeat else heartbeat_s
         if task.flow.computes_input:
             document = Document.of(task.flow.effective(frame))
-    starts = ""
+    starts = name = ""
     if resource.kind in _ASKING:
         asked = _ASKING[resource.kind](document.value)
-        function, starts, document = asked.function, asked.starts, asked.document
+        function, starts, document, name = asked.function, asked.starts, asked.document, asked.name
         token = token or (run.new_token(branch) if starts else "")
     text = document.text
-    return RunTask(branch.number, task, branch.attempt, text, timeout_s, heartbeat_s, function, token, starts)
+    return RunTask(branch.number, task, branch.attempt, text, timeout_s, heartbeat_s, function, token, starts, name)
 
 
 _ASKING = {"invoke": invocation, "start-execution": execution_start}

@@ -15,10 +15,12 @@ from actorfaas.messages import (
     AppendHistory,
     AssignTask,
     BeatTask,
+    ClaimExecutionName,
     CreateActivity,
     CreateExecution,
     DeleteActivity,
     Done,
+    ExecutionNameClaim,
     ExecutionState,
     FinishExecution,
     GetExecution,
@@ -119,6 +121,21 @@ async def test_what_cannot_be_stored_now_is_started_later(node: Node) -> None:
     node.store.answer(CreateExecution, lambda asked: Done() if asked.execution_id == "e1" else next(refused))
     await node.start("starts", "e1", payload=b"5")
     assert "ExecutionArn" in orjson.loads((await finished(node, "e1")).payload)
+
+
+@pytest.mark.parametrize("owner", ["", "exe_other"])
+async def test_a_name_is_claimed_before_its_execution_begins(node: Node, owner: str) -> None:
+    await node.start("named", "e1", payload=b"5")
+    claim, ask = await node.store.expect_ask(ClaimExecutionName)
+    assert (claim.workflow, claim.name) == ("child", "first")
+    ask.reply(Refused("unavailable", "the disk is full", True))
+    claim, ask = await node.store.expect_ask(ClaimExecutionName)
+    ask.reply(ExecutionNameClaim(not owner, bool(owner), owner or claim.execution_id))
+    finish = await finished(node, "e1")
+    if owner:
+        assert finish.error_type == "StepFunctions.ExecutionAlreadyExistsException"
+    else:
+        assert orjson.loads(finish.payload)["ExecutionArn"] == claim.execution_id
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------

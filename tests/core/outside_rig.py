@@ -50,6 +50,7 @@ FLOWS = {
     "lonely": starting("", "nobody"),
     "endless": starting(".sync:2", "endless"),
     "hurried": starting(".sync", TimeoutSeconds=10),
+    "named": machine(s=task(START, Parameters={"StateMachineArn": "child", "Input.$": "$", "Name": "first"})),
     "answered": machine(
         s=task(
             f"{START}.waitForTaskToken",

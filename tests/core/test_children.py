@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -82,6 +84,11 @@ def test_a_failure_has_no_output(status: str, called: str) -> None:
     assert (found["Status"], found["Error"], found["Cause"]) == (called, "Bad", "it is")
     assert "Output" not in found
     assert "Error" not in orjson.loads(ending(ended(status), b"5", "sync:2")[1])
+
+
+def test_an_execution_that_has_a_name_says_so() -> None:
+    named = replace(ended("succeeded", b"1"), execution_name="first")
+    assert orjson.loads(ending(named, b"5", "sync:2")[1])["Name"] == "first"
 
 
 def test_what_was_started_is_named() -> None:

@@ -102,6 +102,10 @@ def test_other_resources_are_named_to_who_runs_them() -> None:
     activity = first_task(machine(a=task(Resource="arn:aws:states:eu-west-1:123456789012:activity:knit")))
     assert (activity.task.resource.kind, activity.task.resource.name) == ("activity", "knit")
     assert activity.token
+    assert request.name == ""
+    named = {**start, "Parameters": {**start["Parameters"], "Name.$": "$"}}
+    assert first_task(machine(a=named), "mine").name == "mine"
+    assert "Name" in failure(machine(a=named), 5).cause
     nameless = {**start, "Parameters": {"StateMachineArn.$": "$"}}
     assert "StateMachineArn" in failure(machine(a=nameless), 5).cause
 
