@@ -53,8 +53,8 @@ class Activities:
         return name in self._known
 
     def offer(self, name: str, token: str) -> Poll | None:
-        """A task is there: the worker that gets it now, or None, and it waits."""
-        activity = self._known[name]
+        """A task is there: the worker that gets it now, or None, and it waits; also where the activity is gone."""
+        activity = self._known.get(name) or self._gone.setdefault(name, Activity())
         if activity.polls:
             return activity.polls.pop(next(iter(activity.polls)))
         activity.tasks[token] = None

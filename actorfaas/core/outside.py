@@ -55,7 +55,7 @@ class Outside(Reserving):
         name = awaited.resource.name
         if awaited.is_taken:
             return
-        if name not in self.activities:
+        if name not in self.activities and not awaited.is_noted:
             cause = f"there is no activity {name!r}"
             self._cannot(execution, awaited, "ActivityScheduleFailed", "ActivityDoesNotExist", cause)
             return

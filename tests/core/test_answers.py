@@ -405,6 +405,21 @@ def test_a_restart_offers_the_tasks_that_nobody_has() -> None:
     assert world.types("f")[-2:] == ["ActivityTimedOut", "ExecutionFailed"]
 
 
+def test_a_task_outlasts_its_activity_also_across_a_restart() -> None:
+    world = make()
+    world.start("knitting", "e", wait_for_commit=True)
+    world.settle()
+    world.activities.clear()
+    world.executions.activities.remove("knit")
+    world.restart_manager()
+    world.settle()
+    assert runs(world, "e")
+    world.executions.activities.know(("knit",))
+    task = poll(world)
+    assert task is not None
+    assert answer(world, SucceedTask(task.token, b"1")) == Done()
+
+
 # --- executions that executions start ---------------------------------------------------------------------------------
 
 
