@@ -110,3 +110,15 @@ def poll(world: World, number: int = 7) -> ActivityTask | None:
     reply = world.replies.pop(number, None)
     assert reply is None or isinstance(reply, ActivityTask)
     return reply
+
+
+def runs(world: World, name: str) -> bool:
+    """Whether an execution has not ended."""
+    return world.store[name].finish is None
+
+
+def error_of(world: World, name: str) -> str:
+    """What an execution failed with."""
+    finish = world.store[name].finish
+    assert finish is not None
+    return finish.error_type
