@@ -102,7 +102,8 @@ def asked(
     variables: Mapping[str, Json] | None = None,
     context: Json = None,
 ) -> RunTask | None:
-    """The call that a Task state would make; None of a state that calls no function, or fails before it does."""
+    """The call that a Task state would make and whose result it would have; None of a state that makes none, or fails
+    before it does."""
     run, branch = _prepared(definition, payload, state, retries, variables, context)
     task = branch.state
     if not isinstance(task, Task) or task.resource.kind not in ("function", "invoke") or task.resource.pattern:
@@ -111,7 +112,8 @@ def asked(
         START[Task](run, branch, task)
     except StatesError:
         return None
-    return branch.request if isinstance(branch.request, RunTask) else None
+    request = branch.request
+    return request if isinstance(request, RunTask) and request.function else None
 
 
 def _prepared(

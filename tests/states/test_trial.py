@@ -83,6 +83,7 @@ def test_what_a_task_would_call() -> None:
         {"Type": "Pass", "End": True},
         task(Parameters={"x.$": "$.missing"}, End=True),
         {**INVOKED, "Resource": f"{INVOKE}.waitForTaskToken"},
+        {**INVOKED, "Parameters": {"FunctionName": "g", "InvocationType": "Event"}},
         task(Resource="arn:aws:states:::sqs:sendMessage", End=True),
     ],
 )
