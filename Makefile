@@ -13,7 +13,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 SLOW := system or swap or vm or browser
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test test-fast test-system test-vm check bench clean
+.PHONY: help setup demo test test-fast test-system test-browser test-vm check bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -63,6 +63,10 @@ test-fast: setup  ## the tests that start no processes
 
 test-system: setup  ## the tests that start real processes
 	@$(BIN)/python -m pytest -q -m '($(SLOW)) and not vm'
+
+test-browser: setup  ## the web page in a headless browser (root installs what it needs)
+	@tests/browser/install.sh $(BIN)/python
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 test-vm: setup  ## the swapping tests under cgroup v2, in a virtual machine (8 minutes; root installs what it needs)
 	@tests/vm/install.sh $(BIN)/python

@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from actorfaas.diagrams.statuses import statuses_of
 from actorfaas.diagrams.svg import svg
 from actorfaas.http import render
 from actorfaas.http.exchange import name
@@ -50,7 +51,7 @@ class PictureEndpoints:
         spec = _workflow(state.name, (record for record in records if record.version == state.version))
         if spec is None:
             raise Problem("not_found", f"version {state.version} of {state.app} is no longer known")
-        return _picture(spec, statuses(render.execution(state)["states"]))
+        return _picture(spec, statuses_of(render.execution(state)["states"]))
 
     async def _records(self, question: ListDeployments) -> tuple[DeploymentRecord, ...]:
         return (await self._links.ask(DATA_LAYER, question, Deployments)).deployments
@@ -63,14 +64,3 @@ def _workflow(wanted: str, records: Iterable[DeploymentRecord]) -> WorkflowSpec 
 def _picture(spec: WorkflowSpec, statuses: Mapping[str, str]) -> Response:
     picture = svg(orjson.loads(spec.definition), spec.name, statuses)
     return Response(picture, media_type=MEDIA_TYPE, headers={"cache-control": "no-store"})
-
-
-def statuses(visits: Iterable[render.Document]) -> dict[str, str]:
-    """One status for every state that was visited: running while any visit is, else that of the last visit."""
-    found: dict[str, str] = {}
-    running = set()
-    for visit in visits:
-        found[visit["name"]] = visit["status"]
-        if visit["status"] == "running":
-            running.add(visit["name"])
-    return found | dict.fromkeys(running, "running")

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actorfaas.http.pictures import statuses
 from actorfaas.messages import (
     BundleRef,
     DeploymentRecord,
@@ -78,9 +77,3 @@ async def test_functions_and_unknown_executions_have_no_picture(node: Node) -> N
     assert (await node.get("/v1/executions/exe_1/diagram")).status_code == 404
     node.data.answer(GetExecution, Refused("not_found", "there is no execution exe_2"))
     assert (await node.get("/v1/executions/exe_2/diagram")).status_code == 404
-
-
-def test_a_state_visited_often_runs_while_any_visit_does_and_else_is_as_the_last() -> None:
-    visits = [("a", "failed"), ("a", "succeeded"), ("b", "running"), ("b", "failed"), ("c", "cancelled")]
-    found = statuses([{"name": name, "status": status} for name, status in visits])
-    assert found == {"a": "succeeded", "b": "running", "c": "cancelled"}
