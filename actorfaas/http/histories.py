@@ -15,6 +15,7 @@ import orjson
 from actorfaas.http import render
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links
 from actorfaas.http.problems import Problem
+from actorfaas.http.visits import Visits
 from actorfaas.messages import (
     DescribeMapRuns,
     ExecutionState,
@@ -58,17 +59,17 @@ async def execution(links: Links, execution_id: str, after_seq: int, limit: int)
     """One execution with the states of a page. Raises Problem."""
     page = await page_of(links, execution_id, after_seq, limit)
     is_whole = not after_seq and not page.cursor
-    visits = render.states(page.state.events, is_first=not after_seq)
+    visits = Visits.of(page.state.events, is_first=not after_seq)
     billed, map_runs = render.billed(page.state.events), page.state.events
     if not is_whole:
-        summary = await _summary(links, page, visits)
-        render.close_visits(visits, summary.closing)
+        summary = await _summary(links, page, visits.all)
+        visits.close(summary.closing)
         billed, map_runs = render.billed_sum(summary.billed_ms, summary.billed_mb_ms), summary.map_runs
     shown = _map_runs(map_runs, page.state.status)
     if any(one["status"] == "running" for one in shown.values()):
         await _look(links, execution_id, shown)
     return {
-        **render.execution(page.state, visits, billed),
+        **render.execution(page.state, visits.all, billed),
         "map_runs": list(shown.values()),
         "next_cursor": page.cursor or None,
     }

@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from actorfaas.core.tally import billed_ms
 from actorfaas.http import figures, render
 from actorfaas.http.feed import Source, Topic
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, LOCAL_QUEUE, SWAPPER, Links
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.problems import Problem
+from actorfaas.http.visits import Visits
 from actorfaas.messages import (
     DescribePool,
     DescribeQueue,
     Executions,
     ExecutionState,
     GetExecution,
+    HistoryEvent,
     ListExecutions,
     Logs,
     MeasureMemory,
@@ -50,6 +54,9 @@ WATCHES: dict[str, tuple[str, ...]] = {
 PAGE = 50
 """Executions in a watched listing: its newest."""
 
+FIRST_STEP, LONG_STEP = 400, 4000
+"""Events of an execution that are asked for at once: few first, so that its beginning is seen soon."""
+
 MAX_LINES = 500
 """Log lines told at once, and to a viewer that joins."""
 
@@ -67,15 +74,21 @@ class Table:
 
     def __init__(self) -> None:
         self._rows: dict[str, bytes] = {}
-        self.is_known = False
 
     def update(self, rows: Rows) -> Document:
         """Take these as all there are; tell the changed ones and the keys of those that are gone."""
         encoded = {key: orjson.dumps(row) for key, row in rows.items()}
         changed = {key: orjson.Fragment(row) for key, row in encoded.items() if self._rows.get(key) != row}
         gone = [key for key in self._rows if key not in encoded]
-        self._rows, self.is_known = encoded, True
+        self._rows = encoded
         return {"changed": changed, "gone": gone}
+
+    def add(self, rows: Rows) -> Document:
+        """Take these beside those that are there; tell the changed ones."""
+        encoded = {key: orjson.dumps(row) for key, row in rows.items()}
+        changed = {key: orjson.Fragment(row) for key, row in encoded.items() if self._rows.get(key) != row}
+        self._rows |= encoded
+        return {"changed": changed, "gone": []}
 
     def whole(self) -> Document:
         """All rows as changed."""
@@ -175,30 +188,65 @@ class WorkersWatch(_Tabular):
         return self._told(document, {"workers": rows})
 
 
-class ExecutionWatch(_Tabular):
-    """One execution and its states, until it has ended."""
+class ExecutionWatch(_Watch):
+    """One execution and its states, until it has ended. Of its history only what is new is asked for, a part at a time:
+    a long one is told from its beginning on, without holding others up."""
 
     name = "execution"
 
     def __init__(self, links: Links, execution_id: str) -> None:
-        super().__init__()
         self._links = links
         self._execution_id = execution_id
-        self._has_ended = False
+        self._visits = Visits()
+        self._table = Table()
+        self._after_seq = 0
+        self._billed = {"ms": 0, "mb_ms": 0}
+        self._head: Document = {}
+        self._is_behind = False
 
     @property
     def period_s(self) -> float:  # type: ignore[override]  # it changes
         """Nothing happens to one that has ended, unless it is started again: then its viewers join anew."""
-        return 3600.0 if self._has_ended else 0.5
+        if self._is_behind:
+            return 0.0
+        return 0.5 if self._head.get("status", "running") == "running" else 3600.0
 
     async def news(self) -> bytes:
         """Its status, and the states that changed; without payloads but its own output."""
-        question = GetExecution(self._execution_id, event_payloads=False)
+        limit = LONG_STEP if self._after_seq else FIRST_STEP
+        question = GetExecution(self._execution_id, event_payloads=False, after_seq=self._after_seq, limit=limit)
         state = await self._links.ask(DATA_LAYER, question, ExecutionState)
-        self._has_ended = state.status != "running"
-        document = render.execution(state)
-        states = {str(number): visit for number, visit in enumerate(document.pop("states"))}
-        return self._told(document, {"states": states})
+        is_first = not self._head
+        touched = self._take(state.events)
+        self._is_behind = len(state.events) == limit
+        billed = render.billed_sum(self._billed["ms"], self._billed["mb_ms"])
+        head = render.execution(state if not self._is_behind else replace(state, payload=b"null"), [], billed)
+        del head["states"]
+        if is_first or head["status"] != self._head["status"]:
+            touched |= set(self._visits.open())
+        changed = self._table.add(
+            {str(number): render.settled(self._visits.all[number], state) for number in sorted(touched)}
+        )
+        is_news = is_first or bool(changed["changed"]) or head != self._head
+        self._head = head
+        return frame(self.name, {"whole": is_first, **head, "states": changed}) if is_news else b""
+
+    def whole(self) -> bytes:
+        """All its states, once the first are known."""
+        if not self._head:
+            return b""
+        return frame(self.name, {"whole": True, **self._head, "states": self._table.whole()})
+
+    def _take(self, events: Iterable[HistoryEvent]) -> set[int]:
+        """Add new events; the visits that they are about."""
+        touched = set()
+        for event in events:
+            touched.add(self._visits.add(event))
+            self._after_seq = event.seq
+            if event.run_ns:
+                self._billed["ms"] += billed_ms(event.run_ns)
+                self._billed["mb_ms"] += billed_ms(event.run_ns) * event.memory_mb
+        return {number for number in touched if number is not None}
 
 
 class ExecutionsWatch(_Watch):

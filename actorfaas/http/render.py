@@ -14,6 +14,7 @@ import orjson
 from actorfaas.core.tally import billed_ms, gb_seconds
 from actorfaas.flow.spans import Span
 from actorfaas.http.directory import Directory
+from actorfaas.http.visits import Visits, durations, ms, place
 from actorfaas.messages import (
     ActorDescription,
     ConnectedWorker,
@@ -34,23 +35,8 @@ from actorfaas.messages import (
 
 Document = dict[str, Any]  # mixed JSON values
 
-PREVIEW_BYTES = 200
-
 SECRETS = frozenset({"api_token"})
 """Settings that are never shown."""
-
-_OUTCOMES = {
-    f"{of}{end}": status
-    for of in ("Task", "Activity", "TaskState", "WaitState", "ParallelState", "MapState")
-    for end, status in (
-        *(("Succeeded", "succeeded"), ("Failed", "failed"), ("TimedOut", "timed_out"), ("Aborted", "cancelled")),
-    )
-}
-"""What events say of the state they name; those of a Map state's single iterations are not among them."""
-
-
-def _ms(duration_ns: int) -> float:
-    return round(duration_ns / 1e6, 3)
 
 
 def json_or_none(payload: bytes) -> orjson.Fragment | None:
@@ -169,7 +155,7 @@ def execution(state: ExecutionState, visits: list[Document] | None = None, bille
         **(billed(state.events) if billed_ is None else billed_),
         "output": json_or_none(state.payload) if state.status == "succeeded" else None,
         "error": error if state.error_type or state.error_message else None,
-        "states": _settled(states(state.events) if visits is None else visits, state),
+        "states": [settled(visit, state) for visit in (Visits.of(state.events).all if visits is None else visits)],
         "redrive_status": "redrivable" if _is_redrivable(state) else "not_redrivable",
         "redrive_count": state.redrive_count,
         "redriven_at_ms": state.redriven_at_ms or None,
@@ -185,12 +171,11 @@ def redriven(message: ExecutionRedriven) -> Document:
     return {"execution_id": message.execution_id, "status": "running", "redrive_count": message.redrive_count}
 
 
-def _settled(visits: list[Document], state: ExecutionState) -> list[Document]:
+def settled(visit: Document, state: ExecutionState) -> Document:
     """No state outlives its execution: one that neither finished nor failed by itself ended as the execution did."""
-    for visit in visits:
-        if visit["status"] == "running":
-            visit.update(status=state.status, ended_at_ms=state.ended_at_ms or None)
-    return visits
+    if visit["status"] != "running" or state.status == "running":
+        return visit
+    return {**visit, "status": state.status, "ended_at_ms": state.ended_at_ms or None}
 
 
 def history(state: ExecutionState) -> Document:
@@ -204,25 +189,16 @@ def _event(event: HistoryEvent) -> Document:
         "at_ms": event.at_ms,
         "type": event.type,
         "state": event.state,
-        **_branch(event),
+        **place(event),
         "attempt": event.attempt,
         "worker": event.worker_topic,
         "start_kind": event.start_kind,
-        **_durations(event),
+        **durations(event),
         **billed((event,)),
         "span_id": event.span_id,
         "error_type": event.error_type,
         "error_message": event.error_message,
         "payload": json_or_none(event.payload),
-    }
-
-
-def _durations(event: HistoryEvent) -> Document:
-    return {
-        "queue_ms": _ms(event.queue_ns),
-        "start_ms": _ms(event.start_ns),
-        "run_ms": _ms(event.run_ns),
-        "gap_ms": _ms(event.gap_ns),
     }
 
 
@@ -237,85 +213,6 @@ def billed(events: Iterable[HistoryEvent]) -> Document:
 def billed_sum(whole_ms: int, mb_ms: int) -> Document:
     """Milliseconds, and megabytes times milliseconds, as they are shown."""
     return {"billed_ms": whole_ms, "billed_gb_s": round(gb_seconds(mb_ms), 6)}
-
-
-def states(events: Iterable[HistoryEvent], *, is_first: bool = True) -> list[Document]:
-    """One entry for every visit to a state, in order; a retried one shows its last attempt. Not `is_first`: what ends
-    here without having begun was shown on the page before."""
-    visits: list[Document] = []
-    latest: dict[tuple[int, str], Document] = {}
-    for event in events:
-        if not event.state:
-            continue
-        place = event.branch, event.state
-        if event.type.endswith("StateEntered"):
-            visits.append(_visit(event, "running"))
-            latest[place] = visits[-1]
-            continue
-        visit = latest.get(place)
-        status = _OUTCOMES.get(event.type)
-        if event.type.endswith("StateExited"):
-            if visit is not None and visit["status"] == "running":
-                visit.update(status="succeeded", ended_at_ms=event.at_ms, output=_preview(event.payload))
-        elif event.type.endswith("StateRedriven") and visit is not None:
-            visit.update(status="running", ended_at_ms=None, error_type="", error_message="")
-        elif status and visit is not None and _goes_on(visit, event):
-            visit.update(_visit(event, status, visit))
-        elif status and is_first:
-            visits.append(_visit(event, status))
-            latest[place] = visits[-1]
-    return visits
-
-
-def close_visits(visits: list[Document], closing: Iterable[HistoryEvent]) -> None:
-    """Give the visits that are open what later events say of them."""
-    latest = {(visit["branch"], visit["name"]): visit for visit in visits if visit["status"] == "running"}
-    for event in closing:
-        visit = latest.get((event.branch, event.state))
-        status = _OUTCOMES.get(event.type)
-        if visit is None:
-            continue
-        if event.type.endswith("StateExited") and visit["status"] == "running":
-            visit.update(status="succeeded", ended_at_ms=event.at_ms, output=_preview(event.payload))
-        elif status and _goes_on(visit, event):
-            visit.update(_visit(event, status, visit))
-
-
-def _goes_on(visit: Document, event: HistoryEvent) -> bool:
-    """Whether an event belongs to the latest visit to its state, and not to one of which nothing else is known."""
-    is_retry = visit["status"] in ("failed", "timed_out") and event.attempt > visit["attempt"]
-    return visit["status"] == "running" or is_retry
-
-
-def _branch(event: HistoryEvent) -> Document:
-    return {"branch": event.branch, "index": event.index if event.index >= 0 else None}
-
-
-def _visit(event: HistoryEvent, status: str, entered: Document | None = None) -> Document:
-    """What an event says of a visit, which began with it or as `entered`."""
-    return {
-        "name": event.state,
-        **_branch(event),
-        "seq": event.seq if entered is None else entered["seq"],
-        "status": status,
-        "entered_at_ms": event.at_ms if entered is None else entered["entered_at_ms"],
-        "ended_at_ms": event.at_ms if status != "running" else None,
-        "attempt": event.attempt,
-        "worker": event.worker_topic,
-        "start_kind": event.start_kind,
-        **_durations(event),
-        "error_type": event.error_type,
-        "error_message": event.error_message,
-        "output": _preview(event.payload) if status == "succeeded" else None,
-    }
-
-
-def _preview(payload: bytes) -> str | None:
-    """The beginning of an output as text; the history has all of it."""
-    if not payload:
-        return None
-    text = payload[:PREVIEW_BYTES].decode("utf-8", "ignore")
-    return text if len(payload) <= PREVIEW_BYTES else text + "…"
 
 
 def logs(message: Logs) -> Document:
@@ -361,7 +258,7 @@ def trace_summary(one: Span) -> Document:
         "name": one.name,
         "kind": one.kind,
         "began_at_ms": one.began_ns // 1_000_000,
-        "took_ms": _ms(one.took_ns),
+        "took_ms": ms(one.took_ns),
         "error": one.error,
         "request_id": one.told.get("request_id", ""),
         "execution_id": one.told.get("execution_id", ""),
@@ -411,14 +308,14 @@ def _worker(worker: WorkerState, connected: ConnectedWorker | None) -> Document:
         "held_by": worker.held_by,
         "request_id": connected.request_id if connected is not None else "",
         "execution_id": connected.execution_id if connected is not None else "",
-        "age_ms": _ms(worker.age_ns),
-        "idle_ms": _ms(connected.idle_ns) if connected is not None else 0.0,
+        "age_ms": ms(worker.age_ns),
+        "idle_ms": ms(connected.idle_ns) if connected is not None else 0.0,
         "tasks": connected.deliveries if connected is not None else worker.tasks,
         "connected": connected is not None,
         "usage_bytes": _known(worker.usage_bytes),
         "swap_bytes": _known(worker.swap_bytes),
         "working_set_bytes": _known(worker.working_set_bytes),
-        "last_page_in_ms": _ms(worker.last_page_in_ns) if worker.last_page_in_ns >= 0 else None,
+        "last_page_in_ms": ms(worker.last_page_in_ns) if worker.last_page_in_ns >= 0 else None,
     }
 
 
@@ -441,7 +338,7 @@ def _stranger(worker: ConnectedWorker) -> Document:
         "request_id": worker.request_id,
         "execution_id": worker.execution_id,
         "age_ms": 0.0,
-        "idle_ms": _ms(worker.idle_ns),
+        "idle_ms": ms(worker.idle_ns),
         "tasks": worker.deliveries,
         "connected": True,
         **dict.fromkeys(("usage_bytes", "swap_bytes", "working_set_bytes", "last_page_in_ms")),
@@ -472,7 +369,7 @@ def actor(name: str, described: ActorDescription | None) -> Document:
         "open_files": described.open_files if described else 0,
         "rss_bytes": described.rss_bytes if described else 0,
         "connections": described.connections if described else 0,
-        "loop_lag_ms": _ms(described.loop_lag_ns) if described else 0.0,
+        "loop_lag_ms": ms(described.loop_lag_ns) if described else 0.0,
         "restarts": described.restarts if described else 0,
     }
 

@@ -11,7 +11,7 @@ import pytest
 
 from actorfaas.core.lifecycle import TRANSITIONS
 from actorfaas.http.feed import Source, Topic
-from actorfaas.http.live import MAX_LINES, PAGE, Live, Table
+from actorfaas.http.live import FIRST_STEP, LONG_STEP, MAX_LINES, PAGE, Live, Table
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.problems import Problem
 from actorfaas.messages import (
@@ -155,9 +155,10 @@ async def test_workers_of_whom_nothing_changed_are_not_told_again(node: Node) ->
 
 
 async def test_an_execution_is_told_by_its_states_until_it_ends(node: Node) -> None:
-    entered = task_event(3, "second", "TaskStateEntered")
+    entered = task_event(2, "second", "TaskStateEntered")
     running = execution_state("exe_1", "running", events=(task_event(1, "first"), entered))
-    states = iter([running, running, execution_state("exe_1")])
+    quiet = replace(running, events=())
+    states = iter([running, quiet, execution_state("exe_1", events=(task_event(3, "second"),))])
     node.data.answer(GetExecution, lambda _: next(states))
     watch = source(node, "execution", ("execution", "exe_1"))
     first = read(await watch.news(), "execution")
@@ -180,7 +181,43 @@ async def test_an_execution_is_asked_for_without_what_its_states_returned(node: 
 
     node.data.answer(GetExecution, answer)
     await source(node, "execution", ("execution", "exe_1")).news()
-    assert asked == [GetExecution("exe_1", event_payloads=False)]
+    assert asked == [GetExecution("exe_1", event_payloads=False, limit=FIRST_STEP)]
+
+
+async def test_a_long_execution_is_told_part_by_part(node: Node) -> None:
+    events = [task_event(seq, f"s{seq}") for seq in range(1, FIRST_STEP + LONG_STEP + 2)]
+
+    def answer(message: GetExecution) -> Any:
+        part = events[message.after_seq : message.after_seq + message.limit]
+        return execution_state("exe_1", events=tuple(part))
+
+    node.data.answer(GetExecution, answer)
+    watch = source(node, "execution", ("execution", "exe_1"))
+    parts: list[Json] = []
+    while not parts or watch.period_s == 0:
+        parts.append(read(await watch.news(), "execution"))
+    assert [len(part["states"]["changed"]) for part in parts] == [FIRST_STEP, LONG_STEP, 1]
+    assert [part["whole"] for part in parts] == [True, False, False]
+    assert [part["billed_ms"] for part in parts] == [3 * FIRST_STEP, 3 * (FIRST_STEP + LONG_STEP), 3 * len(events)]
+    assert [part["output"] for part in parts] == [None, None, {"done": 1}]
+    whole = read(watch.whole(), "execution")
+    assert [*whole["states"]["changed"]] == [str(number) for number in range(len(events))]
+
+
+async def test_states_that_are_cut_off_end_with_the_execution_and_go_on_when_it_is_redriven(node: Node) -> None:
+    entered = task_event(1, "first", "TaskStateEntered")
+    states = iter(
+        [
+            execution_state("exe_1", "running", events=(entered,)),
+            execution_state("exe_1", "cancelled", events=()),
+            execution_state("exe_1", "running", events=(task_event(2, "first", "TaskStateRedriven"),)),
+        ]
+    )
+    node.data.answer(GetExecution, lambda _: next(states))
+    watch = source(node, "execution", ("execution", "exe_1"))
+    told = [read(await watch.news(), "execution")["states"]["changed"]["0"] for _ in range(3)]
+    assert [visit["status"] for visit in told] == ["running", "cancelled", "running"]
+    assert [visit["ended_at_ms"] for visit in told] == [None, 1_700_000_000_250, None]
 
 
 async def test_the_newest_executions_are_told_when_they_are_others(node: Node) -> None:
