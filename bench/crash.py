@@ -2,7 +2,7 @@
 
 `python -m bench.crash [--quick] [--executions 1000] [--kills 100] [--minutes 5] [--folder DIR] [--json FILE]`:
 workflows of every kind (chains, Choice, Wait, Retry and Catch, Parallel, Map, JSONata, composed in Python, large
-payloads) are started throughout, each with an `Idempotency-Key`, until the node has accepted it. Meanwhile its actors,
+payloads) are started throughout, each with an `Idempotency-Key` or a name, until the node has accepted it. Its actors,
 and in a quarter of the cases the whole node, are killed at random moments, often while what was killed before is still
 coming back. In the end everything is compared with what the same workflows give without a node. Tasks are
 at-least-once: every call is noted by the function itself, and calls beyond the first are counted.

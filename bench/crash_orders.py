@@ -29,6 +29,7 @@ WORKFLOWS: dict[str, Workflow] = {
 }
 TIMEOUT_S = 20.0
 RETRY_S = 0.1
+CONFLICT = 409
 SYNC_SHARE = 0.1
 AGAIN_SHARE = 0.1
 """How many are asked for once more after they were accepted: the same key must name the same execution."""
@@ -46,7 +47,11 @@ class Order:
     ids: set[str] = field(default_factory=set)
     tries: int = 0
     answer: httpx.Response | None = None
-    is_accepted: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is started by a name, and not by a key."""
+        return self.number % 2 == 1
 
     def expected(self) -> tuple[str, Json, str]:
         """Its status, output and error."""
@@ -109,7 +114,8 @@ class Starter(threading.Thread):
             raise
 
     def _start(self, http: httpx.Client, order: Order) -> None:
-        headers = {"Idempotency-Key": f"{self._key}-{order.number}"}
+        header = "Actorfaas-Execution-Name" if order.is_named else "Idempotency-Key"
+        headers = {header: f"{self._key}-{order.number}"}
         if not order.is_sync:
             headers["Prefer"] = "respond-async"
         while not self.is_stopping:
@@ -124,5 +130,8 @@ class Starter(threading.Thread):
             if answer.status_code in (502, 503, 504):
                 time.sleep(RETRY_S)
                 continue
-            order.answer, order.is_accepted = answer, True
+            if answer.status_code == CONFLICT and order.is_named:  # it ended before this repeat of its start
+                order.ids.add(answer.json()["execution_id"])
+            else:
+                order.answer = answer
             return

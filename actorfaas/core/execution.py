@@ -209,7 +209,6 @@ class Execution:
     asked: deque[Callable[[int], None]] = field(default_factory=deque)
     once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
     has_session: bool = False
-    task_count: int = 0
     alarm_ns: int = 0
     ended: bool = False
 

@@ -41,6 +41,7 @@ class Reserving:
         self._look_ahead_depth = look_ahead
         self._journal_delay_ns = journal_delay_ns
         self._boot = boot
+        self._task_count = 0
         self._all: dict[str, Execution] = {}
         self._alarms: list[tuple[int, str, int]] = []
         self._lane_count = 0
@@ -76,8 +77,9 @@ class Reserving:
         return Step(task, attempt, task_id, claim, timeout_ns, heartbeat_ns, called.memory_mb, span_id)
 
     def _task_id(self, execution: Execution, lane: Lane) -> str:
-        execution.task_count += 1
-        return f"{execution.execution_id}.{self._boot}.{lane.branch}.{execution.task_count}"
+        """Never the same again: an execution that is redriven is another one to this process, under the same id."""
+        self._task_count += 1
+        return f"{execution.execution_id}.{self._boot}.{lane.branch}.{self._task_count}"
 
     def _assignment(self, execution: Execution, lane: Lane, step: Step, *, armed: bool) -> AssignTask:
         position = 0 if step is lane.current else lane.ahead.index(step) + 1

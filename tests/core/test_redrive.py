@@ -8,34 +8,12 @@ import pytest
 
 from actorfaas.core import redrive
 from actorfaas.core.replay import JournalMismatch
-from actorfaas.messages import Journal, UnfinishedExecution
+from actorfaas.messages import TaskFailed
 from tests.core.branching_rig import busy_of, make
 from tests.core.test_replay import replay
 from tests.core.world import World
 
 STARTED = ("ExecutionStarted", "")
-
-
-def journal_of(world: World, execution_id: str, status: str = "failed", redrives: int = 0) -> Journal:
-    stored = world.store[execution_id]
-    create = stored.create
-    execution = UnfinishedExecution(
-        *(create.execution_id, create.name, create.app, create.version, create.kind, create.deadline_at_ms, ""),
-        tuple(stored.events[seq] for seq in sorted(stored.events)),
-        create.payload,
-    )
-    return Journal(execution, status, create.durability, redrives, 1_000)
-
-
-def go_on(world: World, execution_id: str) -> None:
-    """As the ExecutionManager does it."""
-    journal = journal_of(world, execution_id)
-    stored = redrive.reopening(journal, world.executions._at_ms(world.now))
-    world.store[execution_id].events[stored.event.seq] = stored.event
-    world.store[execution_id].finish = None
-    world.executions.resume(redrive.reopened(journal, stored), world.plan(journal.execution.name), world.now)
-    world.flush()
-    world.settle()
 
 
 def failed_split() -> World:
@@ -56,7 +34,7 @@ def failed_split() -> World:
 
 def test_an_execution_goes_on_from_what_failed() -> None:
     world = failed_split()
-    go_on(world, "e1")
+    world.redrive("e1")
     assert [topic[:2] for topic in world.busy()] == ["c@"]
     world.run()
     world.advance(1.1)
@@ -72,7 +50,7 @@ def test_an_execution_goes_on_from_what_failed() -> None:
 
 def test_a_restart_after_a_redrive_goes_on_as_well() -> None:
     world = failed_split()
-    go_on(world, "e1")
+    world.redrive("e1")
     world.finish(world.busy()[0])
     world.settle()
     world.restart_manager()
@@ -84,11 +62,11 @@ def test_a_restart_after_a_redrive_goes_on_as_well() -> None:
 
 def test_an_execution_that_fails_again_can_go_on_again() -> None:
     world = failed_split()
-    go_on(world, "e1")
+    world.redrive("e1")
     world.fail(world.busy()[0])
     world.settle()
     assert world.outcome("e1")[0] == "failed"
-    go_on(world, "e1")
+    world.redrive("e1")
     world.run()
     world.advance(1.1)
     world.run()
@@ -104,7 +82,7 @@ def test_what_was_cancelled_goes_on() -> None:
     world.settle()
     assert world.outcome("e1")[0] == "cancelled"
     world.run()
-    go_on(world, "e1")
+    world.redrive("e1")
     world.run()
     world.advance(1.1)
     world.run()
@@ -118,11 +96,32 @@ def test_iterations_that_had_not_begun_begin_after_a_redrive() -> None:
     world.fail(busy_of(world, "b@1")[0])
     world.settle()
     assert world.outcome("e1")[0] == "failed"
-    go_on(world, "e1")
+    world.redrive("e1")
     assert len(world.busy()) == 2
     world.restart_manager()
     world.run()
     assert world.outcome("e1") == ("succeeded", b"[2,3,4,5,6]")
+
+
+def test_news_of_a_task_before_the_redrive_are_not_taken_for_those_after_it() -> None:
+    world = make()
+    world.start("split", "e1", payload=b"10")
+    world.settle()
+    lane = world.executions.execution("e1").lanes[0]  # type: ignore[union-attr]  # it runs
+    before = lane.current
+    assert before is not None
+    assert world.cancel("e1")
+    world.settle()
+    world.redrive("e1")
+    late = TaskFailed(
+        *(before.claim.worker, before.task_id, "e1", "first", 1, "resident", 1, 1, 1, "handler_error", "E", "", "")
+    )
+    world.executions.task_failed(late, world.now)
+    world.flush()
+    world.run()
+    world.advance(1.1)
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"4")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +134,7 @@ def test_iterations_that_had_not_begun_begin_after_a_redrive() -> None:
     ],
 )
 def test_what_cannot_be_redriven_is_told(changes: dict[str, str | int], told: str) -> None:
-    journal = journal_of(failed_split(), "e1")
+    journal = failed_split().journal("e1")
     assert redrive.refusal(journal) is None
     refused = redrive.refusal(replace(journal, **changes))  # type: ignore[arg-type]  # fields by name
     assert refused is not None
@@ -144,7 +143,7 @@ def test_what_cannot_be_redriven_is_told(changes: dict[str, str | int], told: st
 
 
 def test_the_time_limit_begins_anew() -> None:
-    journal = journal_of(failed_split(), "e1", redrives=2)
+    journal = replace(failed_split().journal("e1"), redrive_count=2)
     limited = replace(journal, execution=replace(journal.execution, deadline_at_ms=6_000))
     stored = redrive.reopening(limited, 100_000)
     assert (stored.deadline_at_ms, stored.redrive_count, stored.event.attempt) == (105_000, 3, 3)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import deque
 
 from actorfaas.batches import with_effects
+from actorfaas.core import redrive
 from actorfaas.messages import (
     AddedState,
     ExecutionAccepted,
     Heartbeat,
+    Journal,
     Publish,
     Refused,
     StartExecution,
@@ -60,6 +62,26 @@ class World(Node):
         done = self.executions.cancel(execution_id, "test", self.now)
         self.flush()
         return done
+
+    def journal(self, execution_id: str) -> Journal:
+        """What the DataLayer answers to `GetJournal`."""
+        stored = self.store[execution_id]
+        execution = self.store.continued(execution_id)
+        status = "running" if stored.finish is None else stored.finish.status
+        events = execution.events
+        redrives = sum(event.type == redrive.EVENT for event in events)
+        return Journal(execution, status, stored.create.durability, redrives, 1_000)
+
+    def redrive(self, execution_id: str) -> None:
+        """Go on with an execution that has ended, as the ExecutionManager does it."""
+        journal = self.journal(execution_id)
+        assert redrive.refusal(journal) is None
+        reopening = redrive.reopening(journal, self.executions._at_ms(self.now))
+        stored = self.store[execution_id]
+        stored.events[reopening.event.seq], stored.finish = reopening.event, None
+        self.executions.resume(redrive.reopened(journal, reopening), self.plan(journal.execution.name), self.now)
+        self.flush()
+        self.settle()
 
     def publish(self, topic: str, request_id: str, timeout_s: float = 30.0) -> None:
         """A plain call."""

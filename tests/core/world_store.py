@@ -94,20 +94,26 @@ class Records(dict[str, Stored]):
     def unfinished(self) -> list[UnfinishedExecution]:
         """What a new ExecutionManager is to continue."""
         return [
-            UnfinishedExecution(
-                create.execution_id,
-                create.name,
-                create.app,
-                create.version,
-                create.kind,
-                create.deadline_at_ms,
-                create.traceparent,
-                tuple(stored.events[seq] for seq in sorted(stored.events)),
-                create.payload,
-            )
-            for stored in self.values()
-            if stored.finish is None and (create := stored.create).durability == "standard"
+            self.continued(execution_id)
+            for execution_id, stored in self.items()
+            if stored.finish is None and stored.create.durability == "standard"
         ]
+
+    def continued(self, execution_id: str) -> UnfinishedExecution:
+        """What is needed to go on with an execution."""
+        stored = self[execution_id]
+        create = stored.create
+        return UnfinishedExecution(
+            create.execution_id,
+            create.name,
+            create.app,
+            create.version,
+            create.kind,
+            create.deadline_at_ms,
+            create.traceparent,
+            tuple(stored.events[seq] for seq in sorted(stored.events)),
+            create.payload,
+        )
 
     def _keep_events(self, execution_id: str, events: tuple[HistoryEvent, ...]) -> None:
         stored = self[execution_id]
