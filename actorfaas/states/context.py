@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actorfaas.states.scope import Json
 from actorfaas.states.timestamps import format_timestamp
@@ -24,6 +24,11 @@ class ExecutionContext:
     execution_name: str = ""
     role: str = ""
     redrives: int = 0
+    redriven_ms: int | None = None
+
+    def redriven(self, at_ms: int) -> ExecutionContext:
+        """The same once it goes on after its end."""
+        return replace(self, redrives=self.redrives + 1, redriven_ms=at_ms)
 
     def object(self, execution_input: Json) -> dict[str, Json]:
         """The context object without a state."""
@@ -36,6 +41,7 @@ class ExecutionContext:
             machine_name=self.machine_name,
             role=self.role,
             redrives=self.redrives,
+            redriven_ms=self.redriven_ms,
         )
 
 

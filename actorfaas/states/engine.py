@@ -197,12 +197,11 @@ class Engine:
         because of that is done again, results are kept. Branches that are under way again are `Opened` once more. An
         execution that was ended from outside goes on where it stood. Raises ValueError after a success."""
         run = self._run
-        wreck, run.wreck = run.wreck, None
+        wreck = run.wreck
         if run.ended and wreck is None:
             raise ValueError("the execution has succeeded")
         self._event(now_ns)
-        run.ended = False
-        run.branches[ROOT].history.count += 1
+        run.go_on()
         leaves = [] if wreck is None else restore(run, wreck)
         tell(run, leaves)
         for one in [one for one in run.branches.values() if one.waits in ("task", "reader", "writer")]:

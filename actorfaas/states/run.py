@@ -157,6 +157,12 @@ class Run:
         self.ready.clear()
         self.done.append(last)
 
+    def go_on(self) -> None:
+        """The execution is redriven."""
+        self.ended, self.wreck = False, None
+        self.branches[0].history.count += 1
+        self._context, self._execution = self._context.redriven(self.now_ns // NS_PER_MS), None
+
     # --- what expressions see --------------------------------------------------------------------------------------
 
     def frame(self, branch: Branch, item: Item | None = None) -> Frame:

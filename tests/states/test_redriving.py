@@ -75,6 +75,16 @@ def test_it_may_fail_again_and_be_redriven_again() -> None:
     assert shop.calls == {"b": 3}
 
 
+def test_the_context_tells_which_redrive_it_is() -> None:
+    seen = {"count.$": "$$.Execution.RedriveCount", "at.$": "$$.Execution.RedriveTime"}
+    shop = Shop(machine(a=task("a", Next="b"), b=task("b", Parameters={"count.$": "$$.Execution.RedriveCount"})), "b")
+    shop.fail()
+    assert shop.redrive() == {"count": 1}
+    shop = Shop(machine(a=task("a", Next="b"), b=task("b", Parameters=seen)))
+    shop.fail()
+    assert shop.redrive() == {"count": 1, "at": "2025-01-15T10:30:00.000Z"}
+
+
 def test_retries_begin_anew() -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}]
     shop = Shop(machine(a=task("a", Retry=retry)), "a")
