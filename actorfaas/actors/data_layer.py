@@ -299,12 +299,13 @@ class DataLayer(Actor):
             event_payloads = any(one.waiter.request.event_payloads for one in waiting)
             limits = [one.waiter.request.limit for one in waiting]
             looked = self._look_up(execution_id, event_payloads, max(limits) if all(limits) else 0)
-            looked.add_done_callback(partial(self._announced, execution_id))
+            looked.add_done_callback(partial(self._announced, tuple(waiting)))
 
-    def _announced(self, execution_id: str, looked: Future[ExecutionState]) -> None:
-        for waiting in self._execution_waiters.of(execution_id):
-            self._execution_waiters.remove(waiting.ticket)
-            self._answer_with(waiting.waiter.sender, looked)
+    def _announced(self, waiting: tuple[Waiting[_Reader[WaitExecution]], ...], looked: Future[ExecutionState]) -> None:
+        """Answer those whom it was read for; who came later may want more of it, and looks by himself."""
+        for one in waiting:
+            if self._execution_waiters.remove(one.ticket):
+                self._answer_with(one.waiter.sender, looked)
 
     def _look_up(self, execution_id: str, event_payloads: bool, limit: int) -> Future[ExecutionState]:
         """As `Store.get_execution`, but a refusal at once is in the future, too."""
