@@ -11,8 +11,10 @@ from actorfaas.core.awaiting import Awaited, Unasked
 from actorfaas.core.children import depth_of, ending, started
 from actorfaas.core.effects import FollowChild, Reply
 from actorfaas.core.execution import Execution, Lane
+from actorfaas.core.history import UNTRACED, Traced
 from actorfaas.core.map_data import MapData
 from actorfaas.core.progress import MAX_OUTPUT_BYTES
+from actorfaas.core.spans import span_of
 from actorfaas.messages import ActivityTask, Done, ExecutionState, FailTask, Refused, SucceedTask
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TASK_FAILED, STATES_TIMEOUT
 from actorfaas.states.errors import MAX_CAUSE_CHARACTERS, STATES_HEARTBEAT_TIMEOUT
@@ -77,7 +79,9 @@ class Answers(MapData):
         history = execution.history
         before = history.pending_bytes
         kept = payload if history.is_standard else b""
-        history.add(self._at_ms(now_ns), f"{awaited.family}Succeeded", run.task.name, run.attempt, kept, lane.place)
+        type_ = f"{awaited.family}Succeeded"
+        traced = _traced(execution, run.token)
+        history.add(self._at_ms(now_ns), type_, run.task.name, run.attempt, kept, lane.place, traced=traced)
         self._backlog_bytes += history.pending_bytes - before
         self._conclude(execution, lane, number)
         lane.awaited = None
@@ -90,7 +94,8 @@ class Answers(MapData):
         run = awaited.run
         cause = cause[:MAX_CAUSE_CHARACTERS]
         at_ms = self._at_ms(now_ns)
-        execution.history.add_error(at_ms, type_, run.task.name, error, cause, run.attempt, lane.place)
+        traced = _traced(execution, run.token)
+        execution.history.add_error(at_ms, type_, run.task.name, error, cause, run.attempt, lane.place, traced=traced)
         self._conclude(execution, lane, number)
         self._task_failed(execution, lane, error, cause, now_ns)
         self._after(execution, lane, now_ns)
@@ -241,3 +246,8 @@ def execution_of(token: str) -> tuple[str, int]:
     execution_id, _, branch = before.rpartition(".")
     is_token = all(part.isascii() and part.isdigit() and len(part) <= 9 for part in (branch, place))
     return (execution_id, int(branch)) if execution_id and is_token else ("", 0)
+
+
+def _traced(execution: Execution, token: str) -> Traced:
+    """The span of what was awaited under a token; an execution that was started is below it."""
+    return (0, span_of(token)) if execution.traceparent else UNTRACED

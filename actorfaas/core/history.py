@@ -154,9 +154,10 @@ class History:
         payload: bytes = b"",
         place: Place = WHOLE,
         worker: str = "",
+        traced: Traced = UNTRACED,
     ) -> None:
         """An event without one of the node's workers; `worker`: one outside."""
-        self._append(at_ms, type_, state, attempt, worker, "", 0, 0, 0, 0, "", "", payload, place)
+        self._append(at_ms, type_, state, attempt, worker, "", 0, 0, 0, 0, "", "", payload, place, traced)
 
     def add_error(
         self,
@@ -168,9 +169,10 @@ class History:
         attempt: int = 0,
         place: Place = WHOLE,
         payload: bytes = b"",
+        traced: Traced = UNTRACED,
     ) -> None:
         """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, payload, place)
+        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, payload, place, traced)
 
     def add_result(
         self,

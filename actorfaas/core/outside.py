@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 
+from actorfaas import trace_context
 from actorfaas.core.activities import Poll
 from actorfaas.core.awaiting import Awaited, Unasked
 from actorfaas.core.children import MAX_DEPTH, child_id, depth_of
 from actorfaas.core.effects import Effect, FollowChild, Reply, StartChild, StopChild
 from actorfaas.core.execution import Execution, Lane
 from actorfaas.core.reserving import Reserving
+from actorfaas.core.spans import span_of
 from actorfaas.messages import ActivityTask, Refused, StartExecution
 from actorfaas.states.errors import STATES_TASK_FAILED
 from actorfaas.states.instructions import RunTask
@@ -97,7 +99,7 @@ class Outside(Reserving):
             strategy="auto",
             wait_for_commit=True,
             timeout_s=0.0,
-            traceparent=execution.traceparent,
+            traceparent=trace_context.child(execution.traceparent, span_of(run.token)),
             payload=run.payload,
         )
         version = (plan.app, plan.version) if awaited.resource.kind == "invoke" else None

@@ -102,7 +102,11 @@ class _Reader:
                 visit.seen.add(event.index)
             case "MapIterationSucceeded" | "MapIterationFailed":
                 self._join(lane, visit)
+            case "TaskSubmitted" if event.worker_topic:
+                self._attempt(lane, visit, event, "")
             case "TaskSucceeded" | "TaskFailed" | "TaskTimedOut":
+                self._task(lane, visit, event)
+            case "ActivitySucceeded" | "ActivityFailed" | "ActivityTimedOut":
                 self._task(lane, visit, event)
             case other if other.endswith(("StateExited", *_ENDS)):
                 self._leave(lane, visit, event)
@@ -141,7 +145,22 @@ class _Reader:
     # --- tasks and states ------------------------------------------------------------------------------------------
 
     def _task(self, lane: _Lane, visit: _Visit, event: HistoryEvent) -> None:
-        """An attempt at a state's task ended."""
+        """An attempt at a state's task ended: one that a worker had, or one that is answered apart."""
+        has_failed = not event.type.endswith("Succeeded")
+        visit.error = (event.error_type or event.type) if has_failed else ""
+        if event.worker_topic:
+            ended_ns = self._attempt(lane, visit, event, visit.error)
+        else:
+            ended_ns = max(lane.last_ns, visit.began_ns, event.at_ms * NS_PER_MS)
+            since_ns = visit.attempts[-1].parts.ended_ns if visit.attempts else visit.began_ns
+            parts = Parts(ended_ns, 0, 0, 0, 0, max(0, ended_ns - since_ns))
+            visit.attempts.append(_Attempt(event.state, parts, event.span_id, visit.error))
+            lane.last_ns = ended_ns
+        if not has_failed:
+            self._emit(lane, visit, ended_ns)
+
+    def _attempt(self, lane: _Lane, visit: _Visit, event: HistoryEvent, error: str) -> int:
+        """A worker's handler ended, and when."""
         inside_ns = event.queue_ns + event.start_ns + event.run_ns
         ended_ns = self._ended_ns(lane, visit, event)
         hand_off_ns = 0
@@ -156,17 +175,14 @@ class _Reader:
             run_ns=event.run_ns,
             hand_off_ns=hand_off_ns,
         )
-        has_failed = event.type != "TaskSucceeded"
-        error = (event.error_type or event.type) if has_failed else ""
-        function = worker_function(event.worker_topic) or event.state
+        function = worker_function(event.worker_topic)
         visit.attempts.append(_Attempt(function, parts, event.span_id, error))
-        visit.error = error
         told = {"function": function, "worker": event.worker_topic, "start_kind": event.start_kind}
         visit.told |= told | ({"attempt": str(event.attempt)} if event.attempt > 1 else {})
         lane.last_ns = max(lane.last_ns, ended_ns)
-        if not has_failed:
+        if not error:
             lane.task_ns = ended_ns
-            self._emit(lane, visit, ended_ns)
+        return ended_ns
 
     @staticmethod
     def _ended_ns(lane: _Lane, visit: _Visit, event: HistoryEvent) -> int:

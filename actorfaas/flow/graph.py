@@ -104,12 +104,21 @@ def _link(forest: Forest, span: Span) -> tuple[str, Place, Place] | None:
         above = forest.above(span)
         while above is not None and above.kind != RUN:
             above = forest.above(above)
-        source = Place(CLIENT, CLIENT) if above is None else Place("function", above.name)
-        return CALLS, source, Place("function" if span.kind == REQUEST else "workflow", span.name)
+        return CALLS, _caller(forest, above), Place("function" if span.kind == REQUEST else "workflow", span.name)
     if span.kind == STATE and "function" in span.told:
         workflow = workflow_of(forest, span)
         return RUNS, Place(STATE, span.name, workflow), Place("function", span.told["function"])
     return None
+
+
+def _caller(forest: Forest, run: Span | None) -> Place:
+    """Who called, by what was running: nobody that is known, a state that starts executions, or a function."""
+    if run is None:
+        return Place(CLIENT, CLIENT)
+    state = forest.above(run)
+    if state is not None and state.kind == STATE and "function" not in state.told:
+        return Place(STATE, state.name, workflow_of(forest, state))
+    return Place("function", run.name)
 
 
 def workflow_of(forest: Forest, span: Span) -> str:

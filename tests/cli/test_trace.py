@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from actorfaas.flow.spans import of_call
 from actorfaas.http.render import span
 from tests.cli.conftest import Cli
-from tests.fake_node import FakeNode, document
+from tests.fake_node import FakeNode, Reply, document
 from tests.flow.kit import TRACE, traced_call
 
 DOCUMENT = {"trace_id": TRACE, "spans": [span(one) for one in of_call(traced_call())]}
@@ -63,3 +65,29 @@ def test_logs_are_filtered_by_the_node(cli: Cli, fake: FakeNode) -> None:
     cli("logs", "--function", "f", "--trace", TRACE, "--since", "90s")
     assert fake.last.query == {"function": "f", "trace": TRACE, "since": "90", "limit": "100", "tail": "true"}
     assert cli("logs", "f", "--function", "g").exit_code == 2
+
+
+def test_a_trace_is_sent_to_a_collector(cli: Cli, fake: FakeNode) -> None:
+    fake.on("GET", f"/v1/traces/{TRACE}", document(DOCUMENT))
+    fake.on("POST", "/v1/collected", document({}))
+    result = cli("trace", TRACE, "--otlp", f"{fake.url}/v1/collected")
+    assert (result.exit_code, result.stderr) == (0, f"4 of 4 spans sent to {fake.url}/v1/collected\n")
+    sent = json.loads(fake.last.body)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert [one["name"] for one in sent] == ["request f", "queue f", "start f", "run f"]
+
+
+def test_spans_of_many_traces_are_sent_in_batches(cli: Cli, fake: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorfaas.cli.export.SPANS_AT_ONCE", 3)
+    fake.on("GET", "/v1/spans", document({"spans": DOCUMENT["spans"]}))
+    fake.on("POST", "/v1/collected", document({"partialSuccess": {"rejectedSpans": "1"}}))
+    result = cli("trace", "--since", "5m", "--otlp", f"{fake.url}/v1/collected")
+    assert result.stderr.startswith("2 of 4 spans")
+    assert len([one for one in fake.asked if one.method == "POST"]) == 2
+
+
+def test_a_collector_that_refuses_is_a_failure(cli: Cli, fake: FakeNode) -> None:
+    fake.on("GET", f"/v1/traces/{TRACE}", document(DOCUMENT))
+    fake.on("POST", "/v1/collected", Reply(503))
+    result = cli("trace", TRACE, "--otlp", f"{fake.url}/v1/collected")
+    assert (result.exit_code, "503" in result.stderr) == (1, True)
+    assert cli("trace", TRACE, "--otlp", "http://127.0.0.1:1/").exit_code == 1

@@ -124,3 +124,21 @@ def test_one_that_runs_is_shown_up_to_its_last_event() -> None:
     spans = of_execution(history.ended("running"))
     assert one(spans, EXECUTION).told["status"] == "running"
     assert one(spans, STATE, "b").error == "not ended"
+
+
+def test_what_is_answered_apart_runs_until_the_answer() -> None:
+    history = History()
+    history.add(0, "TaskStateEntered", "ask")
+    history.add(4, "TaskSubmitted", "ask", function="asks", run=4)
+    history.add(90, "TaskSucceeded", "ask")
+    history.add(90, "TaskStateExited", "ask")
+    history.add(90, "TaskStateEntered", "work")
+    history.add(95, "ActivityScheduled", "work")
+    history.add(99, "ActivityFailed", "work", error="Broken")
+    spans = of_execution(history.ended("failed", "Broken"))
+    assert [(span.name, ms(span)) for span in spans if span.kind == RUN] == [
+        *(("asks", (0, 4)), ("ask", (4, 90)), ("work", (90, 99))),
+    ]
+    assert one(spans, STATE, "ask").told["function"] == "asks"
+    assert one(spans, STATE, "work").error == "Broken"
+    assert "function" not in one(spans, STATE, "work").told

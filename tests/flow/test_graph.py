@@ -72,3 +72,12 @@ def test_mermaid_has_a_box_for_each_workflow() -> None:
 def test_nothing_observed_is_an_empty_graph() -> None:
     assert graph_of(Forest([])) == Graph((), 0.0)
     assert Place("state", "A", "flow") != Place("state", "A", "other")
+
+
+def test_a_state_that_starts_an_execution_calls_it_itself() -> None:
+    traced = Traced()
+    flow = traced.execution("flow", (0, 10))
+    state = traced.add("state", "Child", (0, 10), flow)
+    run = traced.add("run", "Child", (0, 10), state)
+    traced.execution("inner", (1, 9), run)
+    assert (CALLS, "flow.Child", "inner") in edges(graph_of(Forest(traced.spans)))

@@ -80,3 +80,14 @@ def test_traces_are_found_by_function(node: Node) -> None:
         found = node.get("/v1/traces", function=name, limit="5")["traces"]
         assert trace_id in {one["trace_id"] for one in found}
         assert {one["name"] for one in found} == {name}
+
+
+def test_an_execution_that_a_state_starts_is_below_that_state(node: Node) -> None:
+    answer = node.call("nested", 1)
+    assert answer.status_code == 200
+    forest = trace_of(node, answer.headers["traceresponse"][3:35])
+    (root,) = forest.roots
+    assert calls_below(forest, root) == [
+        *((0, EXECUTION, "nested"), (1, STATE, "Child"), (2, RUN, "Child"), (3, EXECUTION, "plain")),
+        (4, STATE, "leaf"),
+    ]

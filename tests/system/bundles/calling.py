@@ -36,3 +36,17 @@ def starts(value: int) -> object:
 
 plain = workflow("plain", leaf)
 calls = workflow("calls", leaf >> by_client >> starts)
+nested = workflow(
+    "nested",
+    asl={
+        "StartAt": "Child",
+        "States": {
+            "Child": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::states:startExecution.sync:2",
+                "Parameters": {"StateMachineArn": "plain", "Input.$": "$"},
+                "End": True,
+            }
+        },
+    },
+)
