@@ -215,7 +215,7 @@ def main() -> None:
     """Run, print, write."""
     chosen = options(__doc__, minutes=10.0, trace="")
     report = Report("trace_replay", chosen.seed)
-    duration_s = 15.0 if chosen.quick else chosen.minutes * 60
+    duration_s = 5.0 if chosen.quick else chosen.minutes * 60
     rows, memory, durations = published(Path(chosen.trace)) if chosen.trace else made_up(chosen.seed)
     functions = scaled(rows, memory, durations)
     outcomes = {way.name: measure(functions, way, duration_s, report) for way in ways(functions)}
