@@ -177,7 +177,7 @@ def latencies(way: Way, functions: Sequence[Traced], outcome: Outcome) -> dict[s
         **{f"p{percent:g} ms": whole.percentile_s(percent) * 1000 for percent in (50.0, 99.0, 99.9)},
         "rare p50 ms": rare.percentile_s(50) * 1000,
         "rare p99 ms": rare.percentile_s(99) * 1000,
-        "started %": ", ".join(f"{kind} {100 * one.count / whole.count:.2g}" for kind, one in kinds),
+        "started %": ", ".join(f"{kind} {100 * one.count / whole.count:.3g}" for kind, one in kinds),
     }
 
 
