@@ -66,7 +66,7 @@ class Visit:
     def __init__(self, made: Browser, url: str, *, scheme: str = "light", width: int = 1200, **options: Json) -> None:
         self.url = url
         self._context = made.new_context(
-            color_scheme=scheme,  # type: ignore[arg-type]  # light or dark
+            color_scheme=scheme,
             viewport={"width": width, "height": 900},
             bypass_csp=False,
             **options,

@@ -29,7 +29,7 @@ def test_functions_and_workflows_are_listed_with_what_they_do_now(visit: Visit, 
 
     def has_rate() -> bool:
         assert node.call("greet", {"name": "Ada"}).status_code == 200
-        return row.locator("td").nth(1).inner_text() != "0"
+        return str(row.locator("td").nth(1).inner_text()) != "0"
 
     eventually(has_rate, "a rate")
     assert re.search(r"\d+ % (fork|resident)", row.inner_text())
