@@ -69,7 +69,7 @@ class Frontend(Actor):
             self, self.links, self.directory, self.calls, executions, guard, self.metrics, self.tracer
         )
         live = Live(self.links, self.metrics, lambda: self.invoker.in_flight)
-        self.feed = Feed(live.source, self.spawn)
+        self.feed = Feed(live.source, self.spawn, self.log)
         handlers = handlers_of(
             (
                 DeploymentEndpoints(self, self.links, self.directory, self.archives),

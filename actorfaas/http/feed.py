@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from actorfaas.http.problems import Problem
+from actorfaas.logs import Logger
 
 MAX_VIEWERS = 64
 """Connections that watch something at once; more are refused."""
@@ -100,9 +101,10 @@ class _Watched:
 class Feed:
     """All viewers and what they watch. `open_source` makes a topic's source, and refuses unknown topics."""
 
-    def __init__(self, open_source: Callable[[Topic], Source], spawn: Spawn) -> None:
+    def __init__(self, open_source: Callable[[Topic], Source], spawn: Spawn, log: Logger) -> None:
         self._open_source = open_source
         self._spawn = spawn
+        self._log = log
         self._watched: dict[Topic, _Watched] = {}
         self._viewers: set[Viewer] = set()
 
@@ -121,7 +123,7 @@ class Feed:
             watched = self._watched.get(topic)
             if watched is None:
                 watched = self._watched[topic] = _Watched(self._open_source(topic))
-                watched.task = self._spawn(self._follow(watched), f"watch {topic.name}")
+                watched.task = self._spawn(self._follow(topic, watched), f"watch {topic.name}")
             viewer.give(watched.source.whole())
             watched.viewers.add(viewer)
             watched.joined.set()
@@ -137,7 +139,7 @@ class Feed:
                 if watched.task is not None:
                     watched.task.cancel()
 
-    async def _follow(self, watched: _Watched) -> None:
+    async def _follow(self, topic: Topic, watched: _Watched) -> None:
         loop = asyncio.get_running_loop()
         source = watched.source
         while True:
@@ -147,6 +149,9 @@ class Feed:
                 frame = await source.news()
             except Problem as problem:
                 frame = source.trouble(problem)
+            except Exception as error:  # noqa: BLE001 - the guard of a source: a view that fails must not end the actor
+                self._log.error("what is watched could not be told", topic=topic.name, exc_info=error)
+                frame = source.trouble(Problem("internal", "the node failed to tell this; its log has the reason"))
             for viewer in watched.viewers:
                 viewer.give(frame)
             await _rest(watched, min((loop.time() - began_s) * REST_SHARE, MAX_REST_S))

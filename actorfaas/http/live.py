@@ -45,7 +45,7 @@ from actorfaas.messages import (
 WATCHES: dict[str, tuple[str, ...]] = {
     "node": (),
     "workers": (),
-    "executions": ("name", "status"),
+    "executions": ("name", "status", "execution_name"),
     "execution": ("execution",),
     "logs": ("function", "request", "execution", "trace"),
 }
@@ -254,9 +254,15 @@ class ExecutionsWatch(_Watch):
 
     name = "executions"
 
-    def __init__(self, links: Links, name: str, status: str) -> None:
+    def __init__(self, links: Links, topic: Topic) -> None:
         self._links = links
-        self._question = ListExecutions(name=name, status=status, limit=PAGE, cursor="")
+        self._question = ListExecutions(
+            name=topic.filter("name"),
+            status=topic.filter("status"),
+            execution_name=topic.filter("execution_name"),
+            limit=PAGE,
+            cursor="",
+        )
         self._last = b""
 
     async def news(self) -> bytes:
@@ -323,7 +329,7 @@ class Live:
             case "workers":
                 return WorkersWatch(self._links)
             case "executions":
-                return ExecutionsWatch(self._links, topic.filter("name"), topic.filter("status"))
+                return ExecutionsWatch(self._links, topic)
             case "execution":
                 return ExecutionWatch(self._links, topic.filter("execution"))
             case _:

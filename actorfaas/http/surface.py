@@ -409,6 +409,7 @@ OPERATIONS: tuple[Operation, ...] = (
             _query("watch", "string", "what to tell, separated by commas: node, workers, executions, execution, logs"),
             _query("name", "string", "executions: only of this function or workflow"),
             _query("status", "string", "executions: only with this status"),
+            _query("execution_name", "string", "executions: only those whose given name begins so"),
             _query("execution", "string", "execution: which one; logs: only of this execution"),
             _query("function", "string", "logs: only of this function"),
             _query("request", "string", "logs: only of this request"),

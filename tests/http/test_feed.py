@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actorfaas import logs
 from actorfaas.http.feed import MAX_VIEWERS, MAX_WAITING_BYTES, Feed, Topic, Viewer
 from actorfaas.http.problems import Problem
 
@@ -22,14 +23,14 @@ class Script:
     def __init__(self) -> None:
         self.questions = 0
         self.asked = asyncio.Event()
-        self.answers: asyncio.Queue[bytes | Problem] = asyncio.Queue()
+        self.answers: asyncio.Queue[bytes | Exception] = asyncio.Queue()
         self.known = b""
 
     async def news(self) -> bytes:
         self.questions += 1
         self.asked.set()
         answer = await self.answers.get()
-        if isinstance(answer, Problem):
+        if isinstance(answer, Exception):
             raise answer
         self.known += answer
         return answer
@@ -47,7 +48,7 @@ class Scene:
     def __init__(self) -> None:
         self.sources: dict[Topic, Script] = {}
         self.tasks: list[asyncio.Task[None]] = []
-        self.feed = Feed(self.open, self.spawn)
+        self.feed = Feed(self.open, self.spawn, logs.get("test"))
 
     def open(self, topic: Topic) -> Script:
         self.sources[topic] = Script()
@@ -57,7 +58,7 @@ class Scene:
         self.tasks.append(asyncio.create_task(coroutine, name=name))
         return self.tasks[-1]
 
-    def say(self, topic: Topic, answer: bytes | Problem) -> None:
+    def say(self, topic: Topic, answer: bytes | Exception) -> None:
         self.sources[topic].answers.put_nowait(answer)
 
 
@@ -125,10 +126,15 @@ async def test_one_who_leaves_does_not_end_what_others_watch(scene: Scene) -> No
     assert other.take() == b""
 
 
-async def test_news_that_cannot_be_had_are_told_and_asked_for_again(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"), [(Problem("restarting", "it is not there"), b"restarting"), (KeyError("a mistake"), b"internal")]
+)
+async def test_news_that_cannot_be_had_are_told_and_asked_for_again(
+    scene: Scene, error: Exception, code: bytes
+) -> None:
     viewer = scene.feed.join([NODE])
-    scene.say(NODE, Problem("restarting", "the part is not there"))
-    assert await taken(viewer) == b"trouble restarting"
+    scene.say(NODE, error)
+    assert await taken(viewer) == b"trouble " + code
     scene.feed.join([NODE])
     scene.say(NODE, b"one")
     assert await taken(viewer) == b"one"

@@ -229,10 +229,10 @@ async def test_the_newest_executions_are_told_when_they_are_others(node: Node) -
         return page
 
     node.data.answer(ListExecutions, answer)
-    watch = source(node, "executions", ("name", "pipeline"), ("status", "running"))
+    watch = source(node, "executions", ("name", "pipeline"), ("status", "running"), ("execution_name", "order-"))
     told = read(await watch.news(), "executions")
     assert told["executions"][0]["execution_id"] == "exe_1"
-    assert asked == [ListExecutions("pipeline", "running", PAGE, "")]
+    assert asked == [ListExecutions("pipeline", "running", PAGE, "", execution_name="order-")]
     assert await watch.news() == b""
     assert read(watch.whole(), "executions") == told
     page = Executions((), "")

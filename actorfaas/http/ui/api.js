@@ -30,7 +30,8 @@ async function ask(path, { method = 'GET', headers = {}, body, signal } = {}) {
   if (response.ok) return response;
   const document = await response.json().catch(() => ({}));
   const problem = new Problem(response.status, document);
-  if (response.status === 401) window.dispatchEvent(new CustomEvent('unauthorized'));
+  // An answer to a request from before a login says nothing about the token that is kept now.
+  if (response.status === 401 && token.get() === given) window.dispatchEvent(new CustomEvent('unauthorized'));
   throw problem;
 }
 

@@ -82,6 +82,7 @@ function header(parts, document) {
   const kind = document.kind === 'workflow' ? 'workflows' : 'functions';
   replace(parts.facts, facts([
     [document.kind, h('span', {}, link(`#/${kind}/${part(document.name)}`, document.name), ` version ${document.version} of ${document.app}`)],
+    ...(document.execution_name ? [['given name', document.execution_name]] : []),
     ['durability', document.durability],
     ['started', moment(document.started_at_ms)],
     ['took', document.duration_ms === null ? 'is running' : duration(document.duration_ms)],
@@ -134,35 +135,41 @@ function actions(id, told, changed) {
 
 /** Drawn anew by the node when the states' statuses are others, but not all the time. */
 function diagram(id, place, signal) {
-  let before = '';
+  let drawn = '';
+  let wanted = '';
   let timer = null;
   let isLoading = false;
 
   async function load() {
     timer = null;
     isLoading = true;
+    const now = wanted;
     try {
-      const drawn = picture(await get(`/v1/executions/${part(id)}/diagram`, {}, signal));
+      const element = picture(await get(`/v1/executions/${part(id)}/diagram`, {}, signal));
       const { scrollLeft, scrollTop } = place;
-      replace(place, drawn);
+      replace(place, element);
       place.scrollTo(scrollLeft, scrollTop);
       place.parentElement.hidden = false;
+      drawn = now;
     } catch (error) {
       if (error.name === 'AbortError') return;
       replace(place, h('p', { class: 'hint' }, error.message));
+      if (!error.document?.retryable) drawn = now;
     } finally {
       isLoading = false;
     }
+    plan(REDRAW_MS);
+  }
+
+  function plan(wait) {
+    if (wanted !== drawn && !timer && !isLoading) timer = setTimeout(load, wait);
   }
 
   return {
     draw(document, states) {
       if (document.kind !== 'workflow') return;
-      const now = JSON.stringify([document.status, ...[...states.values()].map((one) => [one.name, one.status])]);
-      if (now === before || timer || isLoading) return;
-      const wait = before ? REDRAW_MS : 0;
-      before = now;
-      timer = setTimeout(load, wait);
+      wanted = JSON.stringify([document.status, ...[...states.values()].map((one) => [one.name, one.status])]);
+      plan(drawn ? REDRAW_MS : 0);
     },
     close() { clearTimeout(timer); },
   };

@@ -12,6 +12,7 @@ export function executions(root, _, query, page) {
   const names = h('datalist', { id: 'names' });
   const status = h('select', { id: 'status', onchange: again },
     h('option', { value: '' }, 'any status'), STATUSES.map((one) => h('option', { value: one, selected: one === query.get('status') }, one.replace('_', ' '))));
+  const given = h('input', { id: 'given', value: query.get('execution_name') ?? '', autocomplete: 'off', onchange: again });
   const body = h('tbody');
   const told = h('p', { class: 'hint', role: 'status' });
   const newer = h('button', { type: 'button', onclick: () => { cursors.pop(); show(); } }, 'Newer');
@@ -24,13 +25,14 @@ export function executions(root, _, query, page) {
     h('h1', {}, 'Executions'),
     h('form', { class: 'filters', onsubmit: (event) => { event.preventDefault(); again(); } },
       h('span', {}, h('label', { for: 'name' }, 'Function or workflow'), name, names),
-      h('span', {}, h('label', { for: 'status' }, 'Status'), status)),
+      h('span', {}, h('label', { for: 'status' }, 'Status'), status),
+      h('span', {}, h('label', { for: 'given' }, 'Given name begins'), given)),
     told,
     table('Executions', ['Execution', 'Name', 'Status', 'Started', { text: 'Duration', class: 'number' }], body, 'executions'),
     h('nav', { class: 'pages', 'aria-label': 'Pages of executions' }, newer, older));
 
   function filters() {
-    return Object.fromEntries(Object.entries({ name: name.value.trim(), status: status.value }).filter(([, value]) => value));
+    return Object.fromEntries(Object.entries({ name: name.value.trim(), status: status.value, execution_name: given.value.trim() }).filter(([, value]) => value));
   }
 
   function again() {
@@ -70,7 +72,7 @@ export function executions(root, _, query, page) {
 
 function executionRow(one) {
   return h('tr', { 'data-id': one.execution_id },
-    h('th', { scope: 'row' }, link(`#/executions/${part(one.execution_id)}`, one.execution_id, { class: 'id' })),
+    h('th', { scope: 'row' }, link(`#/executions/${part(one.execution_id)}`, one.execution_id, { class: 'id' }), one.execution_name ? h('span', { class: 'hint' }, ` ${one.execution_name}`) : null),
     h('td', {}, `${one.name} `, h('span', { class: 'hint' }, `v${one.version}`)),
     h('td', {}, badge(one.status)),
     h('td', {}, moment(one.started_at_ms)),

@@ -55,13 +55,12 @@ export function functions(root, _, query, page) {
   }
 
   load().catch(page.failed);
-  const known = new Set();
+  let known = '';
   const stop = page.watch({ watch: 'node' }, (_event, document) => {
     figures.take(document);
-    const topics = [...figures.topics.all.keys()].filter((topic) => !topic.includes('!'));
-    const isNew = known.size && topics.some((topic) => !known.has(topic));
-    topics.forEach((topic) => known.add(topic));
-    if (isNew) load().catch(page.failed); // something was deployed
+    const topics = [...figures.topics.all.keys()].filter((topic) => !topic.includes('!')).sort().join();
+    if (known && topics !== known) load().catch(page.failed); // something was deployed or removed
+    known = topics;
     draw();
   });
   return () => { stop(); control.abort(); };

@@ -46,7 +46,7 @@ export function waterfall(output) {
   return {
     element: h('div', {},
       h('div', { class: 'filters' }, h('span', {}, wrong, h('label', { for: 'only-wrong' }, 'Only those that did not succeed')), told),
-      h('p', { class: 'legend' }, [...PARTS, ['', 'rest', 'otherwise: waits, or for what is in it']].map(([, name, text]) => h('span', {}, h('i', { class: `segment ${name}`, 'aria-hidden': 'true' }), ` ${text}`))),
+      h('p', { class: 'legend' }, [...PARTS, ['', 'rest', 'is under way otherwise']].map(([, name, text]) => h('span', {}, h('i', { class: `segment ${name}`, 'aria-hidden': 'true' }), ` ${text}`))),
       h('div', { class: 'scroll', role: 'region', 'aria-label': 'States in time', tabindex: '0' },
         h('table', { class: 'waterfall' },
           h('thead', {}, h('tr', {}, ['State', 'Status', 'Instance', 'Time', 'Took'].map((text, index) => h('th', { scope: 'col', class: index === 4 ? 'number' : '' }, text)))),
