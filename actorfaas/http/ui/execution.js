@@ -139,6 +139,7 @@ function diagram(id, place, signal) {
   let wanted = '';
   let timer = null;
   let isLoading = false;
+  let isGone = false;
 
   async function load() {
     timer = null;
@@ -154,6 +155,7 @@ function diagram(id, place, signal) {
     } catch (error) {
       if (error.name === 'AbortError') return;
       replace(place, h('p', { class: 'hint' }, error.message));
+      isGone = error.status === 404; // its version is not known any more
       if (!error.document?.retryable) drawn = now;
     } finally {
       isLoading = false;
@@ -162,7 +164,7 @@ function diagram(id, place, signal) {
   }
 
   function plan(wait) {
-    if (wanted !== drawn && !timer && !isLoading) timer = setTimeout(load, wait);
+    if (wanted !== drawn && !timer && !isLoading && !isGone) timer = setTimeout(load, wait);
   }
 
   return {
