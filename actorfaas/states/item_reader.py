@@ -88,9 +88,12 @@ def inventory_of(body: bytes) -> Inventory:
             _fail(f"An inventory in {found['fileFormat']} cannot be read, only one in CSV")
         headers = tuple(name.strip() for name in found["fileSchema"].split(","))
         bucket = found["destinationBucket"].removeprefix("arn:aws:s3:::")
-        return Inventory(bucket, tuple(one["key"] for one in found["files"]), headers)
+        keys = tuple(one["key"] for one in found["files"])
     except (AttributeError, KeyError, TypeError):
+        keys = (None,)
+    if not all(isinstance(key, str) for key in keys):
         _fail("The object is not the manifest of an inventory: fileFormat, fileSchema, destinationBucket, files")
+    return Inventory(bucket, keys, headers)
 
 
 def _fail(cause: str) -> Never:
@@ -105,8 +108,12 @@ def _decoded(text: bytes | str) -> Json:
 
 
 def _one_line(text: bytes | str) -> bytes:
+    return _one_line_of(_decoded(text))
+
+
+def _one_line_of(value: Json) -> bytes:
     try:
-        return orjson.dumps(_decoded(text))
+        return orjson.dumps(value)
     except (orjson.JSONEncodeError, RecursionError) as error:
         _fail(f"An item cannot be written as JSON: {error}")
 
@@ -170,10 +177,6 @@ def _inside(found: Json, pointer: str) -> Iterator[Json]:
     _fail("Attempting to map over non-iterable node.")
 
 
-def _one_line_of(value: Json) -> bytes:
-    return orjson.dumps(value)
-
-
 class _Text:
     """An object's text as far as it was read, without what was taken."""
 
@@ -231,6 +234,8 @@ def _element_end(decoder: json.JSONDecoder, text: str, start: int) -> tuple[int,
         return start, ""
     except RecursionError:
         _fail("An item is nested too deeply")
+    except ValueError as error:
+        _fail(f"Attempting to parse the items as JSON failed: {error}")
     found = _COMMA_OR_END.match(text, end)
     return end, "" if found is None else found[1]
 

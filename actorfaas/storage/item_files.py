@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import mmap
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count, islice
@@ -64,6 +65,8 @@ class ItemFiles:
     def _plain_file(self, request: FetchItems) -> Path:
         """A file of the deployment, or one in a folder that the settings name."""
         path = Path(request.key)
+        if "\0" in request.key:
+            raise RequestRefused("invalid", f"{request.key!r} is no path of a file")
         if not path.is_absolute():
             folders: tuple[Path, ...] = (Path(request.folder),)
             path = folders[0] / path
@@ -102,7 +105,7 @@ class ItemFiles:
 def _unpacked(file: BinaryIO, key: str) -> Iterator[bytes]:
     try:
         yield from pieces(file)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise RequestRefused("invalid", f"{key} cannot be unpacked: {error}") from error
 
 

@@ -70,7 +70,13 @@ def test_an_inventory() -> None:
     }
     found = inventory_of(orjson.dumps(manifest))
     assert found == Inventory("there", ("a.csv.gz", "b.csv.gz"), ("Bucket", "Key", "Size"))
-    wrongs: list[object] = [{**manifest, "fileFormat": "ORC"}, {}, [], {**manifest, "files": 1}]
+    wrongs: list[object] = [
+        {**manifest, "fileFormat": "ORC"},
+        {},
+        [],
+        {**manifest, "files": 1},
+        {**manifest, "files": [{"key": 1}]},
+    ]
     for wrong in wrongs:
         with pytest.raises(StatesError) as raised:
             inventory_of(orjson.dumps(wrong))
@@ -103,6 +109,8 @@ def test_at_most_so_many_are_taken(body: bytes, input_type: str, most: float, co
         (b"[NaN]", ReaderConfig(), 0, "parse the items as JSON"),
         (b"[\xff]", ReaderConfig(), 0, "parse the items as JSON"),
         (b"[" * 100_000, ReaderConfig(), 0, "nested too deeply"),
+        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", ReaderConfig(), 0, "cannot be written as JSON"),
+        (b"[" + b"9" * 5000 + b"]", ReaderConfig(), 0, "parse the items as JSON"),
         (b"", ReaderConfig(), 0, "parse the items as JSON"),
     ],
 )

@@ -77,9 +77,12 @@ def test_an_inventory_of_packed_and_plain_objects(items: ItemFiles, tmp_path: Pa
     put(tmp_path, "2.csv", b'"b","two"\n')
     found = fetched(items, wanted(input_type="MANIFEST"))
     assert found == [{"Bucket": "b", "Key": "one"}, {"Bucket": "b", "Key": "two"}]
-    put(tmp_path, "1.csv.gz", b"not packed")
-    with pytest.raises(RequestRefused, match="unpacked"):
-        items.fetch(wanted(input_type="MANIFEST"), Event())
+    damaged = bytearray(gzip.compress(b"some text " * 1000))
+    damaged[20:26] = b"\xff" * 6
+    for body in (b"not packed", bytes(damaged), gzip.compress(b"cut")[:-9]):
+        put(tmp_path, "1.csv.gz", body)
+        with pytest.raises(RequestRefused, match="unpacked"):
+            items.fetch(wanted(input_type="MANIFEST"), Event())
 
 
 def test_plain_files_of_the_bundle_and_of_allowed_folders(items: ItemFiles, tmp_path: Path) -> None:
@@ -95,6 +98,8 @@ def test_plain_files_of_the_bundle_and_of_allowed_folders(items: ItemFiles, tmp_
     for path in ("../secret.json", str(tmp_path / "secret.json"), str(tmp_path / "allowed" / "link.json")):
         with pytest.raises(RequestRefused, match="item_dirs"):
             items.fetch(wanted(path, **plain), Event())
+    with pytest.raises(RequestRefused, match="no path"):
+        items.fetch(wanted("own.json\0", **plain), Event())
 
 
 @pytest.mark.parametrize(("body", "says"), [(b"{", "parse the items"), (b"5", "non-iterable")])
