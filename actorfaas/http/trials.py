@@ -168,15 +168,23 @@ def _wanted(document: dict[str, Json]) -> _Wanted:
         raise Problem("invalid", "retries and failed_iterations count from 0")
     return _Wanted(
         workflow=document.get("workflow", ""),
-        definition=orjson.dumps(document.get("definition")),
+        definition=_text(document.get("definition"), "the definition"),
         state=document.get("state", ""),
-        payload=orjson.dumps(document.get("input", {})),
+        payload=_text(document.get("input", {}), "the input"),
         mock=_mock(document, retries, failed),
         level=level,
         retries=retries,
         variables=document.get("variables", {}),
         context=document.get("context"),
     )
+
+
+def _text(value: Json, what: str) -> bytes:
+    """A value as JSON; what was nested in a body is more than can be written. Raises Problem "invalid"."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise Problem("invalid", f"{what} cannot be written as JSON: {error}") from None
 
 
 def _mock(document: dict[str, Json], retries: int, failed: int) -> Mock | None:
@@ -191,7 +199,7 @@ def _mock(document: dict[str, Json], retries: int, failed: int) -> Mock | None:
     if unknown or ("result" in mock) == ("error" in mock) or not texts or mock.get("error") == "":
         raise Problem("invalid", 'mock must be {"result": ANY} or {"error": "NAME", "cause": "TEXT"}')
     return Mock(
-        result=orjson.dumps(mock["result"]) if "result" in mock else None,
+        result=_text(mock["result"], "the mock's result") if "result" in mock else None,
         error=mock.get("error", ""),
         cause=mock.get("cause", ""),
         failed_iterations=failed,
@@ -245,7 +253,7 @@ def _rendered(trial: Trial, level: str, outcome: InvocationResult | InvocationFa
         "next_state": trial.next,
     }
     if level != "INFO":
-        document["inspection"] = trial.inspection
+        document["inspection"] = orjson.Fragment(_text(trial.inspection, "the inspection"))
     if level == "TRACE" and outcome is not None:
         document["call"] = {
             "request_id": outcome.request_id,

@@ -18,6 +18,8 @@ Json = Any  # a decoded JSON document
 PATH = "/v1/test-state"
 HELLO = {"Type": "Task", "Resource": "hello", "ResultPath": "$.said", "Next": "b"}
 RETRY = [{"ErrorEquals": ["Busy"], "MaxAttempts": 1}]
+DEEP = "[" * 300 + "]" * 300
+"""More than can be written as JSON, though it can be read."""
 
 
 async def tried(node: Node, **body: Json) -> Json:
@@ -147,6 +149,24 @@ async def test_what_is_refused(kit: Kit, body: Json, says: str) -> None:
         status, found = await refused(node, **body)
         assert (status, found.startswith("invalid: ")) == (400, True)
         assert says in found
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('{"definition": {"Type": "Pass", "End": true}, "input": %s}', "the input cannot be written"),
+        ('{"definition": {"Type": "Pass", "End": true, "Result": %s}}', "the definition cannot be written"),
+        (
+            '{"definition": {"Type": "Task", "Resource": "hello", "End": true}, "mock": {"result": %s}}',
+            "the mock's result cannot be written",
+        ),
+    ],
+)
+async def test_what_is_nested_too_deeply_is_refused(kit: Kit, body: str, says: str) -> None:
+    async with frontend(kit) as node:
+        answer = await node.post(PATH, (body % DEEP).encode())
+        assert answer.status_code == 400
+        assert says in answer.json()["detail"]
 
 
 async def test_a_function_that_is_not_deployed(kit: Kit) -> None:
