@@ -49,6 +49,11 @@ class Activities:
             self._gone[name] = activity
         return polls
 
+    @property
+    def gone(self) -> set[str]:
+        """Removed activities whose tasks still wait for their time limits."""
+        return set(self._gone)
+
     def __contains__(self, name: str) -> bool:
         return name in self._known
 
@@ -65,6 +70,8 @@ class Activities:
         for activities in (self._known, self._gone):
             if name in activities:
                 activities[name].tasks.pop(token, None)
+        if name in self._gone and not self._gone[name].tasks:
+            del self._gone[name]
 
     def poll(self, name: str, poll: Poll) -> str:
         """A worker asks: the token of the task that it gets now, or "", and it waits."""

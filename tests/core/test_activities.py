@@ -59,3 +59,14 @@ def test_tasks_outlast_their_activity_and_workers_do_not() -> None:
     activities.know(("knit",))
     activities.know(("knit",))  # one that is there stays as it is
     assert [activities.poll("knit", Poll(number, "")) for number in (2, 3, 4)] == ["t2", "t3", ""]
+
+
+def test_nothing_is_kept_of_a_removed_activity_whose_tasks_are_over() -> None:
+    activities = made("knit")
+    for token in ("t1", "t2"):
+        activities.offer("knit", token)
+    activities.remove("knit")
+    activities.withdraw("knit", "t1")
+    assert activities.gone == {"knit"}
+    activities.withdraw("knit", "t2")
+    assert activities.gone == set()
