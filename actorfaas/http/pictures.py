@@ -1,8 +1,12 @@
-"""Endpoints that draw: a workflow, and an execution with what became of each state."""
+"""Endpoints that draw: a workflow, and an execution with what became of each state.
+
+Drawing is done in a thread, one picture at a time: hundreds of states take seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 from starlette.requests import Request
@@ -31,6 +35,7 @@ class PictureEndpoints:
 
     def __init__(self, links: Links) -> None:
         self._links = links
+        self._turn = asyncio.Lock()
 
     async def workflow_diagram(self, request: Request) -> Response:
         """The workflow that is in service."""
@@ -38,7 +43,7 @@ class PictureEndpoints:
         spec = _workflow(wanted, await self._records(ListDeployments(app="", active_only=True)))
         if spec is None:
             raise Problem("not_found", f"no workflow is called {wanted!r}; GET /v1/workflows lists them")
-        return _picture(spec, {})
+        return await self._drawn(spec, dict)
 
     async def execution_diagram(self, request: Request) -> Response:
         """The workflow in the version that the execution began with."""
@@ -51,7 +56,12 @@ class PictureEndpoints:
         spec = _workflow(state.name, (record for record in records if record.version == state.version))
         if spec is None:
             raise Problem("not_found", f"version {state.version} of {state.app} is no longer known")
-        return _picture(spec, statuses_of(render.execution(state)["states"]))
+        return await self._drawn(spec, lambda: statuses_of(render.execution(state)["states"]))
+
+    async def _drawn(self, spec: WorkflowSpec, statuses: Callable[[], Mapping[str, str]]) -> Response:
+        async with self._turn:
+            picture = await asyncio.to_thread(lambda: svg(orjson.loads(spec.definition), spec.name, statuses()))
+        return Response(picture, media_type=MEDIA_TYPE, headers={"cache-control": "no-store"})
 
     async def _records(self, question: ListDeployments) -> tuple[DeploymentRecord, ...]:
         return (await self._links.ask(DATA_LAYER, question, Deployments)).deployments
@@ -59,8 +69,3 @@ class PictureEndpoints:
 
 def _workflow(wanted: str, records: Iterable[DeploymentRecord]) -> WorkflowSpec | None:
     return next((spec for record in records for spec in record.workflows if spec.name == wanted), None)
-
-
-def _picture(spec: WorkflowSpec, statuses: Mapping[str, str]) -> Response:
-    picture = svg(orjson.loads(spec.definition), spec.name, statuses)
-    return Response(picture, media_type=MEDIA_TYPE, headers={"cache-control": "no-store"})

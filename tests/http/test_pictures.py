@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from threading import get_ident
 from xml.etree import ElementTree
 
 import pytest
 
+from actorfaas.http import pictures
 from actorfaas.messages import (
     BundleRef,
     DeploymentRecord,
@@ -51,6 +53,19 @@ async def test_a_workflow_is_drawn_without_statuses(node: Node) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/svg+xml"
     assert drawn(response.text) == {"first": "", "second": ""}
+
+
+async def test_drawing_does_not_hold_up_the_event_loop(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawers = list[int]()
+
+    def noting(*_: object) -> str:
+        drawers.append(get_ident())
+        return "<svg/>"
+
+    monkeypatch.setattr(pictures, "svg", noting)
+    assert (await node.get("/v1/workflows/pipeline/diagram")).text == "<svg/>"
+    assert len(drawers) == 1
+    assert drawers[0] != get_ident()
 
 
 async def test_a_workflow_that_is_not_deployed_is_not_found(node: Node) -> None:
