@@ -126,6 +126,31 @@ async def test_who_waits_for_an_end_need_not_get_its_whole_history(asker: Asker)
     assert len((await asker.ask(wait("ex_1"), ExecutionState)).events) == 3
 
 
+async def test_who_comes_while_an_end_is_read_for_others_gets_what_it_asked_for(
+    asker: Asker, actor: DataLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asker.done(create("ex_1"), append("ex_1", event(1), event(2)))
+    few = asker.begin(replace(wait("ex_1"), limit=1), ExecutionState)
+    await asker.settled()
+    read = actor._store.get_execution
+    reads: list[tuple[asyncio.Future[ExecutionState], asyncio.Future[ExecutionState]]] = []
+
+    def held_back(*question: Any) -> asyncio.Future[ExecutionState]:  # as `Store.get_execution`
+        shown: asyncio.Future[ExecutionState] = asyncio.get_running_loop().create_future()
+        reads.append((read(*question), shown))
+        return shown
+
+    monkeypatch.setattr(actor._store, "get_execution", held_back)
+    await asker.done(finish("ex_1"))
+    whole = asker.begin(wait("ex_1"), ExecutionState)
+    await asker.settled()
+    assert len(reads) == 2
+    for asked, count in ((few, 1), (whole, 2)):
+        found, shown = reads.pop(0)
+        shown.set_result(await found)
+        assert len((await asked).events) == count
+
+
 async def test_key_values(asker: Asker) -> None:
     assert await asker.ask(kv_put("app", "k", 0, b"1"), KvCommitted) == KvCommitted((1,))
     assert await asker.ask(KvGet("app", "k"), KvValue) == KvValue(1, b"1")
