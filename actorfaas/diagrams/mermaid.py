@@ -30,7 +30,7 @@ def _machine(machine: Outline, numbers: Iterator[int], indent: str) -> Iterator[
         yield f"{indent}{names[END]}((( )))"
     for link in machine.links:
         arrow = "-.->" if link.kind == "catch" else "-->"
-        label = f"|{_quoted(link.label)}|" if link.label else ""
+        label = f"|{quoted(link.label)}|" if link.label else ""
         yield f"{indent}{names[link.origin]} {arrow}{label} {names[link.target]}"
 
 
@@ -39,9 +39,9 @@ def _state(key: str, node: Node, numbers: Iterator[int], indent: str) -> Iterato
     text = f"{node.name}: {node.detail}" if is_told else node.name
     if not node.machines:
         opening, closing = _SHAPES.get(node.kind, ("[", "]"))
-        yield f"{indent}{key}{opening}{_quoted(text)}{closing}"
+        yield f"{indent}{key}{opening}{quoted(text)}{closing}"
         return
-    yield f"{indent}subgraph {key}[{_quoted(f'{node.kind} {text}')}]"
+    yield f"{indent}subgraph {key}[{quoted(f'{node.kind} {text}')}]"
     for machine in node.machines:
         yield f'{indent}    subgraph b{next(numbers)}[" "]'
         yield from _machine(machine, numbers, indent + "        ")
@@ -49,5 +49,6 @@ def _state(key: str, node: Node, numbers: Iterator[int], indent: str) -> Iterato
     yield f"{indent}end"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Any text as Mermaid reads it back."""
     return f'"{text.translate(_ENTITIES)}"'

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from actorfaas.diagrams.mermaid import quoted
 from actorfaas.flow.critical import Segment
 from actorfaas.flow.diagnosis import Diagnosis, Effect, describe
 from actorfaas.flow.graph import CALLS, FOLLOWS, RUNS, Edge, Graph, Place, percentile
@@ -15,7 +15,6 @@ Document = dict[str, Any]  # mixed JSON values
 EDGE_COLUMNS = ("from", "", "to", "calls", "per min", "p50 ms", "p99 ms", "waits", "errors")
 SHARE_COLUMNS = ("of the time", "in", "what", "ms each")
 EFFECT_COLUMNS = ("what if", "p50 now", "p50 then", "gain")
-_NOT_ID = re.compile(r"[^A-Za-z0-9_]")
 
 
 def edge_rows(graph: Graph) -> list[tuple[str, ...]]:
@@ -117,33 +116,30 @@ def _place(place: Place) -> Document:
 
 
 def mermaid(graph: Graph) -> Iterator[str]:
-    """The graph as Mermaid text: workflows as boxes around their states."""
+    """The graph as Mermaid text: workflows as boxes around their states. States are called as people like."""
     places = dict.fromkeys(place for edge in graph.edges for place in (edge.source, edge.target))
+    ids = {place: f"p{number}" for number, place in enumerate(places, 1)}
     yield "flowchart LR"
     for place in places:
         if place.kind not in ("state", "workflow"):
-            yield f"  {_shape(place)}"
+            yield f"  {_shape(ids[place], place)}"
     for workflow in (place for place in places if place.kind == "workflow"):
-        yield f"  subgraph {_id(workflow)}[{workflow.name}]"
+        yield f"  subgraph {ids[workflow]}[{quoted(workflow.name)}]"
         for place in places:
             if place.kind == "state" and place.workflow == workflow.name:
-                yield f"    {_shape(place)}"
+                yield f"    {_shape(ids[place], place)}"
         yield "  end"
     arrows = {CALLS: "-->", RUNS: "-.->", FOLLOWS: "==>"}
     for edge in graph.edges:
-        text = f"|{_label(graph, edge)}|" if edge.kind != FOLLOWS else ""
-        yield f"  {_id(edge.source)} {arrows[edge.kind]}{text} {_id(edge.target)}"
+        text = f"|{quoted(_label(graph, edge))}|" if edge.kind != FOLLOWS else ""
+        yield f"  {ids[edge.source]} {arrows[edge.kind]}{text} {ids[edge.target]}"
 
 
-def _shape(place: Place) -> str:
+def _shape(key: str, place: Place) -> str:
     left, right = {"client": ("([", "])"), "state": ("[", "]")}.get(place.kind, ("(", ")"))
-    return f"{_id(place)}{left}{place.name}{right}"
+    return f"{key}{left}{quoted(place.name)}{right}"
 
 
 def _label(graph: Graph, edge: Edge) -> str:
     failed = f", {edge.errors} failed" if edge.errors else ""
     return f"{graph.per_minute(edge):.1f}/min, p50 {edge.percentile_ns(50) / 1e6:.1f} ms{failed}"
-
-
-def _id(place: Place) -> str:
-    return _NOT_ID.sub("_", f"{place.kind}_{place.workflow}_{place.name}")

@@ -60,13 +60,27 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 def test_mermaid_has_a_box_for_each_workflow() -> None:
     lines = list(mermaid(graph_of(Forest(mapped(2, 2, 20).spans))))
-    assert lines[0] == "flowchart LR"
-    assert "  subgraph workflow__flow[flow]" in lines
-    assert "    state_flow_work[work]" in lines
-    assert "  function__work(work)" in lines
-    assert any(line.startswith("  state_flow_work -.->|") and line.endswith("| function__work") for line in lines)
-    assert "  state_flow_first ==> state_flow_each" in lines
-    assert any(line.startswith("  client__client -->|") for line in lines)
+    assert lines[:2] == ["flowchart LR", '  p1(["client"])']
+    box = lines.index('  subgraph p2["flow"]')
+    inside = ['    p3["work"]', '    p5["first"]', '    p7["last"]', '    p9["each"]', "  end"]
+    assert lines[box + 1 : box + 6] == inside
+    assert '  p4("work")' in lines[:box]
+    assert any(line.startswith("  p1 -->|") and line.endswith("| p2") for line in lines)
+    assert any(line.startswith("  p3 -.->|") and line.endswith("| p4") for line in lines)
+    assert "  p5 ==> p9" in lines
+
+
+def test_states_are_told_apart_in_mermaid_whatever_they_are_called() -> None:
+    names = ("a b", "a_b", 'x"]; click p1 "https://other.example"', "\u00e9", "\u00fc", "end")
+    traced = Traced()
+    flow = traced.execution("flow", (0, 30))
+    for at, name in enumerate(names):
+        traced.state(name, (at, at), (at, at + 1), flow, function="f")
+    lines = list(mermaid(graph_of(Forest(traced.spans))))
+    states = [line for line in lines if line.startswith("    ")]
+    assert len({line.partition("[")[0] for line in states}) == len(names)
+    assert not any('click p1 "' in line for line in lines)
+    assert any('["a_b"]' in line for line in states)
 
 
 def test_nothing_observed_is_an_empty_graph() -> None:
