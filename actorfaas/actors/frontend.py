@@ -186,6 +186,7 @@ class Frontend(Actor):
         while True:
             await asyncio.sleep(FLUSH_PERIOD_S)
             self.tracer.flush(self)
+            self.metrics.traced_calls_lost = self.tracer.lost
 
     def _watch(self, call: Call) -> asyncio.Task[None]:
         return self.spawn(call.watch(), f"watch the caller of {call.request_id}")

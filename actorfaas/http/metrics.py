@@ -32,6 +32,7 @@ class Metrics:
         self._figures: dict[tuple[str, int, str], Figures] = {}
         self.streamed_pieces = 0
         self.callers_lost = 0
+        self.traced_calls_lost = 0
 
     def count(self, name: str, status: int, start_kind: str, took_ns: int, run_ns: int = 0, memory_mb: int = 0) -> None:
         """One invocation ended. `start_kind` "" when none is known; `run_ns` in the handler, 0 if it did not run."""
@@ -90,6 +91,11 @@ class Metrics:
                     "actorfaas_streamed_pieces_total", "Pieces of streamed responses", self.streamed_pieces
                 ),
                 exposition.counter("actorfaas_callers_lost_total", "Callers that hung up first", self.callers_lost),
+                exposition.counter(
+                    "actorfaas_traced_calls_lost_total",
+                    "Calls of traces that could not be kept while the DataLayer was away",
+                    self.traced_calls_lost,
+                ),
             )
         )
 

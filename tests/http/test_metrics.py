@@ -39,7 +39,9 @@ def test_requests_are_counted_by_name_status_and_start_kind() -> None:
     for _ in range(3):
         metrics.count("f", 200, "resident", 1_000_000)
     metrics.count("f", 500, "fork", 1_000_000)
+    metrics.traced_calls_lost = 7
     found = samples(metrics)
+    assert found["actorfaas_traced_calls_lost_total", ()] == 7
     assert found["actorfaas_requests_total", (("name", "f"), ("start_kind", "resident"), ("status", "200"))] == 3
     assert found["actorfaas_requests_total", (("name", "f"), ("start_kind", "fork"), ("status", "500"))] == 1
 
