@@ -26,6 +26,7 @@ FILE_BYTES = 256 * 1024 * 1024
 """A file that has become so large is followed by the next one."""
 
 _KINDS = (SUCCEEDED, FAILED, PENDING)
+_MANIFEST = "manifest"
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class _File:
 
 @dataclass(slots=True)
 class _Export:
-    """The results of one map run, as far as they have come. `files`: by kind, the last one is still open."""
+    """The results of one map run, as far as they have come. `files`: by kind, the last one is still open; at the end
+    the manifest, too."""
 
     parts: int = 0
     files: dict[str, list[_File]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
@@ -69,7 +71,8 @@ class _Export:
 
 
 class ResultFiles:
-    """Writes them. Every method blocks; RequestRefused says what is wrong. `durable`: they survive loss of power."""
+    """Writes them. Every method blocks; RequestRefused says what is wrong, and nothing of the map run is kept then.
+    `durable`: they survive loss of power."""
 
     def __init__(self, objects: ObjectStore, durable: bool, file_bytes: int = FILE_BYTES) -> None:
         self._objects = objects
@@ -80,7 +83,7 @@ class ResultFiles:
 
     def add(self, request: AddMapResults) -> None:
         """Write one part."""
-        with self._lock:
+        with self._lock, self._dropping(request.run_id):
             self._add(request)
 
     def _add(self, request: AddMapResults) -> None:
@@ -94,7 +97,7 @@ class ResultFiles:
 
     def finish(self, request: FinishMapResults) -> MapResultsWritten:
         """Publish the files, then their manifest."""
-        with self._lock:
+        with self._lock, self._dropping(request.run_id):
             return self._finish(request)
 
     def _finish(self, request: FinishMapResults) -> MapResultsWritten:
@@ -112,9 +115,10 @@ class ResultFiles:
             }
             manifest = {"DestinationBucket": request.bucket, "MapRunArn": request.arn, "ResultFiles": named}
             last = self._new_file(request.bucket, key, is_json=False)
+            export.files[_MANIFEST] = [last]
             last.add(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS))
             last.end(self._durable)
-            for file in (*export.all(), last):
+            for file in export.all():
                 file.unfinished.replace(file.path)
             if self._durable:
                 _sync_folder(last.path.parent)
@@ -129,9 +133,19 @@ class ResultFiles:
     def _drop(self, run_id: str) -> None:
         export = self._exports.pop(run_id, None)
         for file in () if export is None else export.all():
-            file.out.close()
+            with suppress(OSError):  # what waits to be written may have no room
+                file.out.close()
             with suppress(OSError):
                 file.unfinished.unlink()
+
+    @contextmanager
+    def _dropping(self, run_id: str) -> Iterator[None]:
+        """What cannot be written is given up: open files, and the room that they take."""
+        try:
+            yield
+        except RequestRefused:
+            self._drop(run_id)
+            raise
 
     def close(self) -> None:
         """Give up everything."""

@@ -96,3 +96,37 @@ def test_buckets_and_folders_that_cannot_be_written(results: ResultFiles, tmp_pa
     (tmp_path / "out" / "p").write_text("a file")
     with pytest.raises(RequestRefused, match="cannot be written"):
         results.add(add(0, b"1\n"))
+
+
+def test_nothing_is_left_of_what_cannot_be_written(results: ResultFiles, tmp_path: Path) -> None:
+    results.add(add(0, b"1111111111\n"))
+    (tmp_path / "out" / "p" / "r" / ".SUCCEEDED_1.json.part").mkdir()
+    with pytest.raises(RequestRefused, match="cannot be written"):
+        results.add(add(1, b"2\n"))
+    assert files(tmp_path) == {}
+    results.add(add(0, b"1\n", run="other"))
+    (tmp_path / "out" / "p" / "other" / "manifest.json").mkdir()
+    with pytest.raises(RequestRefused, match="cannot be written"):
+        results.finish(finish(1, "other"))
+    assert [name for name in files(tmp_path) if name.startswith(".")] == []
+    with pytest.raises(RequestRefused, match="earlier parts"):
+        results.add(add(1, b"2\n", run="other"))
+
+
+def test_files_are_closed_and_removed_when_there_is_no_room(
+    results: ResultFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[Any]()
+    really_open = Path.open
+
+    def full(path: Path, mode: str) -> Any:
+        really_open(path, mode).close()
+        opened.append(really_open(Path("/dev/full"), mode))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(RequestRefused, match="No space"):
+        results.add(add(0, b"1" * 100_000 + b"\n"))
+    monkeypatch.undo()
+    assert [file.closed for file in opened] == [True]
+    assert files(tmp_path) == {}
