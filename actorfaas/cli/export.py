@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 
@@ -24,8 +25,18 @@ def export(spans: Sequence[Span], endpoint: str) -> int:
             try:
                 answer = http.post(endpoint, json=request(batch, __version__))
                 answer.raise_for_status()
-                rejected = int(answer.json().get("partialSuccess", {}).get("rejectedSpans", 0)) if answer.content else 0
+                rejected = _rejected(answer.json()) if answer.content else 0
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 raise ActorFaasError(f"{endpoint} did not take the spans: {error}") from error
             taken += len(batch) - rejected
     return taken
+
+
+def _rejected(answer: Any) -> int:  # whatever JSON the collector sent
+    """How many spans it did not keep. Raises ValueError if that is no answer of a collector."""
+    match answer:
+        case {"partialSuccess": {"rejectedSpans": int() | str() as rejected}}:
+            return int(rejected)
+        case dict():
+            return 0
+    raise ValueError(f"its answer is no ExportTraceServiceResponse: {str(answer)[:80]}")

@@ -90,7 +90,8 @@ class RecordEndpoints:
         except Problem as problem:
             if problem.code != "not_found":
                 raise
-            question = GetExecution(execution_id, event_payloads=False)  # only the DataLayer remembers the ended ones
+            # Only the DataLayer remembers those that have ended.
+            question = GetExecution(execution_id, event_payloads=False, limit=1)
             state = await self._links.ask(DATA_LAYER, question, ExecutionState)
             if state.status == "running":
                 raise

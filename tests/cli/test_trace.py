@@ -85,6 +85,14 @@ def test_spans_of_many_traces_are_sent_in_batches(cli: Cli, fake: FakeNode, monk
     assert len([one for one in fake.asked if one.method == "POST"]) == 2
 
 
+@pytest.mark.parametrize("answer", [None, [1], "ok"])
+def test_an_answer_that_is_no_collectors_is_a_failure(cli: Cli, fake: FakeNode, answer: object) -> None:
+    fake.on("GET", f"/v1/traces/{TRACE}", document(DOCUMENT))
+    fake.on("POST", "/v1/collected", document(answer))
+    result = cli("trace", TRACE, "--otlp", f"{fake.url}/v1/collected")
+    assert (result.exit_code, "is no ExportTraceServiceResponse" in result.stderr) == (1, True)
+
+
 def test_a_collector_that_refuses_is_a_failure(cli: Cli, fake: FakeNode) -> None:
     fake.on("GET", f"/v1/traces/{TRACE}", document(DOCUMENT))
     fake.on("POST", "/v1/collected", Reply(503))
