@@ -70,7 +70,7 @@ class Redriver:
             clock = self._actor.clock
             stored = redrive.reopening(journal, clock.wall_ms())
             await self._store(stored)
-        except BaseException:
+        except BaseException:  # also when the wait is cancelled: a version that runs nothing may be stopped
             version.running -= 1
             raise
         items = self._map_data.journalled_items(journal.execution.events)

@@ -74,7 +74,7 @@ class PayloadFiles:
                 if self._durable:
                     os.fsync(file.fileno())
             self._publish(unfinished, path)
-        except BaseException:
+        except BaseException:  # also when it is interrupted: no half of a file stays
             self._remove([name])
             raise
         return name, count, size_bytes
