@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from actorfaas.flow.diagnosis import Diagnosis, describe, diagnose
-from actorfaas.flow.documents import spans_of
+from actorfaas.flow.documents import waits_of
 from actorfaas.flow.graph import percentile
 from actorfaas.flow.replay import Change
 from actorfaas.flow.tree import Forest
@@ -55,7 +55,7 @@ def observe(node: Node, folder: Path, workers: int, resize_ms: float, runs: int)
     time.sleep(SETTLE_S)
     for _ in range(runs):
         node.invoke("thumbnails", IMAGES)
-    return Forest(spans_of(node.get(f"/v1/spans?function=thumbnails&limit={runs}")["spans"]))
+    return waits_of(node.get(f"/v1/spans?function=thumbnails&limit={runs}")["spans"])
 
 
 def compare(planted: Diagnosis, measured: dict[str, Forest], report: Report) -> None:

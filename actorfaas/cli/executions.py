@@ -129,12 +129,13 @@ def states_table(execution: Json, *, title: str, err: bool) -> None:
             str(state.get("start_kind", "")),
             _ms(state, "gap_ms") if number else "",
             _ms(state, "queue_ms"),
+            _ms(state, "page_in_ms"),
             _ms(state, "start_ms"),
             _ms(state, "run_ms"),
         )
         for number, state in enumerate(execution["states"])
     ]
-    columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "start ms", "run ms")
+    columns = ("state", "status", "worker", "instance", "hand-off ms", "queue ms", "page-in ms", "start ms", "run ms")
     write_table(columns, rows, title=title, err=err)
 
 

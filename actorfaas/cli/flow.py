@@ -12,7 +12,7 @@ from actorfaas.cli.target import Options, common_options
 from actorfaas.flow import report
 from actorfaas.flow.critical import critical_path
 from actorfaas.flow.diagnosis import diagnose
-from actorfaas.flow.documents import spans_of
+from actorfaas.flow.documents import waits_of
 from actorfaas.flow.graph import graph_of, percentile
 from actorfaas.flow.replay import Change
 from actorfaas.flow.tree import Forest
@@ -64,9 +64,9 @@ def flow_command(
     """
     with options.client() as node:
         if trace_id:
-            _show_path(Forest(spans_of(node.trace(trace_id)["spans"])), as_json=options.as_json)
+            _show_path(waits_of(node.trace(trace_id)["spans"]), as_json=options.as_json)
             return
-        forest = Forest(spans_of(node.spans(since_s=since or 0.0, limit=limit)["spans"]))
+        forest = waits_of(node.spans(since_s=since or 0.0, limit=limit)["spans"])
         concurrency = {one["name"]: int(one["concurrency"]) for one in node.functions()["functions"]}
     graph = graph_of(forest)
     if mermaid:

@@ -26,7 +26,7 @@ from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Lost
 from actorfaas.core.lending import Lending
 from actorfaas.core.paging import CONCURRENT, FAASNAP, SWAPPED
-from actorfaas.core.pool import Claim, Pool
+from actorfaas.core.pool import NO_PAGE_IN, Claim, Pool
 from actorfaas.core.recruiting import STUCK_NS
 from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import ConnectedWorker, FunctionSpec, RetireWorker
@@ -248,7 +248,8 @@ class Dispatch(Lending):
             worker.next_kind = self.pager.page_in(worker, FAASNAP, now_ns) if self.pager.is_active else SWAPPED
         elif worker.phase == lifecycle.PAGING_IN:
             worker.next_kind = CONCURRENT
-        claim.start_kind, worker.next_kind, worker.page_in_ns = worker.next_kind, "", 0
+        claim.start_kind, claim.page_in = worker.next_kind, worker.page_in
+        worker.next_kind, worker.page_in = "", NO_PAGE_IN
         worker.become(lifecycle.BUSY)
         worker.tasks += 1
         worker.uses += 1

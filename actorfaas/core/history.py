@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import orjson
 
+from actorfaas.core.pool import NO_PAGE_IN, PageIn
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     AppendHistory,
@@ -76,6 +77,13 @@ def added_of(effects: TaskEffects) -> tuple[Added, ...]:
 def added_in(payload: bytes) -> tuple[Added, ...]:
     """The states that such an event tells of (of an express execution, none)."""
     return tuple((one["state"], orjson.dumps(one["input"])) for one in orjson.loads(payload or b"[]"))
+
+
+def _paged_in(page_in: PageIn, started_ns: int) -> tuple[int, int, int]:
+    """What an event says of it, given when the handler started (0: it did not)."""
+    if not page_in.took_ns or not started_ns:
+        return 0, 0, 0
+    return page_in.took_ns, max(0, started_ns - page_in.ended_ns), page_in.read_bytes
 
 
 def event_type(instruction: Recorded) -> str:
@@ -184,6 +192,7 @@ class History:
         traced: Traced = UNTRACED,
         writes: bytes = b"",
         type_: str = "TaskSucceeded",
+        page_in: PageIn = NO_PAGE_IN,
     ) -> None:
         """A task returned. Its output is journalled here, and not once more when its state is left. `writes`: what it
         changed of functions' data, to be committed with this event; until that is known, no other may be added."""
@@ -203,6 +212,7 @@ class History:
             done.payload if self.is_standard else b"",
             place,
             traced,
+            _paged_in(page_in, done.started_ns),
         )
         if writes:
             self._writes, self._writes_seq = writes, self._seq
@@ -223,6 +233,7 @@ class History:
         cause: str,
         place: Place,
         traced: Traced = UNTRACED,
+        page_in: PageIn = NO_PAGE_IN,
     ) -> None:
         """A task failed; `error` is its name in the States Language."""
         ran = failed.started_ns > 0
@@ -242,6 +253,7 @@ class History:
             b"",
             place,
             traced,
+            _paged_in(page_in, failed.started_ns),
         )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
@@ -440,6 +452,7 @@ class History:
         payload: bytes,
         place: Place,
         traced: Traced = UNTRACED,
+        paged_in: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self._seq += 1
         self.pending_bytes += len(payload)
@@ -461,5 +474,6 @@ class History:
                 payload,
                 *place,
                 *traced,
+                *paged_in,
             )
         )

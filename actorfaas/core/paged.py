@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Granted, TakeBack
-from actorfaas.core.pool import NS_PER_S, Pool, Worker
+from actorfaas.core.pool import NO_PAGE_IN, NS_PER_S, PageIn, Pool, Worker
 from actorfaas.core.recruiting import Recruiting
 
 RETRY_NS = 5 * NS_PER_S
@@ -61,13 +61,13 @@ class Paged(Recruiting):
         self._settle(pool, now_ns)
         self._serve_starved(now_ns)
 
-    def paged_in(self, worker_topic: str, start_kind: str, took_ns: int, now_ns: int) -> None:
+    def paged_in(self, worker_topic: str, start_kind: str, page_in: PageIn, now_ns: int) -> None:
         """A page-in is over, well or not: the worker can be called. One that was called meanwhile goes on."""
         worker = self.worker(worker_topic)
         if worker is None or worker.phase != lifecycle.PAGING_IN:
             return
         pool = self.pools[worker.function_topic]
-        worker.next_kind, worker.page_in_ns = start_kind, took_ns
+        worker.next_kind, worker.page_in = start_kind, page_in
         worker.become(lifecycle.RESIDENT)
         if worker.releasing:
             return  # the LocalQueue has yet to say that it is free
@@ -109,4 +109,4 @@ class Paged(Recruiting):
                 if worker.phase == lifecycle.PAGING_OUT:
                     self.paged_out(worker.topic, is_out=True, now_ns=now_ns)
                 elif worker.phase == lifecycle.PAGING_IN:
-                    self.paged_in(worker.topic, "swapped", 0, now_ns)
+                    self.paged_in(worker.topic, "swapped", NO_PAGE_IN, now_ns)

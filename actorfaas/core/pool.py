@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from actorfaas.core import lifecycle
 from actorfaas.errors import InvariantViolation
@@ -20,12 +21,23 @@ IN_FLIGHT_NS = 2_000_000
 """How long a message to the LocalQueue may be on its way, generously."""
 
 
+class PageIn(NamedTuple):
+    """A worker's memory was read back: how long that took, when it was over, how much was read (0: unknown)."""
+
+    took_ns: int = 0
+    ended_ns: int = 0
+    read_bytes: int = 0
+
+
+NO_PAGE_IN = PageIn()
+
+
 @dataclass(slots=True, eq=False)
 class Claim:
     """The wish of an execution's branch for one worker. `distance` 0: a state waits for it; more: it is reserved ahead.
 
     `kind`: the strategy when the state must get an instance of its own (fork, cold) or one that was out (swap, reap,
-    faasnap), else "". `worker` once granted. `start_kind`: how that one was had, if it was out.
+    faasnap), else "". `worker` once granted. `start_kind` and `page_in`: how that one was had, if it was out.
     """
 
     execution_id: str
@@ -34,6 +46,7 @@ class Claim:
     kind: str = ""
     worker: str = ""
     start_kind: str = ""
+    page_in: PageIn = NO_PAGE_IN
     branch: int = 0
 
 
@@ -48,7 +61,7 @@ class Worker:
 
     Memory: `away_for` is the topic whose request waits until the worker is in. `to_go`: it is wanted out as soon as it
     is not lent any more. `goes_out`: it serves a strategy in which idle workers go out at once; `stays_in`: one
-    in which they never do. `next_kind` and `page_in_ns`: what its next call is told about how it was had.
+    in which they never do. `next_kind` and `page_in`: what its next call is told about how it was had.
     `stays_until_ns`: it could not be brought out the last time. `moving_since_ns`: when it began to be paged out or in.
     `uses`: calls served of which paging was not told yet.
     """
@@ -77,7 +90,7 @@ class Worker:
     stays_in: bool = False
     asked_ns: int = 0
     next_kind: str = ""
-    page_in_ns: int = 0
+    page_in: PageIn = NO_PAGE_IN
     stays_until_ns: int = 0
     moving_since_ns: int = 0
     uses: int = 0
@@ -329,7 +342,7 @@ class Pool:
         del self.idle[worker.topic]
         worker.become(lifecycle.PAGING_OUT)
         worker.to_go = False
-        worker.next_kind, worker.page_in_ns = "", 0
+        worker.next_kind, worker.page_in = "", NO_PAGE_IN
         self.away[worker.topic] = worker
 
     def keep_for(self, worker: Worker, topic: str) -> None:

@@ -6,6 +6,7 @@ Base of `core.executions`, above `core.committing`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from actorfaas.batches import split_effects
 from actorfaas.core.committing import Committing
@@ -52,6 +53,8 @@ class Effects:
 
 NO_EFFECTS = Effects()
 
+_Ended = TypeVar("_Ended", TaskFinished, TaskFailed)
+
 ADDED_BYTES = 24
 """What one takes there besides its name and input."""
 
@@ -62,6 +65,11 @@ def _cannot_add(done: TaskFinished) -> TaskFailed:
     times = done.delivered_ns, done.started_ns, done.ended_ns
     cause = f"state {done.state!r} waits for an answer from outside; its function cannot say what runs next"
     return TaskFailed(*place, done.start_kind, *times, "handler_error", STATES_NEXT_NOT_ALLOWED, cause, "")
+
+
+def _as_claimed(ended: _Ended, step: Step) -> _Ended:
+    """The LocalQueue does not know how the worker of a task was had that was paged out."""
+    return replace(ended, start_kind=step.claim.start_kind) if step.claim.start_kind else ended
 
 
 class Progress(Committing):
@@ -103,8 +111,7 @@ class Progress(Committing):
         if did.added and lane.awaited is not None:
             self.task_failed(_cannot_add(done), now_ns)
             return
-        if step.claim.start_kind:
-            done = replace(done, start_kind=step.claim.start_kind)
+        done = _as_claimed(done, step)
         self._note_result(execution, lane, step, done, did, now_ns)
         lane.current = None
         if did.writes:
@@ -140,7 +147,9 @@ class Progress(Committing):
         type_ = "TaskSucceeded" if lane.awaited is None else "TaskSubmitted"
         if did.added:
             execution.history.add_next(at_ms, done, lane.place, did.added)
-        execution.history.add_result(at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, did.writes, type_)
+        execution.history.add_result(
+            at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, did.writes, type_, step.claim.page_in
+        )
         self._backlog_bytes += execution.history.pending_bytes - before
 
     def _count(self, step: Step, ended: TaskFinished | TaskFailed, *, failed: bool) -> None:
@@ -264,10 +273,11 @@ class Progress(Committing):
         if (undelivered or hindered) and self._may_run_again(execution, lane):
             self._run_again(execution, lane, now_ns)
             return
+        failed = _as_claimed(failed, step)
         self._count(step, failed, failed=True)
         error, cause = error_of(failed)
-        at_ms = self._at_ms(now_ns)
-        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place, step.traced)
+        at_ms, page_in = self._at_ms(now_ns), step.claim.page_in
+        execution.history.add_failure(at_ms, step.scheduled_ns, failed, error, cause, lane.place, step.traced, page_in)
         self._task_failed(execution, lane, error, cause, now_ns)
 
     def task_goes_on(self, execution_id: str, task_id: str, now_ns: int) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Effect, Lost, Outcome, Tell
 from actorfaas.core.paging import NoPager, Pager
-from actorfaas.core.pool import NS_PER_S, Claim, Pool, Worker
+from actorfaas.core.pool import NO_PAGE_IN, NS_PER_S, Claim, Pool, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.ids import PAGED_STRATEGIES
 from actorfaas.messages import (
@@ -146,10 +146,10 @@ class Roster:
 
     def _lend(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
         kind, worker.next_kind = worker.next_kind, ""
-        page_in_ns, worker.page_in_ns = worker.page_in_ns, 0
+        page_in, worker.page_in = worker.page_in, NO_PAGE_IN
         worker.goes_out = self._goes_out(pool, topic.partition("!")[2])
         pool.lend(worker, topic, now_ns)
-        self._tell_queue(Subscribe(worker.topic, topic, kind, page_in_ns))
+        self._tell_queue(Subscribe(worker.topic, topic, kind, page_in.took_ns))
         self.pager.changed(worker)
 
     @staticmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from actorfaas.flow.spans import Span
+from actorfaas.flow.spans import PREFETCH, Span
+from actorfaas.flow.tree import Forest
 
 Json = Any  # a decoded JSON document: what the API answered
 
@@ -13,6 +14,11 @@ Json = Any  # a decoded JSON document: what the API answered
 def spans_of(documents: Iterable[Json]) -> list[Span]:
     """As `http.render.span` made them."""
     return [_span(one) for one in documents]
+
+
+def waits_of(documents: Iterable[Json]) -> Forest:
+    """The same to work with: without what was read ahead, for which nothing waits."""
+    return Forest(span for span in spans_of(documents) if span.kind != PREFETCH)
 
 
 def _span(one: Json) -> Span:

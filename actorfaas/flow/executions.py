@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from actorfaas import trace_context
 from actorfaas.core.spans import span_of
-from actorfaas.flow.spans import EXECUTION, STATE, Parts, Span, part_spans
+from actorfaas.flow.spans import EXECUTION, PREFETCH, STATE, Parts, Span, part_spans, read
 from actorfaas.ids import worker_function
 from actorfaas.messages import HistoryEvent, TracedExecution
 
@@ -71,8 +71,8 @@ class _Reader:
         state = traced.state
         self._trace_id = trace_context.trace_id(traced.traceparent)
         self._id = state.execution_id
-        began_ns = state.events[0].at_ms * NS_PER_MS if state.events else 0
-        self._lanes = {0: _Lane(-1, None, began_ns, 0)}
+        self._began_ns = state.events[0].at_ms * NS_PER_MS if state.events else 0
+        self._lanes = {0: _Lane(-1, None, self._began_ns, 0)}
         self._opened = 0  # branches, as far as is known
         self.spans: list[Span] = []
         self.root = span_of(self._id)
@@ -174,15 +174,29 @@ class _Reader:
             start_ns=event.start_ns,
             run_ns=event.run_ns,
             hand_off_ns=hand_off_ns,
+            page_in_ns=event.page_in_wait_ns,
+            read_bytes=event.page_in_bytes,
         )
         function = worker_function(event.worker_topic)
         visit.attempts.append(_Attempt(function, parts, event.span_id, error))
+        self._prefetch(lane, function, ended_ns - event.run_ns, event)
         told = {"function": function, "worker": event.worker_topic, "start_kind": event.start_kind}
         visit.told |= told | ({"attempt": str(event.attempt)} if event.attempt > 1 else {})
         lane.last_ns = max(lane.last_ns, ended_ns)
         if not error:
             lane.task_ns = ended_ns
         return ended_ns
+
+    def _prefetch(self, lane: _Lane, function: str, started_ns: int, event: HistoryEvent) -> None:
+        """The worker's memory had been read back when its state came; what was before the execution is not of it."""
+        over_ns = started_ns - event.page_in_lead_ns
+        began_ns = over_ns - event.page_in_ns
+        if not event.page_in_ns or event.page_in_wait_ns or began_ns < self._began_ns:
+            return
+        above_id = self.root if lane.above is None else lane.above.span_id
+        told = read(event.page_in_bytes) | ({"index": str(lane.index)} if lane.index >= 0 else {})
+        span_id = span_of(f"{self._id}/{event.seq}/{PREFETCH}")
+        self.spans.append(Span(self._trace_id, span_id, above_id, PREFETCH, function, began_ns, over_ns, told=told))
 
     @staticmethod
     def _ended_ns(lane: _Lane, visit: _Visit, event: HistoryEvent) -> int:

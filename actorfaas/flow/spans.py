@@ -9,17 +9,19 @@ from actorfaas.core.spans import span_of
 from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import TracedCall
 
-REQUEST, EXECUTION, STATE, HAND_OFF, QUEUE, PAGE_IN, START, RUN = (
+REQUEST, EXECUTION, STATE, PREFETCH, HAND_OFF, QUEUE, PAGE_IN, START, RUN = (
     "request",
     "execution",
     "state",
+    "prefetch",
     "hand-off",
     "queue",
     "page-in",
     "start",
     "run",
 )
-"""Kinds of spans: a plain call, an execution, a visit to one of its states; and the parts of a call or task."""
+"""Kinds of spans: a plain call, an execution, a visit to one of its states, the memory of its worker read back
+before its turn; and the parts of a call or task."""
 
 PARTS = (HAND_OFF, QUEUE, PAGE_IN, START, RUN)
 
@@ -47,8 +49,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where the time of one call or task went, and when its handler ended. An instance made for it has no queue:
-    waiting for it is its start."""
+    """Where the time of one call or task went, when its handler ended, and what its page-in read, if known. An
+    instance made for it has no queue: waiting for it is its start."""
 
     ended_ns: int
     hand_off_ns: int
@@ -56,6 +58,7 @@ class Parts:
     page_in_ns: int
     start_ns: int
     run_ns: int
+    read_bytes: int = 0
 
     @classmethod
     def of(
@@ -68,18 +71,24 @@ class Parts:
         run_ns: int,
         hand_off_ns: int = 0,
         page_in_ns: int = 0,
+        read_bytes: int = 0,
     ) -> Parts:
         """From what is recorded."""
         page_in_ns = min(page_in_ns, queue_ns)  # it may have begun before the call came
         queue_ns -= page_in_ns
         if start_kind in FRESH_STRATEGIES:
             queue_ns, start_ns = 0, queue_ns + start_ns
-        return cls(ended_ns, hand_off_ns, queue_ns, page_in_ns, start_ns, run_ns)
+        return cls(ended_ns, hand_off_ns, queue_ns, page_in_ns, start_ns, run_ns, read_bytes)
 
     @property
     def began_ns(self) -> int:
         """When the first part did."""
         return self.ended_ns - self.run_ns - self.start_ns - self.page_in_ns - self.queue_ns - self.hand_off_ns
+
+
+def read(size_bytes: int) -> dict[str, str]:
+    """What a span tells of a page-in."""
+    return {"read_bytes": str(size_bytes)} if size_bytes else {}
 
 
 def part_spans(above: Span, function: str, parts: Parts, run_id: str) -> Iterator[Span]:
@@ -91,7 +100,8 @@ def part_spans(above: Span, function: str, parts: Parts, run_id: str) -> Iterato
             span_id = run_id if kind == RUN and run_id else span_of(f"{above.span_id}/{kind}/{began_ns}")
             ended_ns = began_ns + length_ns
             error = above.error if kind == RUN else ""
-            yield Span(above.trace_id, span_id, above.span_id, kind, function, began_ns, ended_ns, error)
+            told = read(parts.read_bytes) if kind == PAGE_IN else {}
+            yield Span(above.trace_id, span_id, above.span_id, kind, function, began_ns, ended_ns, error, told)
             began_ns = ended_ns
 
 

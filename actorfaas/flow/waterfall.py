@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from actorfaas.flow.spans import PARTS, REQUEST, STATE, Span
+from actorfaas.flow.spans import PARTS, PREFETCH, REQUEST, STATE, Span
 from actorfaas.flow.tree import Forest
 
 BAR_WIDTH = 48
 NAME_WIDTH = 44
+MIB = 1024 * 1024
 
 
 def waterfall(spans: Iterable[Span], width: int = BAR_WIDTH) -> Iterator[str]:
@@ -23,15 +24,18 @@ def waterfall(spans: Iterable[Span], width: int = BAR_WIDTH) -> Iterator[str]:
     name_width = max(map(len, labels))
     for text, (_, span) in zip(labels, rows, strict=True):
         failed = f"  {span.error}" if span.error and span.kind not in PARTS else ""
-        bar = _bar(span.began_ns - began_ns, span.took_ns, whole_ns, width, is_part=span.kind in PARTS)
+        bar = _bar(span.began_ns - began_ns, span.took_ns, whole_ns, width, is_part=span.kind in (*PARTS, PREFETCH))
         yield f"{text.ljust(name_width)}  {span.took_ns / 1e6:10.3f} ms  {bar}{failed}".rstrip()
 
 
 def label(span: Span) -> str:
     """What a span is called on its line."""
     index = f" [{span.told['index']}]" if "index" in span.told else ""
+    read = f" ({int(span.told['read_bytes']) / MIB:.1f} MiB)" if "read_bytes" in span.told else ""
     if span.kind in PARTS:
-        return span.kind
+        return f"{span.kind}{read}"
+    if span.kind == PREFETCH:
+        return f"{span.kind} {span.name}{index}{read}"
     kind = f" ({span.told['start_kind']})" if span.kind in (REQUEST, STATE) and "start_kind" in span.told else ""
     return f"{span.kind} {span.name}{index}{kind}"
 

@@ -120,7 +120,10 @@ def place(event: HistoryEvent) -> Document:
 def durations(event: HistoryEvent) -> Document:
     """Where the time of a task went."""
     return {
-        "queue_ms": ms(event.queue_ns),
+        "queue_ms": ms(event.queue_ns - event.page_in_wait_ns),
+        "page_in_ms": ms(event.page_in_wait_ns),
+        "prefetch_ms": ms(0 if event.page_in_wait_ns else event.page_in_ns),
+        "page_in_bytes": event.page_in_bytes,
         "start_ms": ms(event.start_ns),
         "run_ms": ms(event.run_ns),
         "gap_ms": ms(event.gap_ns),

@@ -50,7 +50,9 @@ class HistoryEvent:
     state, or the iteration of a Map state, that it is about, numbered as they begin; 0: the execution's own. `index`:
     which branch of the state, or which item, that is, from 0; of MapStateStarted how many items there are; else -1.
     Of ExecutionRedriven `attempt` is which redrive it is, from 1.
-    `memory_mb`: what the function of a task declares; `span_id`: the task in its trace.
+    `memory_mb`: what the function of a task declares; `span_id`: the task in its trace. Of a task whose worker was
+    paged out and read back before: how long that took (`page_in_ns`), how much was read (`page_in_bytes`), and how long
+    it was over when the handler started (`page_in_lead_ns`).
     """
 
     seq: int
@@ -71,6 +73,15 @@ class HistoryEvent:
     index: int = -1
     memory_mb: int = 0
     span_id: str = ""
+    page_in_ns: int = 0
+    page_in_lead_ns: int = 0
+    page_in_bytes: int = 0
+
+    @property
+    def page_in_wait_ns(self) -> int:
+        """How much of `queue_ns` was waiting for the memory; 0 where it was read back before the state's turn."""
+        over_ns = self.queue_ns + self.start_ns - self.page_in_lead_ns
+        return max(0, min(self.page_in_ns, over_ns, self.queue_ns))
 
 
 @message(123)

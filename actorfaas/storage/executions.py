@@ -42,7 +42,7 @@ _INSERT = (
 )
 _INSERT_INPUT = "INSERT INTO execution_input (execution, body, file) VALUES (?, ?, ?)"
 _INSERT_OUTPUT = "INSERT INTO execution_output (execution, body, file) VALUES (?, ?, ?)"
-_INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND = "SELECT id FROM execution WHERE execution_id = ?"
 _END = "UPDATE execution SET status = ?, error_type = ?, error_message = ?, ended_at_ms = ? WHERE id = ? AND status = 0"
 _STATE = (
@@ -51,7 +51,8 @@ _STATE = (
 )
 EVENT_COLUMNS = (
     "id, at_ms, type, state, attempt, worker_topic, start_kind, queue_ns, start_ns, run_ns, gap_ns, error_type,"
-    " error_message, x'' AS payload, branch, item, memory_mb, span_id, body, file"
+    " error_message, x'' AS payload, branch, item, memory_mb, span_id, page_in_ns, page_in_lead_ns,"
+    " page_in_bytes, body, file"
 )
 _EVENTS = f"SELECT {EVENT_COLUMNS} FROM event WHERE id BETWEEN ? AND ? ORDER BY id"
 _EVENTS_ALONE = _EVENTS.replace("body, file", "x'' AS body, NULL AS file")
@@ -220,7 +221,7 @@ def insert_events(transaction: Transaction, id_: int, events: tuple[HistoryEvent
             (
                 *(id_ << EVENT_BITS | e.seq, e.at_ms, e.type, e.state, e.attempt, e.worker_topic, e.start_kind),
                 *(e.queue_ns, e.start_ns, e.run_ns, e.gap_ns, e.error_type, e.error_message, *body, e.branch, e.index),
-                *(e.memory_mb, e.span_id),
+                *(e.memory_mb, e.span_id, e.page_in_ns, e.page_in_lead_ns, e.page_in_bytes),
             ),
         )
         is_new = inserted.rowcount > 0

@@ -142,6 +142,11 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     CREATE UNIQUE INDEX execution_name_by_execution ON execution_name (execution_id);
     CREATE INDEX execution_name_void ON execution_name (claimed_at_ms) WHERE is_started = 0;
     """,
+    """
+    ALTER TABLE event ADD COLUMN page_in_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE event ADD COLUMN page_in_lead_ns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE event ADD COLUMN page_in_bytes INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

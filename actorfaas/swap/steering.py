@@ -15,7 +15,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.executions import Executions
 from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
-from actorfaas.core.pool import Worker
+from actorfaas.core.pool import PageIn, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CallEnded,
@@ -372,7 +372,7 @@ class Steering:
         if kind == PREFETCHED:
             self._learning.observe(worker.function_topic, Way.SWAP_IN, took_ns)
         self._tell_policy(policy_events.PagedIn(worker_topic, read_bytes), now_ns)
-        self._dispatch.paged_in(worker_topic, kind, took_ns, now_ns)
+        self._dispatch.paged_in(worker_topic, kind, PageIn(took_ns, now_ns, read_bytes), now_ns)
 
     def _set_mode(self, mode: PagingMode, now_ns: int) -> None:
         before, self.mode = self.mode, mode

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.messages import PageInWorker, TendWorker
+from actorfaas.messages import HistoryEvent, PageInWorker, TendWorker
 from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 from tests.core.world_node import MS, S
-from tests.core.world_swapper import NONE, OUTSIDE, SELF
+from tests.core.world_swapper import MB, NONE, OUTSIDE, SELF
 
 
 def make(mode: str = OUTSIDE, **changes: object) -> World:
@@ -69,6 +69,46 @@ def test_the_history_says_how_each_state_got_its_worker(strategy: str, mode: str
     world.run()
     assert world.outcome("e1") == ("succeeded", b"2")
     assert kinds(world, "e1") == expected
+
+
+def ended(world: World, execution_id: str, type_: str = "TaskSucceeded") -> list[HistoryEvent]:
+    """How the states' tasks ended, in order."""
+    return [event for event in world.store[execution_id].events.values() if event.type == type_]
+
+
+def test_the_history_says_what_a_state_waited_for_its_workers_memory() -> None:
+    world = make()
+    world.start("ab", "e1", strategy="reap")
+    assert world.phases("a@1") == ["paging_in"]
+    world.advance(0.004)
+    world.run()
+    a, b = ended(world, "e1")
+    assert (a.page_in_ns, a.page_in_wait_ns, a.page_in_bytes, a.queue_ns) == (3 * MS, 3 * MS, MB, 4 * MS)
+    assert (b.page_in_ns, b.page_in_wait_ns, b.page_in_bytes) == (3 * MS, 0, MB)
+
+
+def test_the_history_says_how_long_before_its_state_a_worker_was_brought_in() -> None:
+    world = make()
+    ran(world, "a@1", 100 * MS)
+    world.start("ab", "e1")
+    world.settle()
+    world.advance(0.098)
+    world.settle()
+    assert world.phases("b@1") == ["reserved"]
+    world.advance(0.03)
+    world.run()
+    b = ended(world, "e1")[1]
+    assert (b.start_kind, b.page_in_ns, b.page_in_lead_ns, b.page_in_wait_ns) == ("prefetched", 3 * MS, 30 * MS, 0)
+
+
+def test_a_task_that_failed_says_how_its_worker_was_had_too() -> None:
+    world = make()
+    world.start("one", "e1")
+    world.settle()
+    world.fail(world.busy()[0])
+    world.run()
+    (failed,) = ended(world, "e1", "TaskFailed")
+    assert (failed.start_kind, failed.page_in_ns, failed.page_in_bytes) == ("prefetched", 3 * MS, MB)
 
 
 def test_states_of_resident_functions_find_their_workers_in_memory() -> None:

@@ -60,8 +60,10 @@ class History:
         gap: float = 0,
         error: str = "",
         attempt: int = 1,
+        page_in: float = 0,
+        lead: float = 0,
     ) -> None:
-        """One event; durations in ms. `function`: who ran it."""
+        """One event; durations in ms (`lead`: since the end of the page-in). `function`: who ran it."""
         seq = len(self.events) + 1
         worker = f"{function}@1_{seq}" if function else ""
         times = (int(queue * MS), int(start * MS), int(run * MS), int(gap * MS))
@@ -69,6 +71,7 @@ class History:
             HistoryEvent(
                 *(seq, BEGAN_MS + at, type_, state, attempt, worker, "resident" if function else "", *times, error, ""),
                 *(b"", branch, index, 128, f"{seq:016x}" if function else ""),
+                *(int(page_in * MS), int(lead * MS), 3 << 20 if page_in else 0),
             )
         )
 

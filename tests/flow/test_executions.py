@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorfaas.core.spans import span_of
 from actorfaas.flow.executions import of_execution
-from actorfaas.flow.spans import EXECUTION, HAND_OFF, QUEUE, RUN, START, STATE
+from actorfaas.flow.spans import EXECUTION, HAND_OFF, PAGE_IN, PREFETCH, QUEUE, RUN, START, STATE
 from tests.flow.kit import History, ms, one
 
 
@@ -28,6 +28,36 @@ def test_an_instant_that_a_clock_contradicts_is_not_believed() -> None:
     history.task(5, "a", run=5)
     history.task(2000, "b", gap=3, run=2)  # the journal lost an event, or the node stood still
     assert ms(one(of_execution(history.ended()), STATE, "b"))[1] == 2000
+
+
+def test_waiting_for_memory_is_a_part_of_its_own() -> None:
+    history = History()
+    history.task(20, "a", queue=12, start=1, run=5, page_in=10, lead=1.5)
+    spans = of_execution(history.ended())
+    parts = [(span.kind, ms(span)) for span in spans if span.parent_id == one(spans, STATE, "a").span_id]
+    assert parts == [(QUEUE, (0, 2)), (PAGE_IN, (2, 12)), (START, (12, 13)), (RUN, (13, 18))]
+    assert one(spans, PAGE_IN).told == {"read_bytes": str(3 << 20)}
+    assert PREFETCH not in {span.kind for span in spans}
+
+
+def test_memory_that_was_read_ahead_is_shown_when_that_was_and_is_no_part_of_the_state() -> None:
+    history = History()
+    history.task(50, "a", run=50)
+    history.task(56, "b", gap=1, queue=0.5, run=5, page_in=10, lead=6)
+    spans = of_execution(history.ended())
+    ahead = one(spans, PREFETCH, "b")
+    assert (ms(ahead), ahead.parent_id, ahead.told) == (
+        (35, 45),
+        one(spans, EXECUTION).span_id,
+        {"read_bytes": str(3 << 20)},
+    )
+    assert [span.kind for span in spans if span.parent_id == one(spans, STATE, "b").span_id] == [HAND_OFF, QUEUE, RUN]
+
+
+def test_memory_that_was_read_before_the_execution_is_not_of_it() -> None:
+    history = History()
+    history.task(5, "a", run=5, page_in=10, lead=1000)
+    assert [span.kind for span in of_execution(history.ended())] == [EXECUTION, STATE, RUN]
 
 
 def test_what_a_wait_took_is_not_taken_for_a_hand_off() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.flow.documents import spans_of
+from actorfaas.flow.documents import spans_of, waits_of
 from actorfaas.flow.executions import of_execution
 from actorfaas.flow.spans import of_call
 from actorfaas.flow.tree import Forest
@@ -31,6 +31,23 @@ def test_what_a_handler_calls_is_below_it() -> None:
         *("    execution", "      state", "        run"),
     ]
     assert "KeyError" in next(line for line in waterfall(spans) if "execution" in line)
+
+
+def test_page_ins_say_how_much_was_read() -> None:
+    history = History()
+    history.task(50, "a", queue=10, run=40, page_in=8, lead=1)
+    history.task(56, "b", gap=1, run=5, page_in=10, lead=6)
+    shown = [" ".join(line.partition(" ms")[0].split()) for line in waterfall(of_execution(history.ended()))]
+    assert "page-in (3.0 MiB) 8.000" in shown
+    assert "prefetch b (3.0 MiB) 10.000" in shown
+
+
+def test_what_nothing_waited_for_is_not_worked_with() -> None:
+    history = History()
+    history.task(50, "a", run=50)
+    history.task(56, "b", gap=1, run=5, page_in=10, lead=6)
+    forest = waits_of([span(one) for one in of_execution(history.ended())])
+    assert [one.kind for one in forest.below(forest.roots[0])] == ["state", "state"]
 
 
 def test_what_is_short_has_a_bar_and_nothing_is_wider_than_asked() -> None:

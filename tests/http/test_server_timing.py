@@ -45,7 +45,22 @@ def test_a_failure_has_its_times_too() -> None:
 def test_an_execution_adds_up_the_states_that_ran() -> None:
     events = [task_event(1, "a"), task_event(2, "b"), task_event(3, "", "ExecutionSucceeded", worker_topic="")]
     header = server_timing.of_execution(events)
-    assert header == b'queue;dur=2.000, start;dur=4.000, run;dur=6.000, gap;dur=8.000, states;desc="2"'
+    timing = b'queue;dur=2.000, start;dur=4.000;desc="resident", run;dur=6.000, gap;dur=8.000, states;desc="2"'
+    assert header == timing
+
+
+def test_an_execution_tells_the_coldest_start_kind_of_its_states() -> None:
+    for number, kind in enumerate(server_timing.COLDEST_FIRST):
+        warmer = server_timing.COLDEST_FIRST[number:]
+        events = [task_event(seq, "a", start_kind=one) for seq, one in enumerate(reversed(warmer), 1)]
+        assert b'start;dur=%.3f;desc="%b"' % (2.0 * len(events), kind.encode()) in server_timing.of_execution(events)
+
+
+def test_what_an_execution_waited_for_memory_is_apart_from_its_queue() -> None:
+    waited = task_event(1, "a", start_kind="prefetched", page_in_ns=400_000, page_in_lead_ns=2_100_000)
+    ahead = task_event(2, "b", start_kind="prefetched", page_in_ns=9_000_000, page_in_lead_ns=5_000_000)
+    header = server_timing.of_execution([waited, ahead])
+    assert header.startswith(b'queue;dur=1.600, page-in;dur=0.400, start;dur=4.000;desc="prefetched", ')
 
 
 def test_an_execution_without_events_is_all_zero() -> None:

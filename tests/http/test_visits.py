@@ -32,6 +32,17 @@ def test_outcome_fills_in_who_ran_it_and_how_long() -> None:
     assert visit["output"] == '{"state":true}'
 
 
+def test_waiting_for_memory_is_apart_and_what_was_read_ahead_is_told() -> None:
+    events = [
+        task_event(1, "a", page_in_ns=900_000, page_in_lead_ns=2_050_000, page_in_bytes=4096),
+        task_event(2, "b", page_in_ns=900_000, page_in_lead_ns=7_000_000, page_in_bytes=4096),
+    ]
+    waited, ahead = Visits.of(events).all
+    assert (waited["queue_ms"], waited["page_in_ms"], waited["prefetch_ms"]) == (0.1, 0.9, 0.0)
+    assert (ahead["queue_ms"], ahead["page_in_ms"], ahead["prefetch_ms"]) == (1.0, 0.0, 0.9)
+    assert (waited["page_in_bytes"], ahead["page_in_bytes"]) == (4096, 4096)
+
+
 def test_retry_is_one_visit_with_its_last_attempt() -> None:
     events = [
         task_event(1, "a", "TaskStateEntered"),

@@ -64,6 +64,13 @@ async def test_the_branch_of_an_event_is_kept(store: SqliteStore) -> None:
         assert [(one.branch, one.index) for one in events] == [(0, -1), (7, 3)]
 
 
+async def test_what_an_event_tells_of_a_page_in_is_kept(store: SqliteStore) -> None:
+    read = replace(event(1), page_in_ns=6, page_in_lead_ns=7, page_in_bytes=8)
+    await store.create_execution(create("ex_1"))
+    await store.append_history(append("ex_1", read))
+    assert (await store.get_execution("ex_1")).events == (read,)
+
+
 async def test_events_of_a_version_without_branches_are_those_of_the_only_one(tmp_path: Path) -> None:
     old = Database(tmp_path / "state.sqlite", STATE_APPLICATION_ID, STATE_MIGRATIONS[:3], "normal")
     old.prepare()

@@ -1,9 +1,9 @@
 // The states of an execution in time: a table with a bar for every visit, a page at a time.
 
-import { badge, duration, facts, h, number, replace, say } from './dom.js';
+import { badge, bytes, duration, facts, h, number, replace, say } from './dom.js';
 
 const PAGE = 100;
-const PARTS = [['queue_ms', 'queue', 'waits for an instance and its memory'], ['start_ms', 'start', 'starts'], ['run_ms', 'run', 'runs']];
+const PARTS = [['queue_ms', 'queue', 'waits for an instance'], ['page_in_ms', 'page-in', 'waits for its memory'], ['start_ms', 'start', 'starts'], ['run_ms', 'run', 'runs']];
 
 /** `output(visit)` resolves to what a state returned, as text. */
 export function waterfall(output) {
@@ -83,9 +83,10 @@ function visitRow(output) {
   function details() {
     const returned = h('div', {}, '…');
     replace(inside, visit.worker ? facts([
-      ['attempt', String(visit.attempt)], ['worker', visit.worker], ['waited', duration(visit.queue_ms)], ['started in', duration(visit.start_ms)],
+      ['attempt', String(visit.attempt)], ['worker', visit.worker], ['waited', duration(visit.queue_ms)], ['for its memory', duration(visit.page_in_ms)],
+      visit.prefetch_ms ? ['its memory read before its turn', duration(visit.prefetch_ms)] : null, visit.page_in_bytes ? ['read', bytes(visit.page_in_bytes)] : null, ['started in', duration(visit.start_ms)],
       ['ran', duration(visit.run_ms)], ['since the state before', duration(visit.gap_ms)],
-    ]) : null,
+    ].filter(Boolean)) : null,
     visit.error_type ? h('p', { class: 'notice wrong' }, h('strong', {}, visit.error_type), `: ${visit.error_message}`) : null,
     h('h3', {}, 'Its output begins'), returned);
     output(visit).then((text) => (text === null ? say(returned, 'nothing') : replace(returned, h('pre', { class: 'json', tabindex: '0' }, text))))
@@ -100,7 +101,7 @@ function visitRow(output) {
       const end = visit.ended_at_ms ?? scale.to;
       position(bar, visit, end, scale);
       // The journal's instants are whole milliseconds; what a task itself took is known better.
-      const span = end - visit.entered_at_ms, sum = visit.queue_ms + visit.start_ms + visit.run_ms;
+      const span = end - visit.entered_at_ms, sum = tookOf(visit);
       say(took, duration(span < 5 && sum ? sum : span));
       const text = JSON.stringify(now);
       if (text === drawn) return;
@@ -114,9 +115,11 @@ function visitRow(output) {
   };
 }
 
+const tookOf = (visit) => PARTS.reduce((sum, [key]) => sum + visit[key], 0);
+
 function position(track, visit, end, { from, to }) {
   const share = (ms) => (100 * ms) / (to - from);
-  const sum = visit.queue_ms + visit.start_ms + visit.run_ms;
+  const sum = tookOf(visit);
   const span = Math.max(end - visit.entered_at_ms, sum, 0);
   const bar = track.firstChild ?? track.appendChild(h('div', { 'aria-hidden': 'true' }));
   bar.className = `visit ${visit.status}`;

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actorfaas.flow.documents import spans_of
+from actorfaas.flow.spans import PAGE_IN, PREFETCH, STATE, Span
 from actorfaas.swap import swapfile, swaps
 from actorfaas.swap.swaps import SwapArea
 from tests.patience import SLOWNESS
@@ -15,6 +18,7 @@ from tests.system.kit import Node, code_of, eventually, node_with, problem_of
 from tests.system.swap.kit import MIB, called, until_out
 
 HEAP = 8 * MIB
+PAGE = 4096
 LIMIT_MB = 32
 BEYOND = 2 * (LIMIT_MB + 160) * MIB
 """More than `memory_mb`, what the template has loaded, and the allowance of homes.py, in memory and as much in swap."""
@@ -71,6 +75,41 @@ def test_the_next_state_is_brought_in_while_the_one_before_runs(node: Node) -> N
         assert ended["status"] == "succeeded"
         kinds.append(ended["states"][-1]["start_kind"])
     assert "prefetched" in kinds[2:], kinds
+
+
+def run_with_span(node: Node, kind: str, function: str, event: float, **headers: str) -> tuple[str, list[Span], Span]:
+    """Run `two_states` until a function's memory was read back under a span of a kind: the run's Server-Timing, all
+    its spans, and that one."""
+    for _ in range(8):  # until the working set is recorded
+        for one in ("before", "after"):
+            until_out(node, one)
+        answer = node.call("two_states", event, **headers)
+        spans = spans_of(node.get(f"/v1/traces/{answer.headers['traceresponse'][3:35]}")["spans"])
+        for span in spans:
+            if (span.kind, span.name) == (kind, function) and span.told:
+                return answer.headers["Server-Timing"], spans, span
+    pytest.fail(f"{function} had no {kind}: {spans}")
+
+
+def test_a_state_that_waits_for_its_workers_memory_has_a_span_for_that(node: Node) -> None:
+    timing, spans, page_in = run_with_span(node, PAGE_IN, "before", 0.01, Actorfaas_Strategy="reap")
+    state = next(span for span in spans if (span.kind, span.name) == (STATE, "before"))
+    assert (page_in.parent_id, state.told["start_kind"]) == (state.span_id, "prefetched")
+    assert state.began_ns <= page_in.began_ns < page_in.ended_ns <= state.ended_ns
+    assert int(page_in.told["read_bytes"]) >= PAGE
+    told = re.search(r'page-in;dur=([\d.]+), start;dur=[\d.]+;desc="(prefetched|recorded)"', timing)
+    assert told is not None, timing
+    assert float(told[1]) == pytest.approx(sum(one.took_ns for one in spans if one.kind == PAGE_IN) / 1e6, abs=0.01)
+
+
+def test_memory_that_is_read_back_while_the_state_before_runs_has_a_span_there(node: Node) -> None:
+    _, spans, prefetch = run_with_span(node, PREFETCH, "after", 0.3)
+    before, after = (
+        next(span for span in spans if (span.kind, span.name) == (STATE, name)) for name in ("before", "after")
+    )
+    assert before.began_ns < prefetch.began_ns < prefetch.ended_ns <= after.began_ns
+    assert int(prefetch.told["read_bytes"]) >= PAGE
+    assert PAGE_IN not in {span.kind for span in spans if span.parent_id == after.span_id}
 
 
 def looked_ahead(node: Node, name: str, functions: tuple[str, ...], event: float = 0.3) -> tuple[list[str], int, int]:
