@@ -111,6 +111,8 @@ def _map_runs(events: Iterable[HistoryEvent], status: str) -> dict[str, Document
         one = found.setdefault(arn, {"arn": arn, "state": event.state, "branch": event.branch, **_unknown(status)})
         if event.type in _ENDS:
             one.update({"status": _ENDS[event.type], "running": 0, **details["ItemCounts"]})
+        elif event.type == "MapRunRedriven":
+            one.update(_unknown(status))
     return found
 
 

@@ -52,8 +52,8 @@ class Gathering:
     `results`: the output of each as JSON, b"" while it is not there. `items`, `keys` (of an object's members) and
     `chosen` (what selectors look into): of a Map state; `taken`: how many items have been given out, `held`: one that
     did not fit into a batch any more, `weights`: how many are in the batch of a child. `map_run`: of a distributed one;
-    `keeps_children`: also what its results are written with. `failure`: what it fails with once they are written.
-    `lost`: failures that were tolerated.
+    `keeps_children`: also what its results are written with; `is_written`: they are being written, nothing more begins.
+    `failure`: what the state fails with once they are. `lost`: failures that were tolerated.
     """
 
     limit: int
@@ -71,6 +71,7 @@ class Gathering:
     tolerated_percentage: float = float("inf")
     map_run: MapRun | None = None
     keeps_children: bool = False
+    is_written: bool = False
     failure: StatesError | None = None
 
     def began(self, child: int, document: Document, weight: int, now_ms: int) -> None:
@@ -115,6 +116,13 @@ class Gathering:
         self.running[child.number] = child
         if weight is not None:
             self.weights[child.number] = weight
+
+    def forgive(self, now_ms: int) -> None:
+        """Nothing has failed so far: the children that run were given up, or had failed, and go on."""
+        self.lost, self.failures, self.failure, self.is_written = [], 0, None, False
+        if self.keeps_children and self.map_run is not None:
+            for child in self.running.values():
+                self.map_run.children[child.index].redriven(now_ms)
 
     def exceeds(self) -> bool:
         """Whether more has failed than is tolerated."""
@@ -229,9 +237,11 @@ class Level:
 
 @dataclass(slots=True)
 class Wreck:
-    """A failure that nothing took: the branch at whose state it began, and the states above, from below."""
+    """A failure that nothing took: the branch at whose state it began, and the states above, from below. `gathering`:
+    of a Map state that failed when its results were written, or could not be."""
 
     leaf: Branch
+    gathering: Gathering | None = None
     levels: list[Level] = field(default_factory=list)
 
     def rise(self, parent: Branch, gathering: Gathering, child: Branch) -> None:

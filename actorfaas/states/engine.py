@@ -202,7 +202,7 @@ class Engine:
             raise ValueError("the execution has succeeded")
         self._event(now_ns)
         run.go_on()
-        leaves = [] if wreck is None else restore(run, wreck)
+        leaves = restore(run, wreck)
         tell(run, leaves)
         for one in [one for one in run.branches.values() if one.waits in ("task", "reader", "writer")]:
             if run.ended:
@@ -213,7 +213,6 @@ class Engine:
                 self._ask_again(one)
         for leaf in leaves:
             if not run.ended:
-                leaf.attempt, leaf.tries, leaf.token = 1, {}, ""
                 self._attempt(leaf, self._begin_again)
         return self._settled()
 

@@ -31,7 +31,8 @@ MS_PER_S = 1_000
 def fail(run: Run, branch: Branch, error: StatesError) -> None:
     """The branch's state failed. Follows the error upwards until something takes it."""
     failed, current = branch, error
-    wreck = Wreck(branch)
+    gathering = branch.gathering
+    wreck = Wreck(branch, gathering if gathering is not None and gathering.is_written else None)
     while True:
         _note_failure(run, failed, current)
         run.abort_children(failed)

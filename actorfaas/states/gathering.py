@@ -123,7 +123,6 @@ def collect(run: Run, branch: Branch) -> None:
     if isinstance(state, Map):
         if gathering.failure is not None:
             run.abort(gathering)
-            gathering.running.clear()
             export(run, branch, state, gathering, partial(_remaining, run, branch, state, gathering))
             return
         while len(gathering.running) < gathering.limit and _begin_next(run, branch, state, gathering):

@@ -95,7 +95,7 @@ def export(run: Run, branch: Branch, state: Map, gathering: Gathering, pending: 
     def parts() -> Iterator[Part]:
         return map_run.parts(writer.transformation, pending())
 
-    branch.waits = ""
+    branch.waits, gathering.is_written = "", True
     parameters = _parameters(run, branch, writer.parameters, gathering)
     request = WriteResults(
         branch.number,

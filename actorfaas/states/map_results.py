@@ -35,6 +35,14 @@ class Child:
     error: str = ""
     cause: str = ""
     failed: bool = False
+    redrives: int = 0
+    redriven_ms: int = 0
+
+    def redriven(self, now_ms: int) -> None:
+        """It had failed or was given up, and goes on."""
+        self.ended_ms, self.error, self.cause, self.failed = 0, "", "", False
+        self.redrives += 1
+        self.redriven_ms = now_ms
 
     @property
     def status(self) -> str:
@@ -47,12 +55,18 @@ class Child:
 @dataclass(slots=True)
 class MapRun:
     """A running distributed Map state. `run_id`: its own, the same again in a replay; `arn`: what it is called;
-    `children`: kept where they are to be written."""
+    `children`: kept where they are to be written; `redrives`: how often it has gone on."""
 
     run_id: str
     arn: str
     machine_id: str
     children: list[Child] = field(default_factory=list)
+    redrives: int = 0
+
+    def redriven(self) -> bytes:
+        """It goes on; what is recorded of that."""
+        self.redrives += 1
+        return orjson.dumps({"MapRunArn": self.arn, "RedriveCount": self.redrives})
 
     def record(self, index: int, child: Child) -> dict[str, Json]:
         """The data about one execution."""
@@ -62,7 +76,7 @@ class MapRun:
             "Input": child.input.decode(),
             "InputDetails": {"Included": True},
             "Name": name,
-            "RedriveCount": 0,
+            "RedriveCount": child.redrives,
             "RedriveStatus": "NOT_REDRIVABLE",
             "StartDate": format_timestamp(child.started_ms),
             "StateMachineArn": self.machine_id,
@@ -70,6 +84,8 @@ class MapRun:
         }
         if child.ended_ms:
             found["StopDate"] = format_timestamp(child.ended_ms)
+        if child.redrives:
+            found["RedriveDate"] = format_timestamp(child.redriven_ms)
         if child.failed:
             found |= {"Error": child.error, "Cause": child.cause}
         elif child.ended_ms:

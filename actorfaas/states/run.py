@@ -102,6 +102,8 @@ class Run:
         waiting = list(gathering.running.values())
         while waiting:
             child = waiting.pop()
+            if child.is_closed:
+                continue  # given up already, before the results of its Map state were written
             below.append(child)
             if child.gathering is not None:
                 waiting += child.gathering.running.values()

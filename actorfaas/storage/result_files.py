@@ -1,19 +1,21 @@
 """The results of distributed Map states as objects: KIND_n files and the manifest that names them, as on S3.
 
 Files are written as parts arrive, and published together, the manifest last. A map run that is written again, after a
-restart, replaces what it had written.
+restart or a redrive, replaces what it had written. Map runs do not wait for each other.
 (https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -27,6 +29,7 @@ FILE_BYTES = 256 * 1024 * 1024
 
 _KINDS = (SUCCEEDED, FAILED, PENDING)
 _MANIFEST = "manifest"
+_RESULTS = re.compile(rf"({'|'.join(_KINDS)})_\d+\.jsonl?")
 
 
 @dataclass(slots=True)
@@ -79,11 +82,17 @@ class ResultFiles:
         self._durable = durable
         self._file_bytes = file_bytes
         self._exports: dict[str, _Export] = {}
-        self._lock = Lock()
+        self._locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._finding = Lock()
+
+    def _lock_of(self, run_id: str) -> Lock:
+        """What keeps others from a map run: it is there as long as somebody holds it or waits for it."""
+        with self._finding:
+            return self._locks.setdefault(run_id, Lock())
 
     def add(self, request: AddMapResults) -> None:
         """Write one part."""
-        with self._lock, self._dropping(request.run_id):
+        with self._lock_of(request.run_id), self._dropping(request.run_id):
             self._add(request)
 
     def _add(self, request: AddMapResults) -> None:
@@ -97,7 +106,7 @@ class ResultFiles:
 
     def finish(self, request: FinishMapResults) -> MapResultsWritten:
         """Publish the files, then their manifest."""
-        with self._lock, self._dropping(request.run_id):
+        with self._lock_of(request.run_id), self._dropping(request.run_id):
             return self._finish(request)
 
     def _finish(self, request: FinishMapResults) -> MapResultsWritten:
@@ -120,6 +129,7 @@ class ResultFiles:
             last.end(self._durable)
             for file in export.all():
                 file.unfinished.replace(file.path)
+            _remove_replaced(last.path.parent, {file.path.name for file in export.all()})
             if self._durable:
                 _sync_folder(last.path.parent)
         del self._exports[request.run_id]
@@ -127,7 +137,7 @@ class ResultFiles:
 
     def drop(self, run_id: str) -> None:
         """Give up what has come of a map run."""
-        with self._lock:
+        with self._lock_of(run_id):
             self._drop(run_id)
 
     def _drop(self, run_id: str) -> None:
@@ -181,6 +191,13 @@ def _refusing(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise RequestRefused("invalid", f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _remove_replaced(folder: Path, kept: Container[str]) -> None:
+    """What the map run had written before and does not have any more: after a redrive, what had failed."""
+    for path in folder.iterdir():
+        if _RESULTS.fullmatch(path.name) and path.name not in kept:
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

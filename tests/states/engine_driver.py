@@ -111,6 +111,17 @@ class Driver:
         self._tell("redrive", self.now_ns)
         return self._to_the_end(100_000)
 
+    def fail(self, branch: int, error: str) -> None:
+        """What a branch asked for fails."""
+        self._waiting.pop(branch)
+        self._order.remove(branch)
+        self._tell("task_failed", branch, error, "", self.now_ns)
+
+    def cancel(self) -> None:
+        """The execution is ended from outside: nobody waits for anything any more."""
+        self._waiting.clear()
+        self._order.clear()
+
     def start(self, payload: Json) -> None:
         self._tell("begin", orjson.dumps(payload), self.now_ns)
 

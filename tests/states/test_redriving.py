@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from actorfaas.states.instructions import Closed, Noted, Opened, RunTask
+from actorfaas.states.instructions import Closed, Noted, Opened, RunTask, WriteResults
 from actorfaas.states.parsing import parse
 from tests.states.engine_driver import Driver, TaskError, replayed
 
@@ -210,3 +210,119 @@ def test_what_waited_for_an_answer_when_it_was_ended_asks_again_under_another_to
         assert orjson.loads(again.payload) == {"token": again.token}
     assert driver.engine.task_succeeded(0, b"1", driver.now_ns, handed_on=False)
     assert driver.engine.ended
+
+
+WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "out"}}
+
+
+def a_writing_map(**fields: Json) -> Json:
+    mode = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    inner = {**machine(a=task("a")), **mode}
+    return {"Type": "Map", "ItemProcessor": inner, "ResultWriter": WRITER, "End": True, **fields}
+
+
+def written(shop: Shop) -> list[tuple[str, Json]]:
+    """What was written last: to which kind of file, and each record."""
+    return [(kind, orjson.loads(line)) for kind, line in shop.driver.written[-1].parts()]
+
+
+def test_a_map_whose_results_were_written_runs_what_had_not_succeeded_again_and_writes_all() -> None:
+    shop = Shop(machine(m=a_writing_map(MaxConcurrency=2)), "a1", "a2")
+    shop.fail([0, 1, 2, 3, 4, 5])
+    before = [(kind, one["Status"]) for kind, one in written(shop)]
+    assert [kind for kind, _ in before] == ["SUCCEEDED", "FAILED", *["PENDING"] * 4]
+    assert [status for _, status in before] == ["SUCCEEDED", "FAILED", "ABORTED", *["PENDING"] * 3]
+    first = shop.driver.written[-1]
+    assert shop.redrive()["MapRunArn"] == first.arn
+    assert shop.calls == {"a": 5}
+    last = shop.driver.written[-1]
+    assert (last.run_id, last.parameters) == (first.run_id, first.parameters)
+    assert [(kind, one["Output"]) for kind, one in written(shop)] == [("SUCCEEDED", str(n)) for n in range(1, 7)]
+    assert [one["RedriveCount"] for _, one in written(shop)] == [0, 1, 1, 0, 0, 0]
+    assert ["RedriveDate" in one for _, one in written(shop)] == [False, True, True, False, False, False]
+    (again,) = [one for one in shop.driver.instructions if isinstance(one, Noted) and one.type == "MapRunRedriven"]
+    assert orjson.loads(again.payload) == {"MapRunArn": first.arn, "RedriveCount": 1}
+
+
+def test_a_map_whose_results_were_written_may_fail_again() -> None:
+    shop = Shop(machine(m=a_writing_map(MaxConcurrency=1, ToleratedFailureCount=1)), "a1", "a3")
+    shop.fail([0, 1, 2, 3, 4])
+    assert shop.redrive_again() == "failed"
+    assert shop.calls == {"a": 2}
+    assert [kind for kind, _ in written(shop)] == ["SUCCEEDED", "FAILED", "SUCCEEDED", "FAILED", "PENDING"]
+    shop.calls.clear()
+    shop.redrive()
+    assert shop.calls == {"a": 3}
+    assert [(kind, one["RedriveCount"]) for kind, one in written(shop)] == [("SUCCEEDED", n) for n in (0, 2, 0, 2, 0)]
+
+
+def test_batches_that_failed_run_again_as_they_were() -> None:
+    state = a_writing_map(MaxConcurrency=1, ItemBatcher={"MaxItemsPerBatch": 2})
+    shop = Shop(machine(m=state), "a{'Items': [2, 3]}")
+    shop.fail([0, 1, 2, 3, 4])
+    shop.redrive()
+    outputs = [orjson.loads(one["Output"])["Items"] for _, one in written(shop)]
+    assert (outputs, shop.calls) == ([[0, 1], [2, 3], [4]], {"a": 2})
+    last = [one for one in shop.driver.instructions if isinstance(one, Noted) and one.type == "MapRunSucceeded"][-1]
+    counts = {"total": 5, "pending": 0, "aborted": 0, "succeeded": 5, "failed": 0}
+    assert orjson.loads(last.payload)["ItemCounts"] == counts
+
+
+def test_results_that_could_not_be_written_are_written_without_running_again_what_had_succeeded() -> None:
+    shop = Shop(machine(m=a_writing_map()))
+    driver = shop.driver
+    driver.start([0, 1])
+    while not any(isinstance(one, WriteResults) for one in driver.waiting.values()):
+        driver.step()
+    driver.fail(0, "States.ResultWriterFailed")
+    shop.calls.clear()
+    shop.redrive()
+    assert shop.calls == {}
+    assert [kind for kind, _ in written(shop)] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_map_that_was_given_up_while_its_results_were_written_goes_on() -> None:
+    branches = [machine(m=a_writing_map(MaxConcurrency=2)), machine(b=task("b"))]
+    shop = Shop(machine(p={"Type": "Parallel", "Branches": branches, "End": True}), "a0", "b[0, 1, 2]")
+    driver = shop.driver
+    driver.start([0, 1, 2])
+    (failing,) = [number for number, one in driver.waiting.items() if isinstance(one, RunTask) and one.function == "a"][
+        :1
+    ]
+    driver.answer(failing)
+    assert {type(one) for one in driver.waiting.values()} == {RunTask, WriteResults}
+    (beside,) = [number for number, one in driver.waiting.items() if isinstance(one, RunTask)]
+    driver.answer(beside)
+    assert driver.finish is not None
+    shop.calls.clear()
+    assert shop.redrive()[1] == [0, 1, 2]
+    assert shop.calls == {"a": 3, "b": 1}
+
+
+def test_what_was_tolerated_runs_again_too_where_the_execution_was_ended_from_outside() -> None:
+    shop = Shop(machine(m=a_writing_map(MaxConcurrency=1, ToleratedFailureCount=1)), "a0")
+    shop.driver.start([0, 1, 2])
+    shop.driver.step()
+    shop.calls.clear()
+    shop.driver.cancel()
+    shop.redrive()
+    assert shop.calls == {"a": 3}
+    assert [kind for kind, _ in written(shop)] == ["SUCCEEDED"] * 3
+
+
+def test_a_map_that_gives_data_about_its_executions_tells_of_the_last_attempt() -> None:
+    shop = Shop(
+        machine(m=a_writing_map(MaxConcurrency=1, ResultWriter={"WriterConfig": {"Transformation": "NONE"}})), "a1"
+    )
+    shop.fail([0, 1])
+    records = shop.redrive()
+    assert [(one["Status"], one["Output"]) for one in records] == [("SUCCEEDED", "1"), ("SUCCEEDED", "2")]
+
+
+def test_many_failures_that_were_tolerated_are_taken_back_once_each() -> None:
+    shop = Shop(machine(m=a_writing_map(MaxConcurrency=50, ToleratedFailureCount=1999)), "a")
+    shop.fail(list(range(2000)))
+    before = len(shop.driver.instructions)
+    shop.redrive()
+    opened = [one.branch for one in shop.driver.instructions[before:] if isinstance(one, Opened)]
+    assert len(opened) == len(set(opened)) == 2000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import orjson
@@ -130,3 +132,54 @@ def test_files_are_closed_and_removed_when_there_is_no_room(
     monkeypatch.undo()
     assert [file.closed for file in opened] == [True]
     assert files(tmp_path) == {}
+
+
+def test_what_a_map_run_had_written_before_is_replaced_whole(results: ResultFiles, tmp_path: Path) -> None:
+    results.add(add(0, b"1111111111\n"))
+    results.add(add(1, b"2\n"))
+    results.add(add(2, b"3\n", kind="FAILED"))
+    results.finish(finish(3))
+    (tmp_path / "out" / "p" / "r" / "FAILED_notes.json").touch()
+    results.add(add(0, b"4\n"))
+    results.finish(finish(1))
+    found = files(tmp_path)
+    assert sorted(found) == ["FAILED_notes.json", "SUCCEEDED_0.json", "manifest.json"]
+    assert found["SUCCEEDED_0.json"] == b"[4]"
+
+
+class WatchedStore(ObjectStore):
+    """Tells when a file of a map run is about to be opened."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.is_asked = Event()
+
+    def place(self, bucket: str, key: str) -> tuple[Path, Path]:
+        self.is_asked.set()
+        return super().place(bucket, key)
+
+
+def test_a_map_run_that_stalls_holds_no_other_one(tmp_path: Path) -> None:
+    objects = WatchedStore(tmp_path)
+    results = ResultFiles(objects, durable=False)
+    folder = tmp_path / "out" / "p" / "stalled"
+    folder.mkdir(parents=True)
+    pipe = folder / ".SUCCEEDED_0.json.part"
+    os.mkfifo(pipe)  # opening it waits for a reader
+    stalled = Thread(target=results.add, args=(add(0, b"1\n", run="stalled"),))
+    stalled.start()
+    assert objects.is_asked.wait(60)
+    dropped = Thread(target=results.drop, args=("stalled",))
+    try:
+        results.add(add(0, b"2\n"))
+        results.finish(finish(1))
+        dropped.start()
+        assert stalled.is_alive()
+        assert dropped.is_alive(), "the same map run's turn comes after"
+    finally:
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        stalled.join()
+        dropped.join()
+        os.close(reader)
+    assert sorted(files(tmp_path)) == ["SUCCEEDED_0.json", "manifest.json"]
+    assert not pipe.exists()

@@ -198,6 +198,48 @@ def test_a_map_goes_on_with_the_same_items_after_the_node_was_killed(tmp_path: P
     assert Counter(event["type"] for event in events)["MapItemsRead"] == 1
 
 
+def test_a_redriven_map_keeps_its_results_and_survives_the_node(tmp_path: Path) -> None:
+    marks, folder = tmp_path / "marks", tmp_path / "node"
+    marks.mkdir()
+    for bucket in ("in", "out"):
+        (folder / "objects" / bucket).mkdir(parents=True)
+
+    def ran() -> Counter[int]:
+        return Counter(int(mark.name.partition(".")[0]) for mark in marks.glob("*.*"))
+
+    with node_with(folder, "mapping") as first:
+        execution = first.start("mending_map", {**put(first, "n.csv", csv_of(range(30))), "folder": str(marks)})
+        assert first.ended(execution)["status"] == "failed"
+        had_run = ran()
+        (before,) = (folder / "objects" / "out" / "mended").iterdir()
+        succeeded = [json.loads(one["Output"]) for one in json.loads((before / "SUCCEEDED_0.json").read_text())]
+        assert {"FAILED_0.json", "PENDING_0.json"} < {path.name for path in before.iterdir()}
+        (marks / "mended").touch()
+        assert first.http.post(f"/v1/executions/{execution}/redrive").status_code == 202
+        eventually(lambda: {20, 21, 22, 23} <= ran().keys(), "four iterations at the gate")
+        (running,) = first.get(f"/v1/executions/{execution}")["map_runs"]
+        assert (running["status"], running["total"], running["failed"]) == ("running", 30, 0)
+        eventually(lambda: len(completed(first, execution)) == 20, "the results of all that came before")
+        first.kill_everything()
+    (marks / "gate").touch()
+    with node_with(folder) as second:
+        ended = second.ended(execution)
+        assert ended["status"] == "succeeded", ended
+        manifest, found = written(second, ended["output"])
+        (run,) = ended["map_runs"]
+    assert [json.loads(one["Output"]) for one in found["SUCCEEDED"]] == list(range(30))
+    assert (found["FAILED"], found["PENDING"], run["status"]) == ([], [], "succeeded")
+    assert (run["succeeded"], run["failed"], run["arn"]) == (30, 0, manifest["MapRunArn"])
+    assert sorted(path.name for path in before.iterdir()) == ["SUCCEEDED_0.json", "manifest.json"]
+    assert {number for number, times in ran().items() if times == 1} >= {*succeeded, *range(24, 30)}
+    assert all(ran()[number] == had_run[number] + 1 for number in range(20) if number not in succeeded)
+
+
+def completed(node: Node, execution: str) -> set[int]:
+    """The iterations whose results are journalled."""
+    return {event["index"] for event in events_of(node, execution) if event["type"] == "TaskSucceeded"}
+
+
 def test_a_long_execution_is_shown_in_pages(node: Node) -> None:
     answer = node.call("rows", {**put(node, "hundred.csv", csv_of(range(100))), "most": 0})
     path = f"/v1/executions/{answer.headers['Actorfaas-Execution']}"
