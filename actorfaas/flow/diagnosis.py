@@ -89,11 +89,13 @@ def effects(
 def sentence(top: Share, paths: Sequence[Sequence[Segment]], concurrency: Mapping[str, int]) -> str:
     """The bottleneck for people."""
     part = f"{top.share:.0%} of the time"
-    each = [
+    took_ns = [
         sum(segment.took_ns for segment in path if (segment.name, segment.kind) == (top.name, top.kind))
         for path in paths
     ]
-    p50 = f"{percentile(each, 50) / 1e6:.1f} ms of each at the median"
+    with_it = [ns for ns in took_ns if ns]
+    among = "each" if len(with_it) == len(paths) else f"the {len(with_it)} of {len(paths)} where it does"
+    p50 = f"{percentile(with_it, 50) / 1e6:.1f} ms at the median of {among}"
     workers = concurrency.get(top.name)
     limit = f"concurrency {workers}" if workers else "its concurrency is not known"
     match top.kind:

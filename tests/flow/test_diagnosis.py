@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.flow.critical import Share
+from actorfaas.flow.critical import Segment, Share
 from actorfaas.flow.diagnosis import describe, diagnose, sentence
 from actorfaas.flow.graph import graph_of
 from actorfaas.flow.replay import Change
@@ -19,7 +19,7 @@ LIMITS = {"work": 2, "first": 16, "last": 16}
 
 def test_waiting_for_workers_is_named_with_numbers() -> None:
     found = diagnose(FOREST, LIMITS)
-    assert found.bottleneck == "work waits 60% of the time for a worker: concurrency 2 (60.0 ms of each at the median)"
+    assert found.bottleneck == "work waits 60% of the time for a worker: concurrency 2 (60.0 ms at the median of each)"
     assert found.took_ns == (100 * MS,)
 
 
@@ -59,6 +59,12 @@ def test_a_workflow_by_name() -> None:
 )
 def test_every_kind_of_time_has_its_sentence(kind: str, words: str) -> None:
     assert sentence(Share("f", kind, 1, 0.5), [], {}).startswith(words)
+
+
+def test_the_median_is_of_those_that_have_such_a_part() -> None:
+    path, other = [Segment("f", "run", 0, 30 * MS)], [Segment("g", "run", 0, 2 * MS)]
+    said = sentence(Share("f", "run", 1, 0.9), [path, other, other], {})
+    assert said == "f runs 90% of the time: 30.0 ms at the median of the 1 of 3 where it does"
 
 
 def test_as_rows_and_as_json() -> None:
