@@ -7,6 +7,7 @@ Every setting is a field of `Settings`; its metadata is the help text. Durations
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -114,6 +115,11 @@ class Settings:
     )
     trace_retention: int = field(default=100_000, metadata={"doc": "calls of traces kept"})
     trace_hours: float = field(default=24.0, metadata={"doc": "how long calls of traces are kept"})
+    otlp_endpoint: str = field(
+        default="",
+        metadata={"doc": "an OTLP/HTTP collector (.../v1/traces) that is sent every span; empty: none"},
+    )
+    otlp_headers: str = field(default="", metadata={"doc": "headers for it: name=value,name=value, percent-encoded"})
     paging: str = field(
         default="auto", metadata={"doc": "auto: idle workers leave memory where there is swap; off: they stay"}
     )
@@ -191,6 +197,7 @@ def load(
     hints = get_type_hints(Settings)
     values: dict[str, object] = {}
     for origin, given in (
+        ("OpenTelemetry's environment", _from_opentelemetry(environment)),
         _from_file(folder or Path.cwd()),
         ("environment", {k[len(ENV_PREFIX) :].lower(): v for k, v in environment.items() if _ours(k)}),
         ("flag", {k: v for k, v in (flags or {}).items() if v is not None}),
@@ -202,6 +209,15 @@ def load(
                 raise ConfigError(f"{origin}: unknown setting {name!r}; known: {', '.join(sorted(hints))}")
             values[name] = _convert(origin, name, value, hints[name])
     return _checked(replace(Settings(), **values))  # type: ignore[arg-type]  # each value was converted to its type
+
+
+def _from_opentelemetry(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the variables of OpenTelemetry's exporters say about a collector of traces."""
+    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+    endpoint = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (f"{base}/v1/traces" if base else "")
+    names = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+    headers = next(filter(None, map(environment.get, names)), "")
+    return {"otlp_endpoint": endpoint, "otlp_headers": headers}
 
 
 def _ours(key: str) -> bool:
@@ -268,6 +284,8 @@ def _checked(settings: Settings) -> Settings:
             raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {getattr(settings, name)!r}")
     if not 0 <= settings.port <= 65535:
         raise ConfigError(f"port must be between 0 and 65535, not {settings.port}")
+    if settings.otlp_endpoint and not re.match(r"https?://[^/]", settings.otlp_endpoint):
+        raise ConfigError(f"otlp_endpoint must be the URL of a collector, not {settings.otlp_endpoint!r}")
     for field_ in fields(settings):
         value = getattr(settings, field_.name)
         if not isinstance(value, int | float) or isinstance(value, bool):

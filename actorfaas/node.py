@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections import deque
@@ -35,6 +36,9 @@ ACTORS: Mapping[str, str] = {
 }
 """Every actor and where its class is. The order is that of starting; stopping goes the other way."""
 
+EXPORTER = "actorfaas.actors.exporter:Exporter"
+"""Where a collector is configured, one more; it starts after the DataLayer, so that it stops after all the others."""
+
 HTTP_FD = "ACTORFAAS_HTTP_FD"
 """The environment variable in which the Frontend finds the listening socket."""
 
@@ -56,6 +60,16 @@ def groups(processes: str, actors: Mapping[str, str] = ACTORS) -> list[tuple[str
     if sorted(named) != sorted(actors):
         raise ConfigError(f"processes must name each of {', '.join(actors)} exactly once, not {processes!r}")
     return made
+
+
+def with_exporter(settings: Settings, actors: Mapping[str, str]) -> tuple[Settings, Mapping[str, str]]:
+    """The settings and the actors of a node, with the Exporter if it has something to do."""
+    if not settings.otlp_endpoint:
+        return settings, actors
+    processes = settings.processes
+    if "exporter" not in processes.replace("+", " ").split():
+        processes = re.sub(r"(\S*\bdata_layer\b\S*)", r"\1 exporter", processes)
+    return replace(settings, processes=processes), {**actors, "exporter": EXPORTER}
 
 
 class Node:
@@ -178,6 +192,7 @@ def _state_file(settings: Settings) -> Path:
 
 async def run(settings: Settings, on_ready: OnReady = lambda url: None, actors: Mapping[str, str] = ACTORS) -> int:
     """Run a node until a signal ends it; the exit status comes back. Raises ConfigError when it cannot begin."""
+    settings, actors = with_exporter(settings, actors)
     return await Node(settings, on_ready, actors).run()
 
 

@@ -25,6 +25,31 @@ def test_every_source_overrides_the_one_after(tmp_path: Path) -> None:
     assert settings.look_ahead == Settings().look_ahead
 
 
+@pytest.mark.parametrize(
+    ("environment", "endpoint", "headers"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "http://c:4318/v1/traces", ""),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t/x",
+                "OTEL_EXPORTER_OTLP_HEADERS": "a=b",
+            },
+            *("https://t/x", "a=b"),
+        ),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "c=d"}, "", "c=d"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "ACTORFAAS_OTLP_ENDPOINT": "http://own"}, "http://own", ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "ACTORFAAS_OTLP_ENDPOINT": ""}, "", ""),
+    ],
+)
+def test_the_variables_of_opentelemetry_say_where_spans_go_unless_a_setting_does(
+    tmp_path: Path, environment: dict[str, str], endpoint: str, headers: str
+) -> None:
+    settings = load(environment=environment, folder=tmp_path)
+    assert (settings.otlp_endpoint, settings.otlp_headers) == (endpoint, headers)
+    assert load(environment=settings.to_environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://d"}) == settings
+
+
 def test_the_projects_file_counts_unless_there_is_an_own_one(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n[tool.actorfaas]\nport = 7\n")
     assert load(environment=NO_ENVIRONMENT, folder=tmp_path).port == 7
@@ -52,6 +77,7 @@ def test_a_folder_without_files_gives_the_defaults(tmp_path: Path) -> None:
         ("ask_timeout_s = nan", r"ask_timeout_s must be a number from 0 up, not nan"),
         ("max_workers = 0", r"max_workers must be above 0"),
         ("log_level = 'loud'", r"log_level must be one of debug, info, warning, error, not 'loud'"),
+        ("otlp_endpoint = 'collector:4318'", r"otlp_endpoint must be the URL of a collector, not 'collector:4318'"),
         ("sqlite_synchronous = 'off'", r"sqlite_synchronous must be one of full, normal"),
     ],
 )

@@ -47,6 +47,7 @@ from actorfaas.messages import (
     LogLine,
     Logs,
     Message,
+    ReadEnded,
     ReadLogs,
     ReadTraces,
     RecordCalls,
@@ -194,6 +195,8 @@ class DataLayer(Actor):
                 self._answer(sender, store.get_trace(message.trace_id))
             case ReadTraces():
                 self._answer(sender, store.read_traces(message))
+            case ReadEnded():
+                self._answer(sender, store.read_ended(message))
             case _:
                 self._start_on_data(message, sender)
 

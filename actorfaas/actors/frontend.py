@@ -39,6 +39,7 @@ from actorfaas.messages import (
     InvocationResult,
     Message,
     RoutesChanged,
+    SpansExported,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 
@@ -113,6 +114,8 @@ class Frontend(Actor):
                 self.calls.chunk(message)
             case RoutesChanged():
                 self._routes_changed(message)
+            case SpansExported():
+                self.metrics.exported = message
             case _:
                 sender.refuse("invalid", f"the frontend does not take {type(message).__name__}")
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
 
 from actorfaas import __version__
 from actorfaas.errors import ActorFaasError
-from actorfaas.flow.otlp import request
+from actorfaas.flow.otlp import rejected, request
 from actorfaas.flow.spans import Span
 
 SPANS_AT_ONCE = 2000
@@ -25,18 +24,8 @@ def export(spans: Sequence[Span], endpoint: str) -> int:
             try:
                 answer = http.post(endpoint, json=request(batch, __version__))
                 answer.raise_for_status()
-                rejected = _rejected(answer.json()) if answer.content else 0
+                refused = rejected(answer.json()) if answer.content else 0
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 raise ActorFaasError(f"{endpoint} did not take the spans: {error}") from error
-            taken += len(batch) - rejected
+            taken += len(batch) - refused
     return taken
-
-
-def _rejected(answer: Any) -> int:  # whatever JSON the collector sent
-    """How many spans it did not keep. Raises ValueError if that is no answer of a collector."""
-    match answer:
-        case {"partialSuccess": {"rejectedSpans": int() | str() as rejected}}:
-            return int(rejected)
-        case dict():
-            return 0
-    raise ValueError(f"its answer is no ExportTraceServiceResponse: {str(answer)[:80]}")

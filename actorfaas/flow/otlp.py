@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote
 
 from actorfaas.flow.spans import REQUEST, Span
 
@@ -14,6 +15,9 @@ Document = dict[str, Any]  # mixed JSON values
 
 SPAN_KIND_INTERNAL, SPAN_KIND_SERVER = 1, 2
 STATUS_UNSET, STATUS_ERROR = 0, 2
+
+RETRYABLE = frozenset((429, 502, 503, 504))
+"""HTTP statuses with which a collector asks for the same again; any other error is its last word."""
 
 
 def request(spans: Iterable[Span], version: str) -> Document:
@@ -28,6 +32,22 @@ def request(spans: Iterable[Span], version: str) -> Document:
             }
         ]
     }
+
+
+def rejected(answer: Any) -> int:  # whatever JSON the collector sent
+    """How many spans it did not keep. Raises ValueError if that is no answer of a collector."""
+    match answer:
+        case {"partialSuccess": {"rejectedSpans": int() | str() as count}}:
+            return int(count)
+        case dict():
+            return 0
+    raise ValueError(f"its answer is no ExportTraceServiceResponse: {str(answer)[:80]}")
+
+
+def headers(text: str) -> dict[str, str]:
+    """What to send with every request, from how OpenTelemetry writes it: `name=value,name=value`, percent-encoded."""
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
 
 
 def _span(span: Span) -> Document:

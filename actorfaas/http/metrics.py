@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from actorfaas.core.lifecycle import TRANSITIONS
 from actorfaas.core.tally import BUCKETS_NS, Figures, Tally, gb_seconds
 from actorfaas.http import exposition
-from actorfaas.messages import ActorDescription, CallFigures, MemoryFigures, PoolFigures, TopicState
+from actorfaas.messages import ActorDescription, CallFigures, MemoryFigures, PoolFigures, SpansExported, TopicState
 
 UNKNOWN = "unknown"
 """The name label of requests for something that is not deployed: one value, whatever people ask for."""
@@ -33,6 +33,7 @@ class Metrics:
         self.streamed_pieces = 0
         self.callers_lost = 0
         self.traced_calls_lost = 0
+        self.exported = SpansExported(0, 0, 0)
 
     def count(self, name: str, status: int, start_kind: str, took_ns: int, run_ns: int = 0, memory_mb: int = 0) -> None:
         """One invocation ended. `start_kind` "" when none is known; `run_ns` in the handler, 0 if it did not run."""
@@ -95,6 +96,17 @@ class Metrics:
                     "actorfaas_traced_calls_lost_total",
                     "Calls of traces that could not be kept while the DataLayer was away",
                     self.traced_calls_lost,
+                ),
+                exposition.counter(
+                    "actorfaas_exported_spans_total", "Spans that the collector took", self.exported.taken
+                ),
+                exposition.counter(
+                    "actorfaas_dropped_spans_total", "Spans that the collector did not take", self.exported.dropped
+                ),
+                exposition.counter(
+                    "actorfaas_export_missed_total",
+                    "Calls and executions that were not kept until the collector was ready for them",
+                    self.exported.missed,
                 ),
             )
         )

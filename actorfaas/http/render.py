@@ -35,7 +35,7 @@ from actorfaas.messages import (
 
 Document = dict[str, Any]  # mixed JSON values
 
-SECRETS = frozenset({"api_token"})
+SECRETS = frozenset({"api_token", "otlp_headers"})
 """Settings that are never shown."""
 
 

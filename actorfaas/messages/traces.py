@@ -75,3 +75,34 @@ class ReadTraces(Message):
     name: str
     since_at_ms: int
     limit: int
+
+
+@message(194)
+class ReadEnded(Message):
+    """Exporter → DataLayer (ask → Ended): calls and executions of traces that ended after those with these numbers.
+    -1: none, only up to where there are some."""
+
+    after_call: int
+    after_execution: int
+
+
+@message(195)
+class Ended(Message):
+    """Reply to `ReadEnded`: the oldest of them, in the order in which they ended, and the numbers of the last ones.
+    `missed`: how many could not be kept until they were asked for."""
+
+    calls: tuple[TracedCall, ...]
+    executions: tuple[TracedExecution, ...]
+    last_call: int
+    last_execution: int
+    missed: int
+
+
+@message(196)
+class SpansExported(Message):
+    """Exporter → Frontend: how many spans the collector has taken since the Exporter began, how many it has not, and
+    how many calls and executions could not be kept until it was their turn."""
+
+    taken: int
+    dropped: int
+    missed: int

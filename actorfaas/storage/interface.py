@@ -23,6 +23,7 @@ from actorfaas.messages import (
     DeploymentSaved,
     DropItems,
     DropMapResults,
+    Ended,
     ExecutionInput,
     ExecutionNameClaim,
     Executions,
@@ -45,6 +46,7 @@ from actorfaas.messages import (
     LogLine,
     Logs,
     MapResultsWritten,
+    ReadEnded,
     ReadLogs,
     ReadTraces,
     RecordExecution,
@@ -147,6 +149,9 @@ class Store(Protocol):
 
     def read_traces(self, request: ReadTraces) -> Future[Trace]:
         """The newest calls and executions that are of a trace."""
+
+    def read_ended(self, request: ReadEnded) -> Future[Ended]:
+        """Calls and executions of traces in the order in which they ended, as far as they are kept for that."""
 
     def save_deployment(self, request: SaveDeployment) -> Future[DeploymentSaved]:
         """Store the next version of an application, inactive."""

@@ -32,6 +32,7 @@ from actorfaas.storage import (
 )
 from actorfaas.storage.bodies import Bodies, Body
 from actorfaas.storage.database import Database, unavailable
+from actorfaas.storage.ended import EndedExecutions
 from actorfaas.storage.execution_store import ExecutionStore, wall_ms
 from actorfaas.storage.interface import Pruned, Store
 from actorfaas.storage.lock import FolderLock
@@ -45,6 +46,9 @@ PRUNE_EXECUTIONS = 200
 PRUNE_KEYS = 200
 PRUNE_LINES = 2_000
 PRUNE_CALLS = 2_000
+
+ENDED_CALLS, ENDED_EXECUTIONS = 1_000, 100
+"""Most in one answer about what ended."""
 
 
 class SqliteStore(Store):
@@ -69,6 +73,7 @@ class SqliteStore(Store):
         self._reader = Reader(self._state.path, self._state.reader)
         self._log_reader = Reader(self._logs.path, self._logs.reader, threads=1)
         self._recorded: Future[None] | None = None  # the last calls of traces that came
+        self._ended = EndedExecutions(now_ms() * 1000)
         self._excess = 0  # how many executions this round of retention has still to remove
         self._pruned_to = 0  # how far this round of retention has looked
         self._executions = ExecutionStore(
@@ -122,10 +127,21 @@ class SqliteStore(Store):
         return self._executions.append_history(request)
 
     def finish_execution(self, request: messages.FinishExecution) -> Future[None]:
-        return self._executions.finish_execution(request)
+        return self._noted(request.execution_id, self._executions.finish_execution(request))
 
     def record_execution(self, request: messages.RecordExecution) -> Future[None]:
-        return self._executions.record_execution(request)
+        return self._noted(request.create.execution_id, self._executions.record_execution(request))
+
+    def _noted(self, execution_id: str, finished: Future[None]) -> Future[None]:
+        """Remember an end for whoever sends spans on."""
+
+        def note(done: Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._ended.note(execution_id)
+
+        if self._settings.otlp_endpoint:
+            finished.add_done_callback(note)
+        return finished
 
     def get_execution(
         self, execution_id: str, event_payloads: bool = True, after_seq: int = 0, limit: int = 0
@@ -233,10 +249,29 @@ class SqliteStore(Store):
         calls: Callable[[Connection], tuple[messages.TracedCall, ...]],
         executions_of: Callable[[Connection], tuple[messages.TracedExecution, ...]],
     ) -> messages.Trace:
-        if self._recorded is not None:
-            await asyncio.wait([self._recorded])  # who asks may have been answered a moment ago
-        await self._executions.when_written()
+        await self._when_recorded()
         return messages.Trace(await self._log_reader.run(calls), await self._reader.run(executions_of))
+
+    async def _when_recorded(self) -> None:
+        """Who asks may have been answered a moment ago."""
+        if self._recorded is not None:
+            await asyncio.wait([self._recorded])
+        await self._executions.when_written()
+
+    def read_ended(self, request: messages.ReadEnded) -> Future[messages.Ended]:
+        return self._tasks.spawn(self._read_ended(request.after_call, request.after_execution), "read what ended")
+
+    async def _read_ended(self, after_call: int, after_execution: int) -> messages.Ended:
+        await self._when_recorded()
+        calls, last_call, missed_calls = await self._log_reader.run(
+            partial(traced_calls.after, seq=after_call, limit=ENDED_CALLS)
+        )
+        if not 0 <= after_execution <= self._ended.last:
+            return messages.Ended(calls, (), last_call, self._ended.last, missed_calls)
+        first, ids, missed = self._ended.after(after_execution, ENDED_EXECUTIONS)
+        executions, count = await self._reader.run(partial(traced_executions.of_ids, ids=ids))
+        last_execution = first + count - 1
+        return messages.Ended(calls, executions, last_call, last_execution, missed_calls + missed)
 
     # --- deployments -------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ _OF_TRACE = (
     f" LIMIT {PAGE_EXECUTIONS}"
 )
 
+_OF_ID = f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ? AND traceparent != ''"
+
 
 def of_trace(connection: sqlite3.Connection, trace_id: str) -> tuple[TracedExecution, ...]:
     """The executions of one trace, in the order in which they began."""
@@ -39,6 +41,20 @@ def newest(connection: sqlite3.Connection, request: ReadTraces) -> tuple[TracedE
     values = (*((request.name,) if request.name else ()), request.since_at_ms)
     rows = connection.execute(statement, (*values, max(1, min(request.limit, PAGE_EXECUTIONS))))
     return _loaded(connection, rows)[::-1]
+
+
+def of_ids(connection: sqlite3.Connection, ids: tuple[str, ...]) -> tuple[tuple[TracedExecution, ...], int]:
+    """Those of these executions that are of a trace and still there, and how many of the ids were looked up: as many as
+    fit into an answer."""
+    found: list[TracedExecution] = []
+    room = PAGE_EVENTS
+    for position, execution_id in enumerate(ids):
+        loaded = _loaded(connection, connection.execute(_OF_ID, (execution_id,)))
+        room -= sum(len(one.state.events) for one in loaded)
+        if found and room < 0:
+            return tuple(found), position
+        found += loaded
+    return tuple(found), len(ids)
 
 
 def _loaded(connection: sqlite3.Connection, rows: sqlite3.Cursor) -> tuple[TracedExecution, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actorfaas.flow.otlp import request
+from actorfaas.flow.otlp import headers, request
 from actorfaas.flow.spans import of_call
 from tests.flow.kit import BEGAN_MS, MS, TRACE, traced_call
 
@@ -19,3 +19,11 @@ def test_spans_are_as_the_encoding_wants_them() -> None:
     told = {one["key"]: one["value"]["stringValue"] for one in call["attributes"]}
     assert told["actorfaas.request_id"] == "req_1"
     assert told["faas.name"] == "f"
+
+
+def test_headers_are_written_as_opentelemetry_does() -> None:
+    assert headers("") == {}
+    assert headers("authorization=Basic%20a%3D, x-team = one=two ,nonsense") == {
+        "authorization": "Basic a=",
+        "x-team": "one=two",
+    }

@@ -15,6 +15,7 @@ from actorfaas.messages import (
     FunctionMemory,
     MemoryFigures,
     PoolFigures,
+    SpansExported,
     StateCount,
     TopicState,
 )
@@ -40,7 +41,10 @@ def test_requests_are_counted_by_name_status_and_start_kind() -> None:
         metrics.count("f", 200, "resident", 1_000_000)
     metrics.count("f", 500, "fork", 1_000_000)
     metrics.traced_calls_lost = 7
+    metrics.exported = SpansExported(5, 6, 8)
     found = samples(metrics)
+    exported = ("exported_spans", "dropped_spans", "export_missed")
+    assert [found[f"actorfaas_{name}_total", ()] for name in exported] == [5, 6, 8]
     assert found["actorfaas_traced_calls_lost_total", ()] == 7
     assert found["actorfaas_requests_total", (("name", "f"), ("start_kind", "resident"), ("status", "200"))] == 3
     assert found["actorfaas_requests_total", (("name", "f"), ("start_kind", "fork"), ("status", "500"))] == 1

@@ -239,6 +239,19 @@ def test_processes_must_name_every_actor_once() -> None:
         node.groups("data_layer local_queue fw_supervisor execution_manager frontend")
 
 
+def test_a_node_with_a_collector_has_an_exporter_that_stops_after_all_but_the_data_layer() -> None:
+    assert node.with_exporter(Settings(), node.ACTORS) == (Settings(), node.ACTORS)
+    for given, processes in (
+        (Settings().processes, Settings().processes.replace("data_layer ", "data_layer exporter ")),
+        ("swapper+data_layer frontend", "swapper+data_layer exporter frontend"),
+        ("data_layer exporter+frontend", "data_layer exporter+frontend"),
+    ):
+        wanted = Settings(processes=given, otlp_endpoint="http://127.0.0.1:4318/v1/traces")
+        settings, actors = node.with_exporter(wanted, node.ACTORS)
+        assert settings.processes == processes
+        assert set(actors) == {*node.ACTORS, "exporter"}
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
