@@ -29,7 +29,7 @@ dt{color:var(--soft);font-size:.85rem}dd{margin:0;font-size:1.35rem;font-variant
 .verdict.met{border-color:var(--good)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
+th:first-child{text-align:left}th{color:var(--soft);font-weight:600}tbody th{color:inherit;font-weight:400}
 figure{margin:0}.plot{width:100%;height:auto}.plot text{fill:var(--soft);font-size:11px}
 .grid{stroke:var(--rule);stroke-width:.6}.axis{stroke:var(--soft);fill:none}.line{fill:none;stroke-width:1.8;stroke-linecap:round}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;margin:0;padding:0 0 0 3.5rem;font-size:.9rem}
@@ -159,7 +159,7 @@ def _tables(result: Json) -> Iterable[str]:
         views |= {"from when it was really sent": result["from_send_ms"], "lateness of sending": result["lateness_ms"]}
     else:
         views[f"corrected for a call each {result['corrected_for_ms']:g} ms"] = result["corrected_ms"]
-    yield _latency_table("Latency, in ms", "", views)
+    yield _latency_table("Latency, in ms", "time", views)
     yield _latency_table("By start kind, in ms", "start kind", result["by_kind"])
     targets = {
         f"{one['name']} ({one['failed']:,} failed, {one['dropped']:,} dropped)": one["latency_ms"]
@@ -181,6 +181,9 @@ def _latency_table(title: str, first: str, histograms: dict[str, Json]) -> str:
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in rows
+    )
     region = f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'  # wide ones are scrolled by keys
     return f"<h2>{title}</h2>{region}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious in any view, light and dark."""
+"""axe-core finds nothing serious in any view of the page, and nothing in the report of a load; light and dark."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from actorfaas.load import thresholds
+from actorfaas.load.page import page as report
+from actorfaas.load.summary import summarise
 from actorfaas.testing import running_node
 from tests.browser import kit
 from tests.browser.conftest import Visits
 from tests.browser.kit import Visit
+from tests.load.kit import outcome
 from tests.system.kit import Node
 
 pytestmark = pytest.mark.browser
@@ -18,10 +22,13 @@ RUN = """async () => (await axe.run(document, {resultTypes: ['violations']})).vi
     (one) => [one.impact, one.id, one.nodes.map((node) => node.html.slice(0, 120))])"""
 
 
-def faults(visit: Visit) -> list[object]:
-    """Serious and critical faults of the view as it is."""
+GRAVE = ("serious", "critical")
+
+
+def faults(visit: Visit, impacts: tuple[str, ...] = GRAVE) -> list[object]:
+    """Faults of the view as it is."""
     visit.page.evaluate(kit.axe())  # by the debugger: the page's policy would not let a script in
-    return [one for one in visit.page.evaluate(RUN) if one[0] in ("serious", "critical")]
+    return [one for one in visit.page.evaluate(RUN) if one[0] in impacts]
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -61,6 +68,19 @@ def test_an_execution(visits: Visits, node: Node, scheme: str, status: str, tmp_
     page.locator(".lines li").first.wait_for()
     assert not faults(visit)
     gate.touch()
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_report_of_a_load(visits: Visits, scheme: str, width: int, is_open: bool, tmp_path: Path) -> None:
+    found = outcome(is_open=is_open)
+    found.processors = [0.97]  # it says that the generator was busy
+    conditions = [thresholds.parse(one) for one in ("p50>10ms", "p50>10s")]
+    (tmp_path / "report.html").write_text(report(summarise(found, conditions)), "utf-8")
+    visit = visits(f"file://{tmp_path}", scheme=scheme, width=width)
+    visit.page.goto(f"{visit.url}/report.html")
+    visit.page.get_by_role("heading", name="Errors").wait_for()
+    assert not faults(visit, ("minor", "moderate", *GRAVE))
 
 
 def test_the_token_s_form(visits: Visits, scheme: str) -> None:

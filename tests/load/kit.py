@@ -1,4 +1,4 @@
-"""What tests of load share: answers that were never sent, and a server that does what it is told."""
+"""What tests of load share: answers that were never sent, what a run of them found, a server that does as told."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from actorfaas.load.plan import Call
-from actorfaas.load.tally import Tally
+from actorfaas.load import arrivals
+from actorfaas.load.plan import Call, Closed, Endpoint, Plan, Target
+from actorfaas.load.tally import Outcome, Tally
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull"
+TARGETS = (Target("a<b", (b"",)), Target("c", (b"",), 2.0))
 
 
 @dataclass
@@ -34,6 +36,18 @@ def answered(
     intended_s = tally.begin_s + at_s
     call = Call(at_s, target, b"")
     tally.ended(call, intended_s, intended_s + late_s, intended_s + latency_s, Told(kind), error)
+
+
+def outcome(*, is_open: bool = True, calls: int = 200) -> Outcome:
+    """A run of ten seconds, with slow calls and failures."""
+    how = arrivals.parse("poisson 20/s 10s") if is_open else Closed(2, 10.0)
+    plan = Plan(Endpoint("127.0.0.1", 80), TARGETS, how)
+    tally = Tally(plan.width_s, plan.late_s, 50.0, is_open)
+    for number in range(calls):
+        kind = ("resident", "swapped")[number % 10 == 0]
+        error = "500 <function_failed>" if number % 50 == 0 else ""
+        answered(tally, at_s=number / 20, latency_s=0.001 * (number + 1), target=number % 2, kind=kind, error=error)
+    return Outcome(plan, tally, 0.0, [0.2])
 
 
 Handler = Callable[["Server", bytes, asyncio.StreamWriter], Awaitable[None]]

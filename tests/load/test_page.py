@@ -9,25 +9,11 @@ from typing import Any
 
 import pytest
 
-from actorfaas.load import arrivals, thresholds
+from actorfaas.load import thresholds
 from actorfaas.load.page import page
-from actorfaas.load.plan import Call, Closed, Endpoint, Plan, Target
+from actorfaas.load.plan import Call
 from actorfaas.load.summary import failed, summarise
-from actorfaas.load.tally import Outcome, Tally
-from tests.load.kit import answered
-
-TARGETS = (Target("a<b", (b"",)), Target("c", (b"",), 2.0))
-
-
-def outcome(*, is_open: bool = True, calls: int = 200) -> Outcome:
-    how = arrivals.parse("poisson 20/s 10s") if is_open else Closed(2, 10.0)
-    plan = Plan(Endpoint("127.0.0.1", 80), TARGETS, how)
-    tally = Tally(plan.width_s, plan.late_s, 50.0, is_open)
-    for number in range(calls):
-        kind = ("resident", "swapped")[number % 10 == 0]
-        error = "500 <function_failed>" if number % 50 == 0 else ""
-        answered(tally, at_s=number / 20, latency_s=0.001 * (number + 1), target=number % 2, kind=kind, error=error)
-    return Outcome(plan, tally, 0.0, [0.2])
+from tests.load.kit import answered, outcome
 
 
 class Reader(HTMLParser):
