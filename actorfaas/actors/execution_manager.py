@@ -77,6 +77,8 @@ from actorfaas.messages import (
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.runtime.allocator import give_large_blocks_back
+from actorfaas.states.parsing_maps import PARQUET
+from actorfaas.storage import parquet_items
 from actorfaas.swap.steering import PagingFact, steer
 
 NS_PER_MS = 1_000_000
@@ -103,7 +105,8 @@ class ExecutionManager(Actor):
             boot=os.urandom(3).hex(),
             journal_delay_ns=int(settings.journal_delay_ms * NS_PER_MS),
         )
-        self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers)
+        refused = () if parquet_items.is_installed() else (PARQUET,)
+        self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers, refused)
         self.paging = PagingLink(self, self.dispatch)
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.map_data = MapDataLink(self, self.catalogue, self.executions, self._flush)

@@ -35,9 +35,13 @@ def declared_names(functions: Collection[FunctionSpec], workflows: Collection[Wo
 
 
 def problems(
-    functions: Collection[FunctionSpec], workflows: Collection[WorkflowSpec], max_workers: int
+    functions: Collection[FunctionSpec],
+    workflows: Collection[WorkflowSpec],
+    max_workers: int,
+    refused: Collection[str] = (),
 ) -> Iterator[str]:
-    """Everything that keeps a version from being served by a node of `max_workers`, naming what each is about."""
+    """Everything that keeps a version from being served by a node of `max_workers` that has not what is `refused`,
+    naming what each is about."""
     names = declared_names(functions, workflows)
     if not names:
         yield "nothing is declared: decorate a function with @function"
@@ -50,7 +54,7 @@ def problems(
         yield from _of_function(spec, max_workers)
     known = {spec.name for spec in functions}
     for flow in workflows:
-        yield from _of_workflow(flow, known)
+        yield from _of_workflow(flow, known, refused)
 
 
 def _of_function(spec: FunctionSpec, max_workers: int) -> Iterator[str]:
@@ -73,10 +77,10 @@ def _limits(spec: FunctionSpec, max_workers: int) -> Iterator[tuple[str, float, 
         yield setting, 0, MAX_SECONDS  # what comes later is no instant that a message can hold
 
 
-def _of_workflow(flow: WorkflowSpec, functions: Collection[str]) -> Iterator[str]:
+def _of_workflow(flow: WorkflowSpec, functions: Collection[str], refused: Collection[str]) -> Iterator[str]:
     if flow.durability not in _DURABILITIES:
         yield f"workflow {flow.name!r}: durability must be standard or express"
     if not 0 <= flow.timeout_s <= MAX_SECONDS:
         yield f"workflow {flow.name!r}: timeout_s must be from 0 to {MAX_SECONDS}, not {flow.timeout_s}"
-    for problem in validate(flow.definition, functions, is_express=flow.durability == "express"):
+    for problem in validate(flow.definition, functions, refused=refused, is_express=flow.durability == "express"):
         yield f"workflow {flow.name!r} {problem}"

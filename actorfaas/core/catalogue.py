@@ -5,7 +5,7 @@ Owns the picture only; storing versions, starting and stopping their templates i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from actorfaas.core.acceptance import declared_names, problems
@@ -43,10 +43,11 @@ class Version:
 @dataclass(slots=True)
 class Catalogue:
     """Every version in service or draining. `default_timeout_s` is for functions that declare no limit; a node of
-    `max_workers` can keep no more warm."""
+    `max_workers` can keep no more warm; what it has not (`refused`) no new version may need."""
 
     default_timeout_s: float
     max_workers: int
+    refused: Collection[str] = ()
     versions: dict[tuple[str, int], Version] = field(default_factory=dict)
     _active: dict[str, Version] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Catalogue:
         """
         functions, workflows = tuple(functions), tuple(workflows)
         names = declared_names(functions, workflows)
-        if found := list(problems(functions, workflows, self.max_workers)):
+        if found := list(problems(functions, workflows, self.max_workers, self.refused)):
             raise RequestRefused("invalid", "; ".join(found))
         taken = [
             f"{name!r} belongs to application {owner!r}"

@@ -112,6 +112,7 @@ def fetch_of(ticket: str, request: ReadItems, bundle: str) -> FetchItems:
         headers=config.headers,
         delimiter=config.delimiter,
         pointer=config.pointer,
+        through=config.through,
         most=request.most,
     )
 

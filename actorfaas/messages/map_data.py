@@ -13,7 +13,9 @@ class FetchItems(Message):
     """ExecutionManager → DataLayer (ask → ItemsFetched or Refused, "invalid" or "not_found": they cannot be read).
 
     `source`: object (`folder` is the bucket, `key` its key), list (of the bucket, `key` is the prefix) or file (`key`
-    is a path, relative ones below `folder`). `most`: how many items are wanted; the rest says how they are written.
+    is a path, relative ones below `folder`). `through`: it names the objects that have the items, in the words of
+    ReaderConfig (S3_INVENTORY, ATHENA_DATA, LOAD_AND_FLATTEN). `most`: how many items are wanted; the rest says how
+    they are written.
     """
 
     fetch_id: str
@@ -24,6 +26,7 @@ class FetchItems(Message):
     headers: tuple[str, ...]
     delimiter: str
     pointer: str
+    through: str
     most: int
 
 

@@ -40,7 +40,7 @@ class Definition:
     def needs(self, feature: str, fields: Fields, *at: str | int) -> None:
         """A problem where the feature is refused."""
         if feature in self.refused:
-            fields.wrong(f"{feature} are not supported yet", *at)
+            fields.wrong(f"{feature} are not supported here", *at)
 
 
 def read_flow(fields: Fields, *, takes_parameters: bool = False, has_result: bool = False) -> Flow:

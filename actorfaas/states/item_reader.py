@@ -1,7 +1,8 @@
 """The items of a Map state that come from an object in a store: from its bytes to one JSON text for each item.
 
-Owns the formats (JSON, JSON Lines, CSV, the lists of an inventory) and how many items are taken; an object is read in
-pieces and never held as a whole, but for JSON that is no array. Fetching it is left to who runs the execution.
+Owns the formats of text (JSON, JSON Lines, CSV), the manifests that name objects, and how many items are taken; an
+object is read in pieces and never held as a whole, but for JSON that is no array. Fetching it is left to who runs the
+execution, and so is Parquet.
 (https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html)
 """
 
@@ -30,7 +31,14 @@ MAX_ITEM_BYTES = 16 * 1024 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 """The largest object that must be held as a whole: JSON that is no array, or with an ItemsPointer."""
 
-INPUT_TYPES = ("JSON", "JSONL", "CSV", "MANIFEST")
+FORMATS = ("JSON", "JSONL", "CSV", "PARQUET")
+"""What an object with items can be."""
+
+INVENTORY = "S3_INVENTORY"
+ATHENA = "ATHENA_DATA"
+LISTED = "LOAD_AND_FLATTEN"
+"""What names the objects that have the items, in the words of ReaderConfig: manifests, or a listing."""
+
 DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -39,12 +47,14 @@ _COMMA_OR_END = re.compile(r"[ \t\n\r]*([,\]])")
 
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
-    """ReaderConfig: the format. `headers` () with CSV: the first row has them. `pointer`: where in a JSON object."""
+    """ReaderConfig: the format. `headers` () with CSV: the first row has them. `pointer`: where in a JSON object.
+    `through`: what names the objects (INVENTORY, ATHENA, LISTED; "": the items are in the one that is named)."""
 
     input_type: str = "JSON"
     headers: tuple[str, ...] = ()
     delimiter: str = ","
     pointer: str = ""
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,18 @@ def inventory_of(body: bytes) -> Inventory:
     if not all(isinstance(key, str) for key in keys):
         _fail("The object is not the manifest of an inventory: fileFormat, fileSchema, destinationBucket, files")
     return Inventory(bucket, keys, headers)
+
+
+def athena_objects(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """The buckets and keys that the manifest of an Athena query names, one a line. Raises StatesError
+    (States.ItemReaderFailed)."""
+    for line in _lines(pieces):
+        place = line.decode(errors="replace").strip().strip('"')
+        bucket, _, key = place.removeprefix("s3://").partition("/")
+        if place and (not place.startswith("s3://") or not key):
+            _fail(f"The object is not the manifest of an Athena query: {place[:100]!r} is no s3://BUCKET/KEY")
+        if place:
+            yield bucket, key
 
 
 def _fail(cause: str) -> Never:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from actorfaas.states.definition import Definition, read_catch, read_flow, read_next, read_retry
-from actorfaas.states.item_reader import DELIMITERS, INPUT_TYPES, ReaderConfig
+from actorfaas.states.item_reader import ATHENA, DELIMITERS, FORMATS, INVENTORY, LISTED, ReaderConfig
 from actorfaas.states.model import PLAIN_FILE, Batcher, Map, Parallel, Reader, StateMachine, Writer
 from actorfaas.states.paths import Path
 from actorfaas.states.queries import QueryTemplate
@@ -13,6 +13,9 @@ from actorfaas.states.reading import Fields
 from actorfaas.states.templates import Template
 
 MachineReader = Callable[[Definition, Fields], StateMachine]
+
+PARQUET = "Parquet items (the node needs the extra actorfaas[parquet] for them)"
+"""A feature that a node may not have."""
 
 _NO_BOUND = float("inf")
 _MAX_LABEL_LENGTH = 40
@@ -129,7 +132,9 @@ def _reader(whole: Definition, fields: Fields) -> Reader | None:
     max_items = None
     found = ReaderConfig()
     if config is not None:
-        found = _reader_config(config)
+        found = _reader_config(config, is_listing=resource.endswith(":listObjectsV2"))
+        if found.input_type == "PARQUET":
+            whole.needs(PARQUET, config, "InputType")
         max_items = config.setting("MaxItems", -_NO_BOUND, _NO_BOUND)
         if max_items is not None and (max_items.constant or 0) < 0:
             config.wrong("MaxItems must be a whole number of at least 0", "MaxItems")
@@ -139,8 +144,8 @@ def _reader(whole: Definition, fields: Fields) -> Reader | None:
     return reader
 
 
-def _reader_config(config: Fields) -> ReaderConfig:
-    input_type = config.choice("InputType", INPUT_TYPES, "JSON")
+def _reader_config(config: Fields, *, is_listing: bool) -> ReaderConfig:
+    input_type, through = _data_of(config, is_listing)
     location = config.choice("CSVHeaderLocation", ("FIRST_ROW", "GIVEN"), "FIRST_ROW")
     headers = config.take("CSVHeaders", [])
     if not isinstance(headers, list) or not all(isinstance(header, str) for header in headers):
@@ -153,7 +158,28 @@ def _reader_config(config: Fields) -> ReaderConfig:
         headers=tuple(headers) if location == "GIVEN" else (),
         delimiter=DELIMITERS[config.choice("CSVDelimiter", tuple(DELIMITERS), "COMMA")],
         pointer=config.text("ItemsPointer"),
+        through=through,
     )
+
+
+def _data_of(config: Fields, is_listing: bool) -> tuple[str, str]:
+    """The format of the objects with the items, and what names them."""
+    given = config.choice("InputType", (*FORMATS, "MANIFEST"))
+    manifest = config.choice("ManifestType", (ATHENA, INVENTORY))
+    is_flattened = config.choice("Transformation", ("NONE", LISTED), "NONE") == LISTED
+    if is_listing and not is_flattened:
+        return "", ""
+    if is_flattened and (not is_listing or given not in FORMATS):
+        config.wrong(f"{LISTED} needs s3:listObjectsV2, and the InputType of the objects", "Transformation")
+    if manifest == ATHENA and given not in ("CSV", "JSONL", "PARQUET"):
+        config.wrong(f"{ATHENA} needs the InputType of the data: CSV, JSONL or PARQUET", "InputType")
+    if manifest == INVENTORY and given not in ("", "MANIFEST"):
+        config.wrong(f"{INVENTORY} has no InputType: the lists of an inventory are CSV", "InputType")
+    if is_flattened:
+        return given, LISTED
+    if manifest == ATHENA:
+        return given, ATHENA
+    return ("CSV", INVENTORY) if manifest or given == "MANIFEST" else (given or "JSON", "")
 
 
 def _writer(whole: Definition, fields: Fields) -> Writer | None:

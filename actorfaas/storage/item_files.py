@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import mmap
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count, islice
 from pathlib import Path
@@ -21,9 +21,19 @@ import orjson
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import FetchItems, ItemsFetched
 from actorfaas.states.errors import StatesError
-from actorfaas.states.item_reader import MAX_WHOLE_BYTES, ReaderConfig, inventory_of, item_lines
+from actorfaas.states.item_reader import (
+    ATHENA,
+    INVENTORY,
+    LISTED,
+    MAX_WHOLE_BYTES,
+    ReaderConfig,
+    athena_objects,
+    inventory_of,
+    item_lines,
+)
 from actorfaas.states.items import ItemLines
 from actorfaas.storage.objects import ObjectStore, opened, pieces
+from actorfaas.storage.parquet_items import parquet_lines
 from actorfaas.storage.payload_files import PayloadFiles
 
 CHECK_EVERY = 1_000
@@ -49,13 +59,20 @@ class ItemFiles:
         return ItemsFetched(name, str(self._files.path(name)), number, size_bytes)
 
     def _lines(self, request: FetchItems, stack: ExitStack) -> Iterator[bytes]:
+        config = ReaderConfig(request.input_type, request.headers, request.delimiter, request.pointer)
+        if request.through == LISTED:
+            keys = (one.key for one in self._objects.list(request.folder, request.key))
+            return self._lines_of(((request.folder, key) for key in keys), config)
         if request.source == "list":
             return self._listing(request)
-        config = ReaderConfig(request.input_type, request.headers, request.delimiter, request.pointer)
         file = stack.enter_context(self._opened(request))
-        if request.input_type == "MANIFEST":
-            return self._inventory(file)
-        return item_lines(pieces(file), config)
+        if request.through == INVENTORY:
+            inventory = inventory_of(file.read(MAX_WHOLE_BYTES))
+            named = ((inventory.bucket, key) for key in inventory.keys)
+            return self._lines_of(named, ReaderConfig("CSV", inventory.headers))
+        if request.through == ATHENA:
+            return self._lines_of(athena_objects(pieces(file)), config)
+        return _lines_in(file, config)
 
     def _opened(self, request: FetchItems) -> BinaryIO:
         if request.source == "object":
@@ -89,17 +106,19 @@ class ItemFiles:
                 }
             )
 
-    def _inventory(self, manifest: BinaryIO) -> Iterator[bytes]:
-        """Every row of every object that the manifest names."""
-        inventory = inventory_of(manifest.read(MAX_WHOLE_BYTES))
-        config = ReaderConfig("CSV", inventory.headers)
-        for key in inventory.keys:
-            with self._objects.open(inventory.bucket, key) as stored:
-                if not key.endswith(".gz"):
-                    yield from item_lines(pieces(stored), config)
+    def _lines_of(self, places: Iterable[tuple[str, str]], config: ReaderConfig) -> Iterator[bytes]:
+        """Every item of several objects, of which each may be packed."""
+        for bucket, key in places:
+            with self._objects.open(bucket, key) as stored:
+                if config.input_type == "PARQUET" or not key.endswith(".gz"):
+                    yield from _lines_in(stored, config)
                     continue
                 with gzip.open(stored, "rb") as unpacked:
                     yield from item_lines(_unpacked(cast(BinaryIO, unpacked), key), config)
+
+
+def _lines_in(file: BinaryIO, config: ReaderConfig) -> Iterator[bytes]:
+    return parquet_lines(file) if config.input_type == "PARQUET" else item_lines(pieces(file), config)
 
 
 def _unpacked(file: BinaryIO, key: str) -> Iterator[bytes]:

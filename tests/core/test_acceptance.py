@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from actorfaas.core.acceptance import problems
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import FunctionSpec, WorkflowSpec
+from actorfaas.states.parsing_maps import PARQUET
 from tests.core.specs import chain, function, workflow
 
 MAX_WORKERS = 64
@@ -76,3 +78,14 @@ def test_a_deployment_is_refused_with_every_reason() -> None:
         catalogue.claim_names("shop", [function("a", memory_mb=0), function("b", retries=101)], [])
     assert refused.value.code == "invalid"
     catalogue.claim_names("other", [function("a")], [])
+
+
+def test_what_a_node_has_not_is_refused_where_it_is_needed() -> None:
+    reader = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "PARQUET"}}
+    inner = {"StartAt": "a", "States": {"a": {"Type": "Task", "Resource": "a", "End": True}}}
+    inner["ProcessorConfig"] = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    each = {"Type": "Map", "ItemProcessor": inner, "ItemReader": reader, "End": True}
+    flow = workflow("w", orjson.dumps({"StartAt": "each", "States": {"each": each}}))
+    Catalogue(30.0, MAX_WORKERS).claim_names("shop", [function("a")], [flow])
+    with pytest.raises(RequestRefused, match=r"'w' /States/each/.*/InputType: .*actorfaas\[parquet\]"):
+        Catalogue(30.0, MAX_WORKERS, (PARQUET,)).claim_names("shop", [function("a")], [flow])

@@ -208,7 +208,7 @@ def test_a_restart_after_the_results_were_written_does_not_write_them_again() ->
 
 
 def reads(resource: str, parameters: Json) -> ReadItems:
-    return ReadItems(0, "each", resource, parameters, ReaderConfig("CSV", ("h",), ";", "/p"), 7)
+    return ReadItems(0, "each", resource, parameters, ReaderConfig("CSV", ("h",), ";", "/p", "ATHENA_DATA"), 7)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def reads(resource: str, parameters: Json) -> ReadItems:
 )
 def test_what_is_asked_for(resource: str, parameters: Json, source: tuple[str, str, str]) -> None:
     assert fetch_of("t", reads(resource, parameters), "/bundle") == FetchItems(
-        "t", *source, "CSV", ("h",), ";", "/p", 7
+        "t", *source, "CSV", ("h",), ";", "/p", "ATHENA_DATA", 7
     )
 
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from actorfaas.states.errors import StatesError
-from actorfaas.states.item_reader import Inventory, ReaderConfig, inventory_of, item_lines, read_items
+from actorfaas.states.item_reader import Inventory, ReaderConfig, athena_objects, inventory_of, item_lines, read_items
 
 MIXED = (1, 'a]"', {"x": [1, 2]}, -12500.0, None, "é")
 ROWS = b"a,b\n1,2\n3\n,,,\n\n"
@@ -80,6 +80,15 @@ def test_an_inventory() -> None:
     for wrong in wrongs:
         with pytest.raises(StatesError) as raised:
             inventory_of(orjson.dumps(wrong))
+        assert raised.value.error == "States.ItemReaderFailed"
+
+
+def test_the_manifest_of_an_athena_query() -> None:
+    body = b's3://b/x/1.gz\r\n\n"s3://other/a,b"\n'
+    assert list(athena_objects([body[:5], body[5:]])) == [("b", "x/1.gz"), ("other", "a,b")]
+    for wrong in (b"x/1.gz\n", b"s3://bucket\n", b"s3://bucket/\n", b"\xff\n"):
+        with pytest.raises(StatesError, match="no s3://BUCKET/KEY") as raised:
+            list(athena_objects([wrong]))
         assert raised.value.error == "States.ItemReaderFailed"
 
 

@@ -267,7 +267,7 @@ def test_pointers_escape_slashes_and_tildes() -> None:
 def test_what_the_platform_has_not_is_refused_and_nothing_else(document: Json, feature: str) -> None:
     assert problems(document, {"f"}) == {}
     (text,) = problems(document, {"f"}, refused={feature}).values()
-    assert text == f"{feature} are not supported yet"
+    assert text == f"{feature} are not supported here"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,14 @@ def items(tmp_path: Path) -> ItemFiles:
 
 
 def wanted(key: str = "k", *, source: str = "object", folder: str = "in", most: int = 100, **more: Json) -> FetchItems:
-    given: dict[str, Json] = {"input_type": "JSON", "headers": (), "delimiter": ",", "pointer": "", **more}
+    given: dict[str, Json] = {
+        "input_type": "JSON",
+        "headers": (),
+        "delimiter": ",",
+        "pointer": "",
+        "through": "",
+        **more,
+    }
     return FetchItems("f", source, folder, key, most=most, **given)
 
 
@@ -75,14 +82,48 @@ def test_an_inventory_of_packed_and_plain_objects(items: ItemFiles, tmp_path: Pa
     put(tmp_path, "k", orjson.dumps(manifest))
     put(tmp_path, "1.csv.gz", gzip.compress(b'"b","one"\n'))
     put(tmp_path, "2.csv", b'"b","two"\n')
-    found = fetched(items, wanted(input_type="MANIFEST"))
+    inventory = wanted(input_type="CSV", through="S3_INVENTORY")
+    found = fetched(items, inventory)
     assert found == [{"Bucket": "b", "Key": "one"}, {"Bucket": "b", "Key": "two"}]
     damaged = bytearray(gzip.compress(b"some text " * 1000))
     damaged[20:26] = b"\xff" * 6
     for body in (b"not packed", bytes(damaged), gzip.compress(b"cut")[:-9]):
         put(tmp_path, "1.csv.gz", body)
         with pytest.raises(RequestRefused, match="unpacked"):
-            items.fetch(wanted(input_type="MANIFEST"), Event())
+            items.fetch(inventory, Event())
+
+
+def test_the_data_of_an_athena_query(items: ItemFiles, tmp_path: Path) -> None:
+    (tmp_path / "objects" / "other").mkdir()
+    put(tmp_path, "k", b's3://in/1.gz\n"s3://other/2"\n')
+    for bodies, config in (
+        ((b'{"n":1}\n{"n":2}\n', b'{"n":3}\n'), {"input_type": "JSONL"}),
+        ((b"1\n2\n", b"3\n"), {"input_type": "CSV", "headers": ("n",)}),
+    ):
+        put(tmp_path, "1.gz", gzip.compress(bodies[0]))
+        (tmp_path / "objects" / "other" / "2").write_bytes(bodies[1])
+        found = fetched(items, wanted(through="ATHENA_DATA", **config))
+        assert [int(one["n"]) for one in found] == [1, 2, 3]
+    put(tmp_path, "k", b"s3://in/gone\n")
+    with pytest.raises(RequestRefused, match="no object in/gone"):
+        items.fetch(wanted(through="ATHENA_DATA", input_type="JSONL"), Event())
+
+
+def test_parquet_alone_and_of_an_athena_query(items: ItemFiles, tmp_path: Path) -> None:
+    rows = Path(__file__).with_name("types.parquet").read_bytes()
+    put(tmp_path, "rows.gz", rows)  # so Athena calls them, which are not packed
+    put(tmp_path, "k", b"s3://in/rows.gz\ns3://in/rows.gz\n")
+    found = fetched(items, wanted(through="ATHENA_DATA", input_type="PARQUET"))
+    assert [one["dictionary"] for one in found] == ["a", "b", "a"] * 2
+    assert len(fetched(items, wanted("rows.gz", input_type="PARQUET", most=2))) == 2
+
+
+def test_the_items_of_all_objects_of_a_listing(items: ItemFiles, tmp_path: Path) -> None:
+    put(tmp_path, "x1", b"a\n1\n2\n")
+    put(tmp_path, "x2", b"a\n3\n")
+    put(tmp_path, "y", b"a\n4\n")
+    every = wanted("x", source="list", input_type="CSV", through="LOAD_AND_FLATTEN")
+    assert fetched(items, every) == [{"a": "1"}, {"a": "2"}, {"a": "3"}]
 
 
 def test_plain_files_of_the_bundle_and_of_allowed_folders(items: ItemFiles, tmp_path: Path) -> None:

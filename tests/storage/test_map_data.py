@@ -22,7 +22,7 @@ from actorfaas.messages import (
 from actorfaas.storage.sqlite_store import SqliteStore
 from tests.storage.samples import append, create, event, finish, sqlite_store
 
-WANTED = FetchItems("f", "object", "in", "k", "JSON", (), ",", "", 10)
+WANTED = FetchItems("f", "object", "in", "k", "JSON", (), ",", "", "", 10)
 
 
 def read(seq: int, found: ItemsFetched) -> HistoryEvent:

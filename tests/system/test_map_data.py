@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_arrays_and_listings(node: Node) -> None:
         put(node, name, name)
     found = node.call("listing", {**BUCKET, "prefix": "x/"}).json()
     assert found == [{"key": "x/10.txt", "size": 8}, {"key": "x/2.txt", "size": 7}]
+
+
+def test_parquet_and_the_data_of_an_athena_query(node: Node) -> None:
+    place = put(node, "rows.parquet", "")
+    shutil.copy(Path(__file__).parents[1] / "storage" / "types.parquet", node.folder / "objects" / "in" / place["key"])
+    found = node.call("rows_of_parquet", place).json()
+    assert [(one["whole"], one["decimal"]) for one in found] == [(1, 12.5), (None, -0.01), (2**63 - 1, None)]
+    manifest = put(node, "query-manifest.csv", "s3://in/rows.parquet\ns3://in/rows.parquet\n")
+    assert node.call("queried", manifest).json() == found * 2
+    problem = problem_of(node.call("rows_of_parquet", put(node, "rows.csv", "n\n1\n")))
+    assert (problem["error_type"], "as Parquet" in problem["detail"]) == ("States.ItemReaderFailed", True)
 
 
 OWN = """

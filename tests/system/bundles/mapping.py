@@ -85,6 +85,8 @@ listing = workflow(
     ),
 )
 plain = workflow("plain", asl=mapped("keep", ItemReader={"Resource": "file", "Parameters": {"Path.$": "$.path"}}))
+rows_of_parquet = workflow("rows_of_parquet", asl=mapped("keep", ItemReader=reader("PARQUET"), MaxConcurrency=4))
+queried = workflow("queried", asl=mapped("keep", ItemReader=reader("PARQUET", ManifestType="ATHENA_DATA")))
 batched = workflow(
     "batched",
     asl={
