@@ -29,6 +29,9 @@ class Collector(ThreadingHTTPServer):
         self.requests: list[tuple[dict[str, str], list[Json]]] = []
         self.spans: list[Json] = []
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that did not wait for its answer is nothing to report."""
+
     @property
     def url(self) -> str:
         """Where it takes traces."""

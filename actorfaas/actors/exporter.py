@@ -104,7 +104,9 @@ class Exporter(Actor):
         return ended
 
     async def _send_all(self, ended: Ended) -> None:
-        self._missed += ended.missed
+        if ended.missed:
+            self._missed += ended.missed
+            self._fails(f"{ended.missed} calls and executions were not kept until their turn")
         spans = [span for call in ended.calls for span in of_call(call)]
         for one in ended.executions:
             spans += of_execution(one)
@@ -126,7 +128,7 @@ class Exporter(Actor):
                 if answer.status_code not in otlp.RETRYABLE:
                     return self._taken_of(batch, answer)
                 problem = f"HTTP {answer.status_code}"
-            except httpx.TransportError as error:
+            except (httpx.RequestError, httpx.InvalidURL) as error:
                 problem = f"{type(error).__name__}: {error}"
             self._fails(problem)
             if self._is_stopping.is_set():
@@ -137,20 +139,23 @@ class Exporter(Actor):
     def _taken_of(self, batch: Sequence[Span], answer: httpx.Response) -> int:
         try:
             answer.raise_for_status()
-            rejected = otlp.rejected(answer.json()) if answer.content else 0
+            refused = otlp.rejected(answer.json()) if answer.content else 0
         except (httpx.HTTPStatusError, ValueError) as error:
             self._fails(str(error))
             return 0
-        if self._is_failing:
+        if refused:
+            self._fails(f"it rejected {refused} of {len(batch)} spans")
+        elif self._is_failing:
             self._is_failing = False
-            self.log.info("the collector takes spans again", endpoint=self._endpoint, dropped=self._dropped)
-        return len(batch) - rejected
+            lost = {"dropped": self._dropped, "missed": self._missed}
+            self.log.info("spans reach the collector again", endpoint=self._endpoint, **lost)
+        return len(batch) - refused
 
     def _fails(self, problem: str) -> None:
         """Say it once, until it works again."""
         if not self._is_failing:
             self._is_failing = True
-            self.log.warning("the collector does not take spans", endpoint=self._endpoint, problem=problem)
+            self.log.warning("spans do not reach the collector", endpoint=self._endpoint, problem=problem)
 
     def _tell(self) -> None:
         if self.is_connected(FRONTEND):

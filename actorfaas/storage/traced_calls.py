@@ -21,6 +21,7 @@ _VALUES = attrgetter(*_NAMES)
 _COLUMNS = ", ".join(_NAMES)
 _INSERT = f"INSERT INTO traced_call ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 _OF_TRACE = f"SELECT {_COLUMNS} FROM traced_call WHERE trace_id = ? ORDER BY began_at_us LIMIT {PAGE_CALLS}"
+_NEWEST = "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'traced_call'), 0)"  # also if it is gone
 _AFTER = f"SELECT seq, {_COLUMNS} FROM traced_call WHERE seq > ? ORDER BY seq LIMIT ?"
 # In the order in which they are: the old ones, which are few, come first.
 _FIRST_SINCE = "SELECT seq FROM traced_call WHERE began_at_us >= ? ORDER BY seq LIMIT 1"
@@ -47,12 +48,12 @@ def newest(connection: sqlite3.Connection, function: str, since_us: int, limit: 
 def after(connection: sqlite3.Connection, seq: int, limit: int) -> tuple[tuple[TracedCall, ...], int, int]:
     """The oldest calls after a number, the number of the last of them, and how many before them are gone. -1: no call,
     but the number of the newest one."""
-    newest_seq = int(connection.execute("SELECT ifnull(max(seq), 0) FROM traced_call").fetchone()[0])
+    newest_seq = int(connection.execute(_NEWEST).fetchone()[0])
     if seq < 0:
         return (), newest_seq, 0
     rows = connection.execute(_AFTER, (seq, limit)).fetchall()
     if not rows:
-        return (), max(seq, newest_seq), 0
+        return (), newest_seq, newest_seq - seq
     return _calls(row[1:] for row in rows), rows[-1][0], rows[0][0] - seq - 1
 
 

@@ -87,7 +87,7 @@ async def test_a_collector_that_is_busy_gets_the_same_again(kit: Kit, taking: Co
     assert [len(spans) for _, spans in taking.requests] == [4, 4, 4, 4]
     assert len(taking.spans) == 4
     said = [one["event"] for one in logged if "collector" in one["event"]]
-    assert said == ["the collector does not take spans", "the collector takes spans again"]
+    assert said == ["spans do not reach the collector", "spans reach the collector again"]
 
 
 async def test_a_collector_that_is_not_there_yet_gets_everything_later(kit: Kit, taking: Collector) -> None:
@@ -114,9 +114,12 @@ async def test_what_a_collector_refuses_is_dropped_and_counted(kit: Kit, taking:
 
 
 async def test_what_could_not_be_kept_for_it_is_counted(kit: Kit, taking: Collector) -> None:
-    _, ends, frontend = await started(kit, taking)
-    ends.missed = 7
-    await told(frontend, 0, missed=7)
+    with capture_logs() as logged:
+        _, ends, frontend = await started(kit, taking)
+        ends.missed = 7
+        await told(frontend, 0, missed=7)
+    (said,) = (one for one in logged if "collector" in one["event"])
+    assert said["problem"] == "7 calls and executions were not kept until their turn"
 
 
 async def test_many_spans_go_in_several_requests(kit: Kit, taking: Collector, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,21 @@ async def test_calls_that_were_removed_before_anybody_asked_are_counted(store: S
     assert ([call.request_id for call in found.calls], found.missed) == (["r3", "r4"], 3)
 
 
+async def test_calls_that_are_all_gone_are_counted_once(store: SqliteStore) -> None:
+    start = await store.read_ended(ReadEnded(-1, -1))
+    for _ in range(3):
+        await store.record_calls((traced_call(began_at_us=1),))
+    await store.prune()
+    found = await store.read_ended(ReadEnded(start.last_call, start.last_execution))
+    assert (found.calls, found.missed) == ((), 3)
+    later = await store.read_ended(ReadEnded(found.last_call, found.last_execution))
+    assert (later.calls, later.missed) == ((), 0)
+    begun_anew = await store.read_ended(ReadEnded(-1, -1))
+    await store.record_calls((traced_call(),))
+    found = await store.read_ended(ReadEnded(begun_anew.last_call, begun_anew.last_execution))
+    assert (len(found.calls), found.missed) == (1, 0)
+
+
 async def test_without_a_collector_nothing_is_remembered(tmp_path: Path) -> None:
     store = sqlite_store(tmp_path / "other")
     await store.open()
