@@ -17,6 +17,11 @@ from typing import get_type_hints
 from actorfaas.errors import ConfigError
 
 ENV_PREFIX = "ACTORFAAS_"
+
+MAX_DATA_BYTES = 63 * 1024 * 1024
+"""Largest `max_data_bytes`: results on their way to the DataLayer are in the header of a message
+(`wire.MAX_HEADER_BYTES`), which says other things, too."""
+
 type_names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 
 Scalar = str | int | float | bool
@@ -50,6 +55,14 @@ class Settings:
         default="", metadata={"doc": "host names that requests may be addressed to besides this machine's; * for any"}
     )
     max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
+    max_data_bytes: int = field(
+        default=MAX_DATA_BYTES,
+        metadata={"doc": "largest result or output of a state; beyond it the state fails, States.DataLimitExceeded"},
+    )
+    warn_data_bytes: int = field(
+        default=256 * 1024,
+        metadata={"doc": "a workflow's execution notes once that its data is larger (AWS allows no more); 0: never"},
+    )
     max_bundle_bytes: int = field(default=256 * 1024 * 1024, metadata={"doc": "largest archive that can be deployed"})
     max_in_flight_bytes: int = field(
         default=256 * 1024 * 1024,
@@ -272,10 +285,14 @@ _ABOVE_ZERO = frozenset(
         "objects_timeout_s",
         "max_body_bytes",
         "max_bundle_bytes",
+        "max_data_bytes",
         "max_in_flight",
         "max_workers",
     }
 )
+
+
+_AT_MOST = {"trace_share": 1, "max_data_bytes": MAX_DATA_BYTES}
 
 
 def _checked(settings: Settings) -> Settings:
@@ -292,8 +309,8 @@ def _checked(settings: Settings) -> Settings:
             continue
         if not 0 <= value < float("inf"):  # neither is what is not a number (nan)
             raise ConfigError(f"{field_.name} must be a number from 0 up, not {value}")
-        if field_.name == "trace_share" and value > 1:
-            raise ConfigError(f"trace_share must be at most 1, not {value}")
+        if value > _AT_MOST.get(field_.name, value):
+            raise ConfigError(f"{field_.name} must be at most {_AT_MOST[field_.name]}, not {value}")
         if value == 0 and field_.name in _ABOVE_ZERO:
             raise ConfigError(f"{field_.name} must be above 0: nothing could be served")
     return settings

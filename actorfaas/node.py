@@ -22,7 +22,7 @@ import uvloop
 from actorfaas import logs
 from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
-from actorfaas.runtime.places import NodeLock, listening_http_socket, make_places, remove_sockets
+from actorfaas.runtime.places import NodeLock, listening_http_socket, make_places, remove_sockets, token_key
 from actorfaas.runtime.supervisor import ChildFailed, ChildSpec, Supervisor
 from actorfaas.swap.node_memory import NodeMemory
 
@@ -95,6 +95,7 @@ class Node:
         with listening_http_socket(settings.host, settings.port) as http:
             settings = replace(settings, port=http.getsockname()[1])
             self._tidy(settings)  # what a node that was killed left behind
+            token_key(settings.data_dir)  # if it is damaged, the person who starts the node is told
             memory = NodeMemory(settings, self._log)
             try:
                 environment = await asyncio.to_thread(memory.open)

@@ -105,6 +105,13 @@ def test_truth_in_the_environment(tmp_path: Path, text: str, value: bool) -> Non
     assert load(environment={"ACTORFAAS_DEV": text}, folder=tmp_path).dev is value
 
 
+@pytest.mark.parametrize("size", [0, config.MAX_DATA_BYTES + 1])
+def test_data_is_limited_to_what_messages_can_carry(size: int) -> None:
+    assert load({"max_data_bytes": 1}, NO_ENVIRONMENT).max_data_bytes == 1
+    with pytest.raises(ConfigError, match="max_data_bytes must be"):
+        load({"max_data_bytes": size}, NO_ENVIRONMENT)
+
+
 def test_paths_are_absolute_and_know_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.chdir(tmp_path)

@@ -45,6 +45,7 @@ from actorfaas.core.effects import (
     Store,
     TakeBack,
     Tell,
+    Warn,
 )
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
@@ -77,6 +78,7 @@ from actorfaas.messages import (
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
 from actorfaas.runtime.allocator import give_large_blocks_back
+from actorfaas.runtime.places import token_key
 from actorfaas.states.parsing_maps import PARQUET
 from actorfaas.storage import parquet_items
 from actorfaas.swap.steering import PagingFact, steer
@@ -104,6 +106,9 @@ class ExecutionManager(Actor):
             look_ahead=settings.look_ahead,
             boot=os.urandom(3).hex(),
             journal_delay_ns=int(settings.journal_delay_ms * NS_PER_MS),
+            max_data_bytes=settings.max_data_bytes,
+            warn_data_bytes=settings.warn_data_bytes,
+            token_key=token_key(settings.data_dir),
         )
         refused = () if parquet_items.is_installed() else (PARQUET,)
         self.catalogue = Catalogue(settings.default_timeout_s, settings.max_workers, refused)
@@ -363,6 +368,8 @@ class ExecutionManager(Actor):
                 self.answering.reply(effect)
             case StartChild() | FollowChild() | StopChild():
                 self.children.carry_out(effect)
+            case Warn(execution_id, detail):
+                self.log.warning("data is large", execution_id=execution_id, detail=detail)
 
     async def _store(self, execution_id: str, request: Message) -> None:
         try:

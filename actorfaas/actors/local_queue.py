@@ -3,7 +3,8 @@
 Who may say what is decided by the connection a message came over: a worker's (handed over by the supervisor) has a
 worker's rights; topics and assignment belong to the ExecutionManager, deaths of workers to the supervisor; publishing
 and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it, what
-they answer to tasks to the ExecutionManager.
+they answer to tasks to the ExecutionManager: who has a token may answer, in whichever application, since an execution
+that another application's workflow starts may have been given it.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ class LocalQueue(Actor):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._manager = ManagerLink(self.log)
-        self._core = LocalQueueCore(self._manager, int(settings.grow_after_ms * 1e6), settings.max_in_flight_bytes)
+        self._core = LocalQueueCore(
+            self._manager, int(settings.grow_after_ms * 1e6), settings.max_in_flight_bytes, settings.max_data_bytes
+        )
         self._adopted: set[Connection] = set()
         self._data_asks: dict[Connection, int] = {}
         self._data_bytes = 0

@@ -6,6 +6,8 @@ gave it hears so only then; the first one counts. A function that was given the 
 
 from __future__ import annotations
 
+import re
+
 from actorfaas.core.activities import Poll
 from actorfaas.core.awaiting import Awaited, Unasked
 from actorfaas.core.children import depth_of, ending, started
@@ -13,13 +15,15 @@ from actorfaas.core.effects import FollowChild, Reply
 from actorfaas.core.execution import Execution, Lane
 from actorfaas.core.history import UNTRACED, Traced
 from actorfaas.core.map_data import MapData
-from actorfaas.core.progress import MAX_OUTPUT_BYTES
 from actorfaas.core.spans import span_of
 from actorfaas.messages import ActivityTask, Done, ExecutionState, FailTask, Refused, SucceedTask
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TASK_FAILED, STATES_TIMEOUT
 from actorfaas.states.errors import MAX_CAUSE_CHARACTERS, STATES_HEARTBEAT_TIMEOUT
 
 Found = tuple[Execution, Lane, Awaited]
+
+_TOKEN = re.compile(r"(.+)\.([0-9]{1,9})\.(?:[0-9]{1,9}|[0-9a-f]{32})")
+"""Execution, branch, and the place in it: as it is, or (`Terms.has_secret_tokens`) as a digest."""
 
 NO_TASK = ActivityTask("", b"")
 """What a worker gets for which there is no task."""
@@ -41,8 +45,8 @@ class Answers(MapData):
         elif isinstance(answer, FailTask):
             error = answer.error or STATES_TASK_FAILED
             self._fail_awaited(found, f"{found[2].family}Failed", error, answer.cause, now_ns, number)
-        elif len(answer.payload) > MAX_OUTPUT_BYTES:
-            detail = f"the result has {len(answer.payload)} bytes, {MAX_OUTPUT_BYTES} can be journalled"
+        elif len(answer.payload) > (limit := found[0].terms.max_data_bytes):
+            detail = f"the result has {len(answer.payload)} bytes, more than the {limit} of max_data_bytes"
             self._effects.append(Reply(number, Refused("invalid", detail)))
         else:
             self._succeed_awaited(found, answer.payload, now_ns, number)
@@ -67,7 +71,7 @@ class Answers(MapData):
             return Refused("task_does_not_exist", f"no task has the token {token}")
         lane = execution.lanes.get(branch)
         awaited = None if lane is None else lane.awaited
-        if lane is None or awaited is None or awaited.token != token or not awaited.has_token:
+        if lane is None or awaited is None or not awaited.is_answered_under(token):
             return Refused("task_timed_out", f"the task with the token {token} is over")
         if awaited.resource.kind == "activity" and not awaited.is_taken:
             return Refused("task_does_not_exist", f"no worker was given the token {token} yet")
@@ -191,14 +195,15 @@ class Answers(MapData):
         found = self._parent(parent, branch, child.execution_id)
         if found is None:
             return
-        awaited = found[2]
+        execution, _, awaited = found
         succeeded, described = ending(child, awaited.run.payload, awaited.resource.pattern)
         awaited.child = ""  # there is nothing left to stop
         if not succeeded:
             cause = described.decode()
             self._fail_awaited(found, "TaskFailed", STATES_TASK_FAILED, cause, now_ns)
-        elif len(described) > MAX_OUTPUT_BYTES:
-            cause = f"what {child.execution_id} gives has {len(described)} bytes, {MAX_OUTPUT_BYTES} can be journalled"
+        elif len(described) > (limit := execution.terms.max_data_bytes):
+            size = len(described)
+            cause = f"what {child.execution_id} gives has {size} bytes, more than the {limit} of max_data_bytes"
             self._fail_awaited(found, "TaskFailed", STATES_DATA_LIMIT, cause, now_ns)
         else:
             self._succeed_awaited(found, described, now_ns)
@@ -242,10 +247,8 @@ class Answers(MapData):
 
 def execution_of(token: str) -> tuple[str, int]:
     """The execution and the branch that a token names; "" where it is none."""
-    before, _, place = token.rpartition(".")
-    execution_id, _, branch = before.rpartition(".")
-    is_token = all(part.isascii() and part.isdigit() and len(part) <= 9 for part in (branch, place))
-    return (execution_id, int(branch)) if execution_id and is_token else ("", 0)
+    match = _TOKEN.fullmatch(token)
+    return (match[1], int(match[2])) if match else ("", 0)
 
 
 def _traced(execution: Execution, token: str) -> Traced:

@@ -6,6 +6,7 @@ Owns what is remembered of it and its time limits. What starts it is in `core.ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hmac import compare_digest
 
 from actorfaas.states.instructions import RunTask
 from actorfaas.states.resources import Resource
@@ -68,7 +69,11 @@ class Awaited:
     @property
     def has_token(self) -> bool:
         """Whether somebody outside answers it."""
-        return self.resource.kind == "activity" or self.resource.pattern == "waitForTaskToken"
+        return self.resource.has_token
+
+    def is_answered_under(self, token: str) -> bool:
+        """Whether somebody outside who has this token answers it."""
+        return self.has_token and compare_digest(self.token.encode(), token.encode())
 
     @property
     def family(self) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from actorfaas.core.effects import Answer, Ended, Export, Fetch, GiveUp, Store, Tell
+from actorfaas.core.effects import Answer, Ended, Export, Fetch, GiveUp, Store, Tell, Warn
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.history import NS_PER_MS, Place, event_type
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.outside import Outside
+from actorfaas.core.terms import DATA_WARNED, STARTED
 from actorfaas.messages import EndSession, Message
 from actorfaas.states.engine import (
     STATES_TIMEOUT,
@@ -104,6 +105,22 @@ class Driver(Outside):
                 habits.mapped(lane.machine.states[state], items)
                 lane.unopened = items
 
+    def _note_start(self, execution: Execution, at_ms: int) -> None:
+        """The first event, with the terms on which a replay has to go on."""
+        terms = execution.terms.journalled() if execution.history.is_standard else b""
+        self._backlog_bytes += len(terms)
+        execution.history.add(at_ms, STARTED, payload=terms)
+
+    def _weigh(self, execution: Execution, state: str, size_bytes: int, place: Place, now_ns: int) -> None:
+        """Note, once in a workflow's execution, that its input or a state's data is larger than is warned of."""
+        if not 0 < self._warn_data_bytes < size_bytes or execution.is_warned or execution.plan.kind != "workflow":
+            return
+        execution.is_warned = True
+        what = f"the data of state {state!r}" if state else "the input"
+        detail = f"{what} has {size_bytes} bytes, warn_data_bytes is {self._warn_data_bytes}"
+        execution.history.add_error(self._at_ms(now_ns), DATA_WARNED, state, "", detail, place=place)
+        self._effects.append(Warn(execution.execution_id, detail))
+
     def _record(self, execution: Execution, instruction: Recorded, place: Place, now_ns: int) -> None:
         """Note in the history what became of a state. A task's output is there already, as its result."""
         history = execution.history
@@ -115,6 +132,7 @@ class Driver(Outside):
                 journalled = (payload if kind != "Task" and history.is_standard else None) or b""
                 self._backlog_bytes += len(journalled)
                 history.add(at_ms, type_, state, payload=journalled, place=place)
+                self._weigh(execution, state, len(payload or b""), place, now_ns)
             case Failed(_, state, _, error, cause):
                 history.add_error(at_ms, type_, state, error, cause, place=place)
             case Noted(branch, _, state, index, error, cause, details):

@@ -129,7 +129,15 @@ class StopChild:
     reason: str
 
 
-Apart = Fetch | Export | GiveUp | Reply | StartChild | FollowChild | StopChild
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell a person about an execution."""
+
+    execution_id: str
+    detail: str
+
+
+Apart = Fetch | Export | GiveUp | Reply | StartChild | FollowChild | StopChild | Warn
 """What no worker of the node does."""
 
 Effect = Tell | TakeBack | Declare | Store | Answer | Ended | Apart

@@ -11,6 +11,7 @@ from actorfaas.core.effects import Effect
 from actorfaas.core.history import History, Place, Traced
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
+from actorfaas.core.terms import Terms
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import FunctionSpec, InvocationFailed, TaskFailed
 from actorfaas.states.adding import Added
@@ -189,14 +190,15 @@ class Execution:
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
     begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
     `deferred`, what somebody waits for an answer to in `asked`. `once_stored`: what is to be done once the history is
-    on disk up to a number. `has_session`: its functions send each other messages. Deadlines and alarms are 0 where
-    there is none.
+    on disk up to a number. `has_session`: its functions send each other messages. `is_warned`: it is noted that its
+    data is large. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
     plan: Plan
     engine: Engine
     history: History
+    terms: Terms
     traceparent: str
     strategy: str
     deadline_ns: int
@@ -209,6 +211,7 @@ class Execution:
     asked: deque[Callable[[int], None]] = field(default_factory=deque)
     once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
     has_session: bool = False
+    is_warned: bool = False
     alarm_ns: int = 0
     ended: bool = False
 

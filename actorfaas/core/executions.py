@@ -23,8 +23,8 @@ from actorfaas.core.execution import (
     Plan,
 )
 from actorfaas.core.history import History
-from actorfaas.core.progress import MAX_OUTPUT_BYTES
 from actorfaas.core.replay import NO_ITEMS, JournalMismatch, Replay
+from actorfaas.core.terms import DATA_WARNED, Terms, terms_of
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CreateExecution,
@@ -84,10 +84,11 @@ class Executions(Answers):
         execution = Execution(
             execution_id=start.execution_id,
             plan=plan,
-            engine=self._engine(start.execution_id, plan, self._at_ms(now_ns)),
+            engine=self._engine(start.execution_id, plan, self._at_ms(now_ns), self._terms),
             history=History(
                 create, created=False, delay_ns=self._journal_delay_ns, create_at_once=start.wait_for_commit
             ),
+            terms=self._terms,
             traceparent=start.traceparent,
             strategy=start.strategy,
             deadline_ns=now_ns + timeout_ns if timeout_ns else 0,
@@ -95,7 +96,8 @@ class Executions(Answers):
             input=start.payload,
         )
         self._add(execution)
-        execution.history.add(self._at_ms(now_ns), "ExecutionStarted")
+        self._note_start(execution, self._at_ms(now_ns))
+        self._weigh(execution, "", len(start.payload), execution.lanes[ROOT].place, now_ns)
         if not execution.held:
             self._answer(execution, ExecutionAccepted(start.execution_id, plan.version))
             self._begin(execution, now_ns)
@@ -107,11 +109,16 @@ class Executions(Answers):
         execution.open(ROOT, -1, -1, execution.plan.machine)
         self._lane_count += 1
 
-    @staticmethod
-    def _engine(execution_id: str, plan: Plan, started_ms: int) -> Engine:
+    def _engine(self, execution_id: str, plan: Plan, started_ms: int, terms: Terms) -> Engine:
         machine_id = f"{plan.app}:{plan.name}:{plan.version}"
         context = ExecutionContext(execution_id, started_ms, machine_id, plan.name)
-        return Engine(plan.machine, retries=plan.retriers, context=context, max_data_bytes=MAX_OUTPUT_BYTES)
+        return Engine(
+            plan.machine,
+            retries=plan.retriers,
+            context=context,
+            max_data_bytes=terms.max_data_bytes,
+            token_key=self._token_key if terms.has_secret_tokens else b"",
+        )
 
     def resume(
         self, found: UnfinishedExecution, plan: Plan, now_ns: int, items: Mapping[int, Sequence[Json]] = NO_ITEMS
@@ -120,13 +127,14 @@ class Executions(Answers):
         allow ends it: it would stop the ExecutionManager at every start. `items`: what its Map states had read, by the
         number of the event."""
         now_ms = self._at_ms(now_ns)
-        replay = Replay(self._engine(found.execution_id, plan, found.events[0].at_ms if found.events else now_ms))
+        terms, began_ms = (terms_of(found.events[0]), found.events[0].at_ms) if found.events else (self._terms, now_ms)
+        replay = Replay(self._engine(found.execution_id, plan, began_ms, terms))
         try:
             replay.run(found.events, found.input, now_ms, items)
         except JournalMismatch as error:
             self.abort_unknown(found, f"its journal does not fit its definition: {error}", now_ns)
             return
-        execution = self._resumed(found, plan, replay.engine, replay.last_seq)
+        execution = self._resumed(found, plan, replay.engine, replay.last_seq, terms)
         for branch in sorted(replay.branches):
             if branch != ROOT:
                 execution.open(branch, *replay.origins[branch], replay.engine.machine_of(branch))
@@ -134,7 +142,7 @@ class Executions(Answers):
         for branch, lane in execution.lanes.items():
             lane.unopened = replay.unopened.get(branch, 0)
         if not replay.last_seq:  # it was stored, and then the node stopped before the first event was
-            execution.history.add(now_ms, "ExecutionStarted")
+            self._note_start(execution, now_ms)
         self._continue(execution, replay, now_ns)
         self._store(execution, now_ns)
         self._set_alarm(execution)
@@ -156,7 +164,9 @@ class Executions(Answers):
         for lane in execution.lanes.values():
             lane.recalled = None  # it was not for what comes later
 
-    def _resumed(self, found: UnfinishedExecution, plan: Plan, engine: Engine, last_seq: int) -> Execution:
+    def _resumed(
+        self, found: UnfinishedExecution, plan: Plan, engine: Engine, last_seq: int, terms: Terms
+    ) -> Execution:
         create = CreateExecution(
             execution_id=found.execution_id,
             name=found.name,
@@ -173,10 +183,12 @@ class Executions(Answers):
             plan=plan,
             engine=engine,
             history=History(create, created=True, last_seq=last_seq, delay_ns=self._journal_delay_ns),
+            terms=terms,
             traceparent=found.traceparent,
             strategy="auto",
             deadline_ns=max(1, self._ns_of(found.deadline_at_ms)) if found.deadline_at_ms else 0,
             held=False,
+            is_warned=any(event.type == DATA_WARNED for event in found.events),
         )
         self._add(execution)
         return execution
@@ -185,8 +197,8 @@ class Executions(Answers):
         """An execution that cannot be continued fails."""
         plan = Plan(found.name, found.kind, found.app, found.version, single_task(found.name), {}, {})
         last_seq = max((event.seq for event in found.events), default=0)
-        engine = self._engine(found.execution_id, plan, self._at_ms(now_ns))
-        execution = self._resumed(found, plan, engine, last_seq)
+        engine = self._engine(found.execution_id, plan, self._at_ms(now_ns), self._terms)
+        execution = self._resumed(found, plan, engine, last_seq, self._terms)
         self._close(execution, ("failed", STATES_RUNTIME, cause, b""), now_ns)
         self._store(execution, now_ns)
 

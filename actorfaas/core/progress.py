@@ -32,10 +32,6 @@ from actorfaas.messages import (
 from actorfaas.states.adding import STATES_NEXT_NOT_ALLOWED, Added
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
-from actorfaas.wire import MAX_HEADER_BYTES
-
-MAX_OUTPUT_BYTES = MAX_HEADER_BYTES - 1024 * 1024
-"""Largest output of a state: one of a standard execution travels to the DataLayer inside a message's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Progress(Committing):
             failed = TaskFailed(*place, fact.start_kind, *times, "bad_result", "BadResult", refused.detail, "")
             self.task_failed(failed, now_ns)
             return
-        done = TaskFinished(*place, "", fact.start_kind, *times, result)
+        done = TaskFinished(*place, "", fact.start_kind, *times, len(result), result)
         self._finished(done, Effects(effects.payload, added), now_ns)
 
     def _finished(self, done: TaskFinished, did: Effects, now_ns: int) -> None:
@@ -104,8 +100,9 @@ class Progress(Committing):
             self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
-        size_bytes = max(len(done.payload), did.size_bytes)
-        if execution.history.is_standard and size_bytes > MAX_OUTPUT_BYTES:
+        size_bytes = max(done.output_bytes, did.size_bytes)
+        self._weigh(execution, done.state, size_bytes, lane.place, now_ns)
+        if size_bytes > execution.terms.max_data_bytes:
             self._too_large(execution, lane, step, done, size_bytes, now_ns)
             return
         if did.added and lane.awaited is not None:
@@ -167,10 +164,11 @@ class Progress(Committing):
     def _too_large(
         self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, size: int, now_ns: int
     ) -> None:
-        """An output that cannot be journalled fails its state, also when the next worker has it already."""
+        """An output beyond the limit fails its state, also when the next worker has it already."""
         lane.current = None
         self._finished_late(execution, lane, done, now_ns)
-        cause = f"the output of state {step.task.name} has {size} bytes, {MAX_OUTPUT_BYTES} can be journalled"
+        limit = execution.terms.max_data_bytes
+        cause = f"the output of state {step.task.name} has {size} bytes, more than the {limit} of max_data_bytes"
         self._fail_task(execution, lane, step, STATES_DATA_LIMIT, cause, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)

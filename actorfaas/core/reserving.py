@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from actorfaas import trace_context
+from actorfaas.config import MAX_DATA_BYTES
 from actorfaas.core import lifecycle
 from actorfaas.core.activities import Activities
 from actorfaas.core.awaiting import Unasked
@@ -21,6 +22,7 @@ from actorfaas.core.lookahead import GuessCount, Prospect, following_tasks, pros
 from actorfaas.core.pool import Claim
 from actorfaas.core.spans import span_of
 from actorfaas.core.tally import Tally
+from actorfaas.core.terms import Terms
 from actorfaas.messages import AssignTask, ReleaseAssignment, SetNextTopic
 from actorfaas.states.model import StateMachine, Task
 
@@ -31,8 +33,19 @@ BACKLOG_BYTES = 256 * 1024 * 1024
 class Reserving:
     """What all executions share, and the workers that are held for what comes next."""
 
-    def __init__(self, dispatch: Dispatch, *, look_ahead: int, boot: str, journal_delay_ns: int = 0) -> None:
-        """`boot` tells the tasks of this start from those of the one before. `journal_delay_ns`: see `history`."""
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        *,
+        look_ahead: int,
+        boot: str,
+        journal_delay_ns: int = 0,
+        max_data_bytes: int = MAX_DATA_BYTES,
+        warn_data_bytes: int = 0,
+        token_key: bytes = b"",
+    ) -> None:
+        """`boot` tells the tasks of this start from those of the one before. `journal_delay_ns`: see `history`.
+        `token_key`: the node's secret for task tokens; without it they can be told from the execution's id."""
         self.dispatch = dispatch
         self.guesses = GuessCount()
         self.tally = Tally()
@@ -41,6 +54,9 @@ class Reserving:
         self._look_ahead_depth = look_ahead
         self._journal_delay_ns = journal_delay_ns
         self._boot = boot
+        self._terms = Terms(max_data_bytes, has_secret_tokens=bool(token_key))
+        self._token_key = token_key
+        self._warn_data_bytes = warn_data_bytes
         self._task_count = 0
         self._all: dict[str, Execution] = {}
         self._alarms: list[tuple[int, str, int]] = []

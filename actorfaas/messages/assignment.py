@@ -198,7 +198,7 @@ class TaskFinished(Message):
     """LocalQueue → ExecutionManager: a task from `AssignTask` returned.
 
     `handed_to`: the worker whose armed task got the payload, or "" when the payload is here for the
-    ExecutionManager to decide (topic `request_next_fw`).
+    ExecutionManager to decide (topic `request_next_fw`). `output_bytes`: how large its output is, here or not.
     """
 
     worker_topic: str
@@ -211,6 +211,7 @@ class TaskFinished(Message):
     delivered_ns: int
     started_ns: int
     ended_ns: int
+    output_bytes: int
     payload: bytes
 
 

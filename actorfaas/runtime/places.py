@@ -11,11 +11,13 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import socket
 import stat
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,7 @@ from actorfaas.runtime.listener import MAX_SOCKET_PATH_BYTES
 REMAINS_TIMEOUT_S = 5.0
 _POLL_S = 0.02
 HTTP_BACKLOG = 2048
+TOKEN_KEY_BYTES = 32
 
 
 def make_places(settings: Settings, actors: Iterable[str]) -> Settings:
@@ -73,6 +76,31 @@ def remove_sockets(folder: Path) -> None:
     """Remove the actors' sockets, left over or just closed. Only under the lock."""
     for path in folder.glob("*.sock"):
         path.unlink(missing_ok=True)
+
+
+def token_key(data_dir: Path) -> bytes:
+    """The node's secret for task tokens, made at its first start and kept: a token must be the same in a replay. Raises
+    ConfigError where it is damaged."""
+    path = data_dir / "token.key"
+    with suppress(FileNotFoundError):
+        key = path.read_bytes()
+        if len(key) == TOKEN_KEY_BYTES:
+            return key
+        raise ConfigError(f"{path} is damaged: restore it, or remove it, and no task token handed out so far counts")
+    key = secrets.token_bytes(TOKEN_KEY_BYTES)
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)  # of a node that was killed meanwhile
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return key
 
 
 class NodeLock:

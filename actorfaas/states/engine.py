@@ -105,10 +105,12 @@ class Engine:
         retries: Mapping[str, tuple[Retrier, ...]],
         context: ExecutionContext,
         max_data_bytes: int = 0,
+        token_key: bytes = b"",
     ) -> None:
         """`retries`: for each function, the retriers of Task states that declare none. `max_data_bytes`: how large
-        a result or output may be (0: any; 262,144 on AWS)."""
-        self._run = Run(machine, retries, context, max_data_bytes)
+        a result or output may be (0: any; 262,144 on AWS). `token_key`: what makes task tokens unguessable; without it
+        they follow from the execution's id."""
+        self._run = Run(machine, retries, context, max_data_bytes, token_key)
 
     # --- events ----------------------------------------------------------------------------------------------------
 

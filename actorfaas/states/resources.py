@@ -74,8 +74,13 @@ class Resource:
 
     @property
     def is_answered_apart(self) -> bool:
-        """Whether what answers a task is not what a function returns: each attempt then has a token."""
-        return self.kind in ("activity", "start-execution") or self.pattern == "waitForTaskToken"
+        """Whether what answers a task is not what a function returns: each attempt then has a name."""
+        return self.kind == "start-execution" or self.has_token
+
+    @property
+    def has_token(self) -> bool:
+        """Whether somebody outside answers a task, who is given a token for it."""
+        return self.kind == "activity" or self.pattern == "waitForTaskToken"
 
 
 def function_of(resource: str) -> str:

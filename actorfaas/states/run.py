@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
+from hashlib import blake2b
 
 from actorfaas.states import context as contexts
 from actorfaas.states.branches import Branch, Gathering, History, Item, Wreck
@@ -35,6 +36,7 @@ class Run:
         "_context",
         "_execution",
         "_numbers",
+        "_token_key",
         "branches",
         "done",
         "ended",
@@ -52,6 +54,7 @@ class Run:
         retries: Mapping[str, tuple[Retrier, ...]],
         context: ExecutionContext,
         max_data_bytes: int,
+        token_key: bytes = b"",
     ) -> None:
         self.retries = retries
         self.max_data_bytes = max_data_bytes
@@ -65,6 +68,7 @@ class Run:
         self._context = context
         self._execution: dict[str, Json] | None = None
         self._numbers = 0
+        self._token_key = token_key
 
     # --- branches --------------------------------------------------------------------------------------------------
 
@@ -216,6 +220,14 @@ class Run:
         arn = f"{machine_id.replace(':stateMachine:', ':mapRun:')}/{label}:{run_id}"
         return MapRun(run_id, arn, machine_id)
 
-    def new_token(self, branch: Branch) -> str:
-        """What names an attempt at a task that is answered apart: its execution, branch, and place in the branch."""
+    def attempt_name(self, branch: Branch) -> str:
+        """What names an attempt at a task: its execution, branch, and place in the branch."""
         return f"{self._context.execution_id}.{branch.number}.{branch.events}"
+
+    def new_token(self, branch: Branch) -> str:
+        """The attempt's name for whoever may answer it: the place as a digest that nobody finds without the key."""
+        name = self.attempt_name(branch)
+        if not self._token_key:
+            return name
+        digest = blake2b(name.encode(), key=self._token_key, digest_size=16).hexdigest()
+        return f"{self._context.execution_id}.{branch.number}.{digest}"

@@ -35,8 +35,10 @@ def start_task(run: Run, branch: Branch, task: Task) -> None:
 def _computed_task(run: Run, branch: Branch, task: Task) -> RunTask:
     resource = task.resource
     token = ""
-    if resource.is_answered_apart:
+    if resource.has_token:
         token = run.new_token(branch)
+    elif resource.is_answered_apart:
+        token = run.attempt_name(branch)
     if resource.pattern == "waitForTaskToken":
         branch.token = token
     function, timeout_s, heartbeat_s = task.function, task.timeout_s, task.heartbeat_s
@@ -53,7 +55,7 @@ def _computed_task(run: Run, branch: Branch, task: Task) -> RunTask:
     if resource.kind in _ASKING:
         asked = _ASKING[resource.kind](document.value)
         function, starts, document, name = asked.function, asked.starts, asked.document, asked.name
-        token = token or (run.new_token(branch) if starts else "")
+        token = token or (run.attempt_name(branch) if starts else "")
     text = document.text
     return RunTask(branch.number, task, branch.attempt, text, timeout_s, heartbeat_s, function, token, starts, name)
 

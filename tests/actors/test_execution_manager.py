@@ -94,6 +94,7 @@ class Node:
         self._script_supervisor(self.supervisor)
         self._script_store()
         settings = self.kit.configure(journal_delay_ms=0)  # every request of the journal is to be seen
+        settings.data_dir.mkdir(exist_ok=True)
         self.manager = await self.kit.start(ExecutionManager(settings))
         self.manager.deployer.drain_poll_s = 0.01
         self.frontend = await self.kit.fake("frontend", peers=("execution_manager",))
@@ -171,6 +172,7 @@ class Node:
                 now_ns,
                 now_ns + 1000,
                 now_ns + 2000,
+                len(payload),
                 payload,
             )
         )

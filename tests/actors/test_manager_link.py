@@ -19,7 +19,7 @@ def reported(number: int) -> WorkerReported:
 
 
 def finished(task: str, payload: bytes) -> TaskFinished:
-    return TaskFinished("w", task, "x", "A", 1, "", "fork", 0, 0, 0, payload)
+    return TaskFinished("w", task, "x", "A", 1, "", "fork", 0, 0, 0, len(payload), payload)
 
 
 async def arrived(kit: Kit, link: ManagerLink, count: int) -> list[Message]:

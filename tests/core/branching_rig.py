@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from actorfaas.config import MAX_DATA_BYTES
 from actorfaas.messages import WorkflowSpec
 from tests.core.specs import function, workflow
 from tests.core.world import World
@@ -126,9 +127,9 @@ FLOWS = {
 }
 
 
-def make(*, look_ahead: int = 2, **changes: object) -> World:
+def make(*, look_ahead: int = 2, max_data_bytes: int = MAX_DATA_BYTES, **changes: object) -> World:
     """Functions a, b and c, and all of the above."""
-    world = World(look_ahead=look_ahead)
+    world = World(look_ahead=look_ahead, max_data_bytes=max_data_bytes)
     world.deploy(
         *(function(name, **changes) for name in "abc"),
         workflows=tuple(define(name, definition) for name, definition in FLOWS.items()),

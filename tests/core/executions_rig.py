@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actorfaas.config import MAX_DATA_BYTES
 from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 
@@ -19,8 +20,8 @@ WAITING = (
 )
 
 
-def make(*, look_ahead: int = 2, **changes: object) -> World:
-    world = World(look_ahead=look_ahead)
+def make(*, look_ahead: int = 2, max_data_bytes: int = MAX_DATA_BYTES, **changes: object) -> World:
+    world = World(look_ahead=look_ahead, max_data_bytes=max_data_bytes)
     world.deploy(
         function("a", **changes),
         function("b", **changes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from actorfaas.config import MAX_DATA_BYTES
 from actorfaas.core.queue import LocalQueueCore
 from actorfaas.core.queue.records import Instruction, Worker
 from actorfaas.messages import (
@@ -54,11 +55,11 @@ class Somebody:
 class Rig:
     """One core; every method is one event. What came out is in `said`, by receiver, until taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_data_bytes: int = MAX_DATA_BYTES) -> None:
         self.now = 1_000 * S
         self.manager = Somebody("execution_manager")
         self.frontend = Somebody("frontend")
-        self.core = LocalQueueCore(self.manager, GROW_AFTER_NS, PAYLOAD_LIMIT_BYTES)
+        self.core = LocalQueueCore(self.manager, GROW_AFTER_NS, PAYLOAD_LIMIT_BYTES, max_data_bytes)
         self.said: list[tuple[Somebody, Instruction]] = []
         self.connections: dict[str, Somebody] = {}
 

@@ -204,7 +204,7 @@ def compare(world: World) -> None:
     running = world.executions.execution("e1")
     for found in world.store.unfinished():
         assert running is not None
-        replay = Replay(world.executions._engine("e1", running.plan, found.events[0].at_ms))
+        replay = Replay(world.executions._engine("e1", running.plan, found.events[0].at_ms, running.terms))
         replay.run(found.events, found.input, world.now // S)
         assert not replay.unwritten
         assert replay.engine.outstanding(0) == running.engine.outstanding(0)
@@ -303,9 +303,8 @@ def test_tasks_of_a_map_item_may_have_a_time_limit_from_the_item() -> None:
 
 
 @pytest.mark.parametrize("durability", ["standard", "express"])
-def test_results_that_are_too_large_together_fail_their_state(durability: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actorfaas.core.executions.MAX_OUTPUT_BYTES", 100)
-    world = make()
+def test_results_that_are_too_large_together_fail_their_state(durability: str) -> None:
+    world = make(max_data_bytes=100)
     world.start("mapped", "e1", durability=durability)
     world.settle()
     while busy := world.busy():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.core import progress, reserving
+from actorfaas.core import reserving
 from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, Refused
 from tests.core.executions_rig import make, the_busy
 from tests.core.world_node import S
@@ -128,12 +128,10 @@ def test_one_request_at_a_time_is_under_way_to_the_data_layer() -> None:
     assert world.now < 2_000 * S
 
 
-def test_an_output_too_large_to_journal_fails_the_execution_and_stops_whoever_has_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(progress, "MAX_OUTPUT_BYTES", 100)
-    world = make()
-    world.start("abc", "e1")
+@pytest.mark.parametrize("durability", ["standard", "express"])
+def test_an_output_that_is_too_large_fails_the_execution_and_stops_whoever_has_it(durability: str) -> None:
+    world = make(max_data_bytes=100)
+    world.start("abc", "e1", durability=durability)
     world.settle()
     world.finish(the_busy(world), payload=b"1" * 101)
     second = the_busy(world)

@@ -40,7 +40,7 @@ def test_a_task_is_delivered_and_its_result_goes_to_the_execution_manager() -> N
     rig.now += 4 * MS
     rig.returns("w", "t", "request_next_fw", b"out", (delivered_ns + 1, delivered_ns + 2))
     assert rig.one(TaskFinished, rig.manager) == TaskFinished(
-        "w", "t", "exec", "State t", 1, "", "fork", delivered_ns, delivered_ns + 1, delivered_ns + 2, b"out"
+        "w", "t", "exec", "State t", 1, "", "fork", delivered_ns, delivered_ns + 1, delivered_ns + 2, 3, b"out"
     )
     rig.assign("w", "again")
     rig.returns("w", "again", "request_next_fw")
@@ -59,6 +59,7 @@ def test_a_result_is_handed_to_the_armed_worker_before_the_execution_manager_hea
     assert (task.request_id, task.payload, task.next_topic) == ("t2", b"between", "request_next_fw")
     finished = rig.one(TaskFinished)
     assert (finished.worker_topic, finished.handed_to, finished.payload) == ("w1", "w2", b"")
+    assert finished.output_bytes == len(b"between")
     rig.returns("w2", "t2", "request_next_fw", b"end")
     assert rig.one(TaskFinished).payload == b"end"
 
@@ -72,6 +73,18 @@ def test_the_execution_manager_gets_a_copy_when_it_asks_for_one() -> None:
     rig.returns("w1", "t1", "w2", b"between")
     finished = rig.one(TaskFinished)
     assert (finished.handed_to, finished.payload) == ("w2", b"between")
+
+
+def test_a_result_beyond_the_limit_is_not_handed_on() -> None:
+    rig = Rig(max_data_bytes=10)
+    rig.worker("w1", pid=1)
+    rig.worker("w2", pid=2)
+    rig.assign("w1", "t1", next_topic="w2")
+    rig.assign("w2", "t2", armed=True)
+    rig.returns("w1", "t1", "w2", b"x" * 11)
+    finished = rig.one(TaskFinished)
+    assert (finished.handed_to, finished.payload) == ("", b"x" * 11)
+    assert rig.all(Task, rig.connections["w2"]) == []
 
 
 def test_a_result_may_go_only_where_its_task_said() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from actorfaas.config import MAX_DATA_BYTES
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import (
@@ -30,6 +31,7 @@ from actorfaas.core.effects import (
     Store,
     TakeBack,
     Tell,
+    Warn,
 )
 from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
@@ -117,10 +119,14 @@ class Node:
         mode: str = "",
         policy: Mode = "predictive",
         budget_bytes: int = 0,
+        max_data_bytes: int = MAX_DATA_BYTES,
+        warn_data_bytes: int = 0,
+        token_key: bytes = b"the key of this world",
     ) -> None:
         self.now = 1_000 * S
         self.max_workers = max_workers
         self.look_ahead = look_ahead
+        self.max_data_bytes, self.warn_data_bytes, self.token_key = max_data_bytes, warn_data_bytes, token_key
         self.catalogue = Catalogue(30.0, max_workers)
         self.bundle = BundleRef("app", "0" * 64, "/bundle", "app.py", "/usr/bin/python3")
         self.manager = Peer("execution_manager")
@@ -146,6 +152,7 @@ class Node:
         self.asked: dict[str, Fetch | Export] = {}
         self.kept_items: dict[str, Sequence[Any]] = {}  # decoded JSON, by payload file
         self.published: dict[str, InvocationResult | InvocationFailed | None] = {}
+        self.warned: list[Warn] = []
         self.activities: list[str] = []
         self.replies: dict[int, Message] = {}
         self.children: dict[str, tuple[str, int]] = {}
@@ -162,7 +169,14 @@ class Node:
 
     def _new_manager(self) -> None:
         self.dispatch = Dispatch(self.max_workers)
-        self.executions = Executions(self.dispatch, look_ahead=self.look_ahead, boot=f"b{next(self.boots)}")
+        self.executions = Executions(
+            self.dispatch,
+            look_ahead=self.look_ahead,
+            boot=f"b{next(self.boots)}",
+            max_data_bytes=self.max_data_bytes,
+            warn_data_bytes=self.warn_data_bytes,
+            token_key=self.token_key,
+        )
         self.children, self.followed = {}, {}
         self.replies.clear()
         self.steering = Steering(self.dispatch, self.policy)
@@ -259,6 +273,8 @@ class Node:
                 self.followed[child] = parent, branch
             case StopChild(child, reason):
                 self.executions.cancel(child, reason, self.now)
+            case Warn():
+                self.warned.append(effect)
 
     def _child_answered(self, child: str, parent: str, branch: int, answer: Message) -> None:
         if isinstance(answer, Refused) and answer.error != "conflict":

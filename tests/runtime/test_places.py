@@ -14,7 +14,7 @@ import pytest
 from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
 from actorfaas.runtime import places
-from actorfaas.runtime.places import NodeLock, listening_http_socket, make_places
+from actorfaas.runtime.places import NodeLock, listening_http_socket, make_places, token_key
 
 ACTORS = ("data_layer", "execution_manager")
 
@@ -26,6 +26,24 @@ def test_folders_are_made_private(short_dir: Path) -> None:
     settings.run_path.chmod(0o755)
     make_places(settings, ACTORS)
     assert settings.run_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_key_of_tokens_is_made_once_and_private(tmp_path: Path) -> None:
+    (tmp_path / "token.new").write_bytes(b"half of one, by a node that was killed")
+    key = token_key(tmp_path)
+    assert len(key) == places.TOKEN_KEY_BYTES
+    assert token_key(tmp_path) == key
+    assert [path.name for path in tmp_path.iterdir()] == ["token.key"]
+    assert (tmp_path / "token.key").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "other").mkdir()
+    assert token_key(tmp_path / "other") != key
+
+
+def test_a_damaged_key_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "token.key").write_bytes(b"short")
+    with pytest.raises(ConfigError, match="is damaged"):
+        token_key(tmp_path)
+    assert (tmp_path / "token.key").read_bytes() == b"short"
 
 
 def test_a_long_data_folder_gets_a_short_run_folder(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from actorfaas.states.engine import Engine
 from actorfaas.states.instructions import RunTask, Sleep
+from tests.states.engine_driver import CONTEXT
 from tests.states.expressions_kit import NOW_MS
 from tests.states.machines_kit import INVOKE, definition, driver, failure, machine, run, task
 
@@ -89,6 +91,27 @@ def test_a_task_that_waits_for_a_token_gets_another_for_each_attempt() -> None:
     assert again.token != first.token
     last = one.engine.task_succeeded(0, b'{"ok":true}', NOW_NS, handed_on=False)[-1]
     assert getattr(last, "payload", None) == b'{"ok":true}'
+
+
+def token_with(key: bytes, resource: str) -> str:
+    parameters = {"FunctionName": "f", "StateMachineArn": "other"}
+    made = machine(a=task(Resource=resource, Parameters=parameters))
+    engine = Engine(made, retries={}, context=CONTEXT, token_key=key)
+    (request,) = (one for one in engine.begin(b"{}", NOW_NS) if isinstance(one, RunTask))
+    return request.token
+
+
+@pytest.mark.parametrize("resource", [f"{INVOKE}.waitForTaskToken", "arn:aws:states:eu-west-1:1:activity:knit"])
+def test_a_token_is_the_same_again_only_with_the_same_key(resource: str) -> None:
+    first, again, other, plain = (token_with(key, resource) for key in (b"one", b"one", b"two", b""))
+    assert first == again
+    assert len({first, other, plain}) == 3
+    assert first.rpartition(".")[0] == plain.rpartition(".")[0], "it names its execution and branch"
+
+
+def test_which_execution_a_task_starts_does_not_depend_on_the_key() -> None:
+    start = "arn:aws:states:::states:startExecution.sync"
+    assert token_with(b"one", start) == token_with(b"", start)
 
 
 def test_other_resources_are_named_to_who_runs_them() -> None:

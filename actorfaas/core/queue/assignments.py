@@ -37,11 +37,12 @@ from actorfaas.messages import (
 class Assignments:
     """Assigned tasks from assignment to `TaskFinished` or `TaskFailed`."""
 
-    __slots__ = ("_board", "_members")
+    __slots__ = ("_board", "_max_data_bytes", "_members")
 
-    def __init__(self, board: Board, members: Members) -> None:
+    def __init__(self, board: Board, members: Members, max_data_bytes: int) -> None:
         self._board = board
         self._members = members
+        self._max_data_bytes = max_data_bytes
 
     def assign(self, assigned: AssignTask, now: int) -> None:
         """Deliver a task or arm its worker with it."""
@@ -89,13 +90,14 @@ class Assignments:
         run = run_within(task, result.started_ns, result.ended_ns, now)
         board.end(task)
         following = self._armed(task.follower)
-        if following is None or not _may_take_over(task, following, now):
+        is_large = len(result.payload) > self._max_data_bytes  # then its state fails, and what follows does not begin
+        if following is None or is_large or not _may_take_over(task, following, now):
             return board.finish_task(task, result.payload, run, "")
         worker = board.workers[task.follower]
         worker.armed = None
         following.payload = result.payload
         self._deliver(following, worker, now)
-        return board.finish_task(task, result.payload if task.report_payload else b"", run, worker.worker_topic)
+        return board.finish_task(task, result.payload, run, worker.worker_topic)
 
     def finished_with_effects(self, task: Assignment, result: TaskResultAndEffects, now: int) -> None:
         """A worker returned a task's result, and what else it did: both are for the ExecutionManager. What is armed for

@@ -154,7 +154,7 @@ class Board:
             )
         )
 
-    def finish_task(self, task: Assignment, payload: bytes, run: tuple[int, int], handed_to: str) -> None:
+    def finish_task(self, task: Assignment, output: bytes, run: tuple[int, int], handed_to: str) -> None:
         """Tell the ExecutionManager that a task (ended by `end` before) returned."""
         self.tell_manager(
             TaskFinished(
@@ -168,7 +168,8 @@ class Board:
                 task.delivered_ns,
                 run[0],
                 run[1],
-                payload,
+                len(output),
+                b"" if handed_to and not task.report_payload else output,
             )
         )
 

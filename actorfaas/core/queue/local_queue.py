@@ -6,6 +6,7 @@ milliseconds while `needs_tick`.
 
 from __future__ import annotations
 
+from actorfaas.config import MAX_DATA_BYTES
 from actorfaas.core.queue.assignments import Assignments
 from actorfaas.core.queue.board import Board
 from actorfaas.core.queue.invariants import check
@@ -63,13 +64,15 @@ OVERRAN = Failure("timeout", "the handler ran longer than its time limit; its wo
 class LocalQueueCore:
     """Topics, requests, tasks, workers. `manager` is where facts for the ExecutionManager go."""
 
-    def __init__(self, manager: Peer, grow_after_ns: int, payload_limit_bytes: int) -> None:
+    def __init__(
+        self, manager: Peer, grow_after_ns: int, payload_limit_bytes: int, max_data_bytes: int = MAX_DATA_BYTES
+    ) -> None:
         self.board = Board(manager, payload_limit_bytes)
         self.outbox: list[tuple[Peer, Instruction]] = self.board.outbox
         self._reports = Reports(self.board, grow_after_ns)
         self._members = Members(self.board, self._reports)
         self._requests = Requests(self.board, self._members)
-        self._assignments = Assignments(self.board, self._members)
+        self._assignments = Assignments(self.board, self._members, max_data_bytes)
         self._sessions = Sessions(self.board)
         self._workers = Workers(self.board, self._members, self._requests, self._assignments, self._sessions)
         self._stopping = False
