@@ -19,6 +19,7 @@ from actorfaas.http.directory import Directory
 from actorfaas.http.events import EventEndpoints
 from actorfaas.http.executions import Executions
 from actorfaas.http.feed import Feed
+from actorfaas.http.flow import FlowEndpoints, FlowReader
 from actorfaas.http.guard import Guard
 from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.invoke import Invoker
@@ -69,7 +70,8 @@ class Frontend(Actor):
         self.invoker = Invoker(
             self, self.links, self.directory, self.calls, executions, guard, self.metrics, self.tracer
         )
-        live = Live(self.links, self.metrics, lambda: self.invoker.in_flight)
+        flow = FlowReader(self, self.links, self.tracer)
+        live = Live(self.links, self.metrics, lambda: self.invoker.in_flight, flow)
         self.feed = Feed(live.source, self.spawn, self.log)
         handlers = handlers_of(
             (
@@ -78,6 +80,7 @@ class Frontend(Actor):
                 DataEndpoints(self, self.links, self.invoker.budget),
                 TrialEndpoints(self, self.links, self.directory, self.invoker),
                 TraceEndpoints(self, self.links, self.tracer),
+                FlowEndpoints(flow),
                 TaskEndpoints(self, self.links),
                 InspectionEndpoints(self, self.links, self.directory, self.metrics, self._numbers),
                 PictureEndpoints(self.links),

@@ -68,7 +68,7 @@ def flow_command(
             return
         forest = waits_of(node.spans(since_s=since or 0.0, limit=limit)["spans"])
         concurrency = {one["name"]: int(one["concurrency"]) for one in node.functions()["functions"]}
-    graph = graph_of(forest)
+    graph = graph_of(forest, name)
     if mermaid:
         for line in report.mermaid(graph):
             click.echo(line)

@@ -49,7 +49,7 @@ class Layers:
 def layered(outline: Outline) -> Layers:
     """Ranks and orders of a machine."""
     states = [node.number for node in outline.nodes]
-    numbers = [START, *states, *([END] if outline.has_end else [])]
+    numbers = [*([START] if outline.has_start else []), *states, *([END] if outline.has_end else [])]
     loops = tuple(link for link in outline.links if link.origin == link.target)
     links = [link for link in outline.links if link.origin != link.target]
     order, rising = _walk(numbers, links)

@@ -93,7 +93,7 @@ class _Plan:
 
 def lay_out(outline: Outline) -> Picture:
     """The picture of a machine."""
-    boxes: dict[Entity, Box] = {START: mark("start")}
+    boxes: dict[Entity, Box] = {START: mark("start")} if outline.has_start else {}
     for node in outline.nodes:
         boxes[node.number] = box_of(node, [lay_out(machine) for machine in node.machines])
     if outline.has_end:

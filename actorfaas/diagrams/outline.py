@@ -14,7 +14,7 @@ Json = Any  # a decoded JSON document: a definition, or a part of one
 START, END = 0, -1
 """The numbers of the two marks of a machine; its states are numbered from 1."""
 
-LinkKind = Literal["next", "choice", "catch"]
+LinkKind = Literal["next", "choice", "catch", "critical"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What may follow what, by number; `label`: on which condition, or after which errors."""
+    """What may follow what, by number; `label`: on which condition, or after which errors. "critical" stands out."""
 
     origin: int
     target: int
@@ -44,6 +44,11 @@ class Outline:
 
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
+
+    @property
+    def has_start(self) -> bool:
+        """Whether it is a machine; other graphs have no state to start at."""
+        return any(link.origin == START for link in self.links)
 
     @property
     def has_end(self) -> bool:

@@ -11,8 +11,11 @@ ICONS = {
     "Fail": '<circle cx="8" cy="8" r="6.5"/><path d="M5.5 5.5l5 5M10.5 5.5l-5 5"/>',
     "Parallel": '<path d="M2 8h3M5 3v10M5 3h8M5 8h8M5 13h8"/>',
     "Map": '<path d="M2 5h8v8H2zM5 5V2h8v8h-3"/>',
+    "Function": '<path d="M5 2L1.5 8 5 14M11 2l3.5 6L11 14"/>',
+    "Workflow": '<path d="M1 5h5v6H1zM10 5h5v6h-5zM6 8h4"/>',
+    "Client": '<circle cx="8" cy="5" r="3"/><path d="M2 15c0-7 12-7 12 0"/>',
 }
-"""16 × 16 pixels, strokes only."""
+"""16 × 16 pixels, strokes only: states by their types, and what calls and is called."""
 
 SIGNS = {
     "running": '<path d="M-2.5 -4l6 4-6 4z"/>',
@@ -20,6 +23,7 @@ SIGNS = {
     "failed": '<path d="M-3 -3l6 6M3 -3l-6 6"/>',
     "timed_out": '<path d="M0 -4v4h3"/>',
     "cancelled": '<path d="M-3.5 0h7"/>',
+    "bottleneck": '<path d="M0 -4.5v5M0 3.5v.5"/>',
 }
 """Around 0, 0, in a circle of radius 8: statuses are told apart without colours, too."""
 
@@ -29,6 +33,8 @@ _RULES = """
 .asl-diagram .detail{font-size:11px}
 .asl-diagram .line{fill:none;stroke:currentColor;stroke-width:1.4}
 .asl-diagram .line.catch{stroke-dasharray:5 4}
+.asl-diagram .line.critical{stroke-width:3.6}
+.asl-diagram .label.critical{font-weight:600}
 .asl-diagram .arrow path,.asl-diagram .start,.asl-diagram .dot{fill:currentColor}
 .asl-diagram .end{fill:none;stroke:currentColor;stroke-width:1.6}
 .asl-diagram .state>.shape{fill:currentColor;stroke:currentColor;stroke-width:1.3}
@@ -44,17 +50,18 @@ _PARTS = (
     ("ground", (".ground",)),
     ("name", (".name",)),
     ("detail", (".detail",)),
-    ("line", (".line", ".arrow", ".start", ".dot", ".end", ".pass")),
-    ("task", (".task",)),
+    ("line", (".line", ".arrow", ".start", ".dot", ".end", ".pass", ".client")),
+    ("task", (".task", ".function", ".line.critical", ".arrow.critical")),
     ("choice", (".choice",)),
     ("wait", (".wait",)),
-    ("flow", (".parallel", ".map")),
+    ("flow", (".parallel", ".map", ".workflow")),
     ("good", (".succeed",)),
     ("wrong", (".fail", ".line.catch", ".arrow.catch", ".label.catch")),
     ("task", ("[data-status=running]",)),
     ("good", ("[data-status=succeeded]",)),
     ("wrong", ("[data-status=failed]", "[data-status=timed_out]")),
     ("line", ("[data-status=cancelled]",)),
+    ("choice", ("[data-status=bottleneck]",)),
 )
 """What has which colour. Later ones have precedence: a state's status over its type."""
 

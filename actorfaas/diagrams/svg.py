@@ -13,12 +13,14 @@ from typing import Any
 
 from actorfaas.diagrams.boxes import ICON_ROOM, NAME_LINE, NAME_SIZE, PADDING, SMALL_LINE, SMALL_SIZE, Box
 from actorfaas.diagrams.layout import Label, Leg, Picture, Wire, lay_out
-from actorfaas.diagrams.outline import outline
+from actorfaas.diagrams.outline import Outline, outline
 from actorfaas.diagrams.style import ICONS, SIGNS, STYLE
 
 Json = Any  # a decoded JSON document: a definition
 
 MARGIN = 16.0
+MARKED = ("catch", "critical")
+"""Kinds of links that are drawn differently."""
 
 _NO_XML = dict.fromkeys([*(code for code in range(32) if code not in (9, 10, 13)), 0xFFFE, 0xFFFF], "\ufffd")
 """Characters that XML cannot hold (https://www.w3.org/TR/xml/#charsets)."""
@@ -32,17 +34,25 @@ def svg(
     `statuses`: of states by name, one of `statuses.STATUSES`; others are drawn as not reached. `prefix`: of the ids in
     the picture, which must differ among those in one page.
     """
-    picture = lay_out(outline(definition))
+    return drawn(outline(definition), title, description(definition), statuses, prefix=prefix)
+
+
+def drawn(
+    whole: Outline, title: str, told: str, statuses: Mapping[str, str] | None = None, *, prefix: str = "asl"
+) -> str:
+    """The picture of any graph; `told`: the same in words."""
+    picture = lay_out(whole)
     width, height = picture.width + 2 * MARGIN, picture.height + 2 * MARGIN
     drawing = _Drawing(dict(statuses or {}), prefix)
     body = "\n".join(drawing.machine(picture, MARGIN, MARGIN))
+    arrows = "".join(_arrow(prefix, kind) for kind in ("", *MARKED))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="asl-diagram" role="img" width="{width:.0f}"'
         f' height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
         f' aria-labelledby="{prefix}-title {prefix}-desc">\n'
         f'<title id="{prefix}-title">{_escaped(title)}</title>\n'
-        f'<desc id="{prefix}-desc">{_escaped(description(definition))}</desc>\n'
-        f"<style>{STYLE}</style>\n<defs>{_arrow(prefix, '')}{_arrow(prefix, 'catch')}</defs>\n"
+        f'<desc id="{prefix}-desc">{_escaped(told)}</desc>\n'
+        f"<style>{STYLE}</style>\n<defs>{arrows}</defs>\n"
         f'<rect class="ground" width="100%" height="100%"/>\n{body}\n</svg>\n'
     )
 
@@ -61,9 +71,11 @@ def description(definition: Mapping[str, Json]) -> str:
 
 
 def _arrow(prefix: str, kind: str) -> str:
+    size = 13 if kind == "critical" else 8
     return (
-        f'<marker id="{prefix}-arrow{kind}" class="arrow {kind}" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8"'
-        ' markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5 8 4 0 7.5z"/></marker>'
+        f'<marker id="{prefix}-arrow{kind}" class="arrow {kind}" viewBox="0 0 8 8" refX="7.5" refY="4"'
+        f' markerWidth="{size}" markerHeight="{size}" markerUnits="userSpaceOnUse" orient="auto">'
+        '<path d="M0 0.5 8 4 0 7.5z"/></marker>'
     )
 
 
@@ -130,7 +142,7 @@ class _Drawing:
             yield from self.machine(branch.picture, branch.x + PADDING, branch.y + PADDING)
 
     def wire(self, wire: Wire) -> Iterator[str]:
-        kind = "catch" if wire.link.kind == "catch" else ""
+        kind = wire.link.kind if wire.link.kind in MARKED else ""
         arrow = "" if wire.joins else f' marker-end="url(#{self.prefix}-arrow{kind})"'
         yield f'<path class="line {kind}{" rising" if wire.rises else ""}" d="{_path(wire.legs)}"{arrow}/>'
         if wire.label is not None:

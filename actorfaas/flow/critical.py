@@ -47,10 +47,11 @@ class Share:
 
 def critical_path(forest: Forest, root: Span) -> list[Segment]:
     """The stretches from the beginning of `root` to its end, in order and without gaps."""
-    return sorted(_path(forest, root), key=lambda segment: segment.began_ns)
+    return sorted((segment for _, segment in stretches(forest, root)), key=lambda segment: segment.began_ns)
 
 
-def _path(forest: Forest, root: Span) -> Iterator[Segment]:
+def stretches(forest: Forest, root: Span) -> Iterator[tuple[Span, Segment]]:
+    """The critical path in no order, each stretch with the span that it is of."""
     waiting = [(root, root.ended_ns)]
     while waiting:
         span, now_ns = waiting.pop()
@@ -59,11 +60,11 @@ def _path(forest: Forest, root: Span) -> Iterator[Segment]:
                 continue
             ended_ns = min(child.ended_ns, now_ns)
             if now_ns > ended_ns:
-                yield _own(span, ended_ns, now_ns)
+                yield span, _own(span, ended_ns, now_ns)
             waiting.append((child, ended_ns))
             now_ns = max(child.began_ns, span.began_ns)
         if now_ns > span.began_ns:
-            yield _own(span, span.began_ns, now_ns)
+            yield span, _own(span, span.began_ns, now_ns)
 
 
 def _own(span: Span, began_ns: int, ended_ns: int) -> Segment:

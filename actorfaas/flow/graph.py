@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+from actorfaas.flow.critical import stretches, wholes
 from actorfaas.flow.spans import EXECUTION, PAGE_IN, QUEUE, REQUEST, RUN, STATE, Span
 from actorfaas.flow.tree import Forest
 
@@ -31,7 +32,8 @@ class Place:
 
 @dataclass(slots=True)
 class Edge:
-    """What was observed between two places. Of `FOLLOWS`, the times are those between the two."""
+    """What was observed between two places. Of `FOLLOWS`, the times are those between the two. `critical_ns`: how much
+    of all critical paths was spent in what it leads to."""
 
     kind: str
     source: Place
@@ -39,6 +41,7 @@ class Edge:
     took_ns: list[int] = field(default_factory=list)
     waited_ns: int = 0
     errors: int = 0
+    critical_ns: int = 0
 
     @property
     def calls(self) -> int:
@@ -55,16 +58,30 @@ class Edge:
         return self.waited_ns / (sum(self.took_ns) or 1)
 
 
+_Link = tuple[str, Place, Place]
+"""What an edge is known by: its kind and its ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Edges, and how long was observed."""
+    """Edges, how long was observed, and how long all critical paths are together."""
 
     edges: tuple[Edge, ...]
     seconds: float
+    critical_ns: int = 0
+
+    @property
+    def places(self) -> list[Place]:
+        """Every node once."""
+        return list(dict.fromkeys(place for edge in self.edges for place in (edge.source, edge.target)))
 
     def per_minute(self, edge: Edge) -> float:
         """How often in a minute, of what was observed."""
         return edge.calls * 60 / self.seconds if self.seconds else 0.0
+
+    def critical_share(self, edge: Edge) -> float:
+        """How much of the time of all critical paths is spent in what an edge leads to."""
+        return edge.critical_ns / (self.critical_ns or 1)
 
 
 def percentile(samples: Iterable[int], percent: float) -> int:
@@ -73,15 +90,15 @@ def percentile(samples: Iterable[int], percent: float) -> int:
     return ordered[max(0, int(-(-len(ordered) * percent // 100)) - 1)] if ordered else 0
 
 
-def graph_of(forest: Forest) -> Graph:
-    """The graph of all traces."""
-    edges: dict[tuple[str, Place, Place], Edge] = {}
+def graph_of(forest: Forest, name: str = "") -> Graph:
+    """The graph of all traces, or only of the calls and executions of `name` and what is below them."""
+    edges: dict[_Link, Edge] = {}
 
     def edge(kind: str, source: Place, target: Place) -> Edge:
         return edges.setdefault((kind, source, target), Edge(kind, source, target))
 
     began_ns, ended_ns = [], []
-    for root in forest.roots:
+    for root in _topmost(forest, name):
         began_ns.append(root.began_ns)
         ended_ns.append(root.ended_ns)
         for _, span in forest.walk(root):
@@ -94,12 +111,63 @@ def graph_of(forest: Forest) -> Graph:
             for before, after, workflow in _following(forest, span):
                 found = edge(FOLLOWS, Place(STATE, before.name, workflow), Place(STATE, after.name, workflow))
                 found.took_ns.append(max(0, after.began_ns - before.ended_ns))
+    critical_ns = _add_critical(forest, name, edges)
     seconds = (max(ended_ns) - min(began_ns)) / NS_PER_S if began_ns else 0.0
     order = (CALLS, RUNS, FOLLOWS)
-    return Graph(tuple(sorted(edges.values(), key=lambda one: (order.index(one.kind), -sum(one.took_ns)))), seconds)
+    in_order = sorted(edges.values(), key=lambda one: (order.index(one.kind), -sum(one.took_ns)))
+    return Graph(tuple(in_order), seconds, critical_ns)
 
 
-def _link(forest: Forest, span: Span) -> tuple[str, Place, Place] | None:
+def _add_critical(forest: Forest, name: str, edges: Mapping[_Link, Edge]) -> int:
+    """Give every edge what it has of the critical paths, and tell how long they are together."""
+    whole_ns = 0
+    for whole in wholes(forest, name):
+        for span, segment in stretches(forest, whole):
+            whole_ns += segment.took_ns
+            for link in _links_above(forest, span, whole):
+                edges[link].critical_ns += segment.took_ns
+    return whole_ns
+
+
+def overview(graph: Graph) -> Graph:
+    """The same with workflows instead of their states: who calls whom, and which functions a workflow runs."""
+    edges: dict[_Link, Edge] = {}
+    for edge in graph.edges:
+        if edge.kind == FOLLOWS:
+            continue
+        source = Place("workflow", edge.source.workflow) if edge.source.kind == STATE else edge.source
+        found = edges.setdefault((edge.kind, source, edge.target), Edge(edge.kind, source, edge.target))
+        found.took_ns += edge.took_ns
+        found.waited_ns += edge.waited_ns
+        found.errors += edge.errors
+        found.critical_ns += edge.critical_ns
+    return replace(graph, edges=tuple(edges.values()))
+
+
+def _topmost(forest: Forest, name: str) -> Iterator[Span]:
+    """What is looked at, and nothing that is below another of these."""
+    waiting = list(reversed(forest.roots))
+    while waiting:
+        span = waiting.pop()
+        if not name or (span.kind in (EXECUTION, REQUEST) and span.name == name):
+            yield span
+        else:
+            waiting.extend(reversed(forest.below(span)))
+
+
+def _links_above(forest: Forest, span: Span, whole: Span) -> set[_Link]:
+    """The links that a span is below, or has itself, up to those of what is looked at; each once."""
+    found = set()
+    above: Span | None = span
+    while above is not None:
+        link = _link(forest, above)
+        if link is not None:
+            found.add(link)
+        above = None if above is whole else forest.above(above)
+    return found
+
+
+def _link(forest: Forest, span: Span) -> _Link | None:
     if span.kind in (REQUEST, EXECUTION):
         above = forest.above(span)
         while above is not None and above.kind != RUN:

@@ -73,6 +73,7 @@ def document(graph: Graph, diagnosis: Diagnosis) -> Document:
     """All of it as JSON."""
     return {
         "seconds": graph.seconds,
+        "nodes": [_place(place) for place in graph.places],
         "edges": [_edge(graph, edge) for edge in graph.edges],
         "observed": len(diagnosis.took_ns),
         "errors": diagnosis.errors,
@@ -108,6 +109,7 @@ def _edge(graph: Graph, edge: Edge) -> Document:
         "p99_ms": edge.percentile_ns(99) / 1e6,
         "waited_share": edge.waited_share,
         "errors": edge.errors,
+        "critical_share": graph.critical_share(edge),
     }
 
 
@@ -117,7 +119,7 @@ def _place(place: Place) -> Document:
 
 def mermaid(graph: Graph) -> Iterator[str]:
     """The graph as Mermaid text: workflows as boxes around their states. States are called as people like."""
-    places = dict.fromkeys(place for edge in graph.edges for place in (edge.source, edge.target))
+    places = graph.places
     ids = {place: f"p{number}" for number, place in enumerate(places, 1)}
     yield "flowchart LR"
     for place in places:
@@ -131,7 +133,7 @@ def mermaid(graph: Graph) -> Iterator[str]:
         yield "  end"
     arrows = {CALLS: "-->", RUNS: "-.->", FOLLOWS: "==>"}
     for edge in graph.edges:
-        text = f"|{quoted(_label(graph, edge))}|" if edge.kind != FOLLOWS else ""
+        text = f"|{quoted(edge_label(graph, edge))}|" if edge.kind != FOLLOWS else ""
         yield f"  {ids[edge.source]} {arrows[edge.kind]}{text} {ids[edge.target]}"
 
 
@@ -140,6 +142,7 @@ def _shape(key: str, place: Place) -> str:
     return f"{key}{left}{quoted(place.name)}{right}"
 
 
-def _label(graph: Graph, edge: Edge) -> str:
+def edge_label(graph: Graph, edge: Edge) -> str:
+    """What is written at an edge of a picture."""
     failed = f", {edge.errors} failed" if edge.errors else ""
     return f"{graph.per_minute(edge):.1f}/min, p50 {edge.percentile_ns(50) / 1e6:.1f} ms{failed}"

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas.http.calls import Receive, Send
-from actorfaas.http.exchange import text
+from actorfaas.http.exchange import since_s, text
 from actorfaas.http.feed import Feed, Topic, Viewer
 from actorfaas.http.invoke import Scope
 from actorfaas.http.links import Links
@@ -52,6 +52,7 @@ def topics_of(request: Request) -> list[Topic]:
     if not names:
         raise Problem("invalid", f"watch must name what to tell: one or more of {', '.join(WATCHES)}")
     text(request, "status", STATUSES)
+    since_s(request)
     topics = []
     for name in names:
         if name not in WATCHES:

@@ -73,7 +73,16 @@ def wait_s(request: Request) -> float:
 
 def since_at_ms(request: Request) -> int:
     """The wall clock so many seconds ago as `since` says, 0 when it is not given. Raises Problem "invalid"."""
-    seconds = _seconds(request, "since")
+    return at_ms_ago(since_s(request))
+
+
+def since_s(request: Request) -> float:
+    """The seconds that `since` says, 0 when it is not given. Raises Problem "invalid"."""
+    return _seconds(request, "since")
+
+
+def at_ms_ago(seconds: float) -> int:
+    """The wall clock so many seconds ago; 0 of 0, which stands for any time."""
     return max(1, int((time.time() - seconds) * 1000)) if seconds else 0
 
 

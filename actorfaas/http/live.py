@@ -1,4 +1,4 @@
-"""What can be watched live, and what is said about it: the node's figures, its workers, executions, logs.
+"""What can be watched live, and what is said about it: the node's figures, its workers, executions, logs, the flow.
 
 Each source asks the other actors once for all its viewers. Figures, workers and the states of an execution are told as
 rows of which only the changed ones are sent again; docs/http-api.md has the form.
@@ -18,6 +18,7 @@ import orjson
 from actorfaas.core.tally import billed_ms
 from actorfaas.http import figures, render
 from actorfaas.http.feed import Source, Topic
+from actorfaas.http.flow import FlowReader
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, LOCAL_QUEUE, SWAPPER, Links
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.problems import Problem
@@ -48,6 +49,7 @@ WATCHES: dict[str, tuple[str, ...]] = {
     "executions": ("name", "status", "execution_name"),
     "execution": ("execution",),
     "logs": ("function", "request", "execution", "trace"),
+    "flow": ("name", "since"),
 }
 """Topics by name, with the parameters that say which part of it."""
 
@@ -313,10 +315,34 @@ class LogsWatch(_Watch):
         return b"" if self._after_seq < 0 else frame(self.name, {"whole": True, "lines": list(self._recent)})
 
 
+class FlowWatch(_Watch):
+    """What calls what, drawn; worked out anew every few seconds."""
+
+    name = "flow"
+    period_s = 10.0
+
+    def __init__(self, flow: FlowReader, topic: Topic) -> None:
+        self._flow = flow
+        self._topic = topic
+        self._last = b""
+
+    async def news(self) -> bytes:
+        """The flow, if it is another one."""
+        since_s = float(self._topic.filter("since") or 0)
+        found = await self._flow.read(self._topic.filter("name"), since_s, is_drawn=True)
+        before, self._last = self._last, frame(self.name, orjson.Fragment(found))
+        return b"" if self._last == before else self._last
+
+    def whole(self) -> bytes:
+        """The flow as it was last."""
+        return self._last
+
+
 class Live:
     """Makes the source of a topic."""
 
-    def __init__(self, links: Links, metrics: Metrics, in_flight: Callable[[], int]) -> None:
+    def __init__(self, links: Links, metrics: Metrics, in_flight: Callable[[], int], flow: FlowReader) -> None:
+        self._flow = flow
         self._links = links
         self._metrics = metrics
         self._in_flight = in_flight
@@ -332,5 +358,7 @@ class Live:
                 return ExecutionsWatch(self._links, topic)
             case "execution":
                 return ExecutionWatch(self._links, topic.filter("execution"))
+            case "flow":
+                return FlowWatch(self._flow, topic)
             case _:
                 return LogsWatch(self._links, topic)

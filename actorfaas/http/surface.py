@@ -2,7 +2,8 @@
 
 Starlette's routes and the OpenAPI document are both made from it, so neither can know a path that the other does
 not. `handler` names a method of one of the classes in `http.deployments`, `http.records`, `http.data`,
-`http.pictures`, `http.inspection` and `http.events`; "" stands for the invoke path, which `http.invoke` serves.
+`http.pictures`, `http.flow`, `http.inspection` and `http.events`; "" stands for the invoke path, which `http.invoke`
+serves.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Try one state of a workflow; its function is called if it is not mocked",
         "Trial",
         body="application/json",
-        problems=(400, 404, 408, 413, 429),
+        problems=(400, 404, 408, 413, 429, 503, 504),
     ),
     Operation(
         "GET",
@@ -400,14 +401,32 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/v1/flow",
+        "flow",
+        "traces",
+        "What calls what, where the time goes and what would help, from the newest calls and executions",
+        "Flow",
+        parameters=(
+            _query("name", "string", "only of this workflow or function and what is below it"),
+            _query("since", "number", "only what began in the last so many seconds"),
+            _query("limit", "integer", "most calls, and most executions, that are looked at: 1 to 1000, default 200"),
+            _query("diagram", "boolean", "with a picture"),
+        ),
+        problems=(400, 503, 504),
+    ),
+    Operation(
+        "GET",
         "/v1/events",
         "events",
         "node",
         "What goes on, as server-sent events until the client hangs up",
         "text/event-stream",
         parameters=(
-            _query("watch", "string", "what to tell, separated by commas: node, workers, executions, execution, logs"),
-            _query("name", "string", "executions: only of this function or workflow"),
+            _query(
+                "watch", "string", "what to tell, separated by commas: node, workers, executions, execution, logs, flow"
+            ),
+            _query("name", "string", "executions, flow: only of this function or workflow"),
+            _query("since", "number", "flow: only what began in the last so many seconds"),
             _query("status", "string", "executions: only with this status"),
             _query("execution_name", "string", "executions: only those whose given name begins so"),
             _query("execution", "string", "execution: which one; logs: only of this execution"),

@@ -1,7 +1,7 @@
 """`POST /v1/test-state`: one state tried out, as TestState of Step Functions does.
 
 Owns the request, and calling the function of a state that is not mocked. What a state does with data is
-`states.trial`'s business; it is computed in a thread, one trial at a time, for an expression may take a second.
+`states.trial`'s business; it is computed in a process of its own, one trial at a time: an expression may not end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -25,17 +25,20 @@ from actorfaas.http.links import DATA_LAYER, Links, Office
 from actorfaas.http.problems import Problem, from_failure
 from actorfaas.ids import new_id
 from actorfaas.messages import Deployments, InvocationFailed, InvocationResult, ListDeployments, Publish
+from actorfaas.runtime.apart import MAX_MEMORY_BYTES, apart
 
 if TYPE_CHECKING:
-    from actorfaas.states.instructions import RunTask
-    from actorfaas.states.trial import Mock, Trial
+    from actorfaas.states.trial import Asked, Mock, Trial
 
 Json = Any  # a decoded JSON document
+Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_TRIALS = 32
 """Trials under way at once, each with a body of that size; more are refused with 503."""
+LIMIT_S = 15.0
+"""What a state may compute, the start of the process included. One expression gives up by itself after some seconds."""
 LEVELS = ("INFO", "DEBUG", "TRACE")
 NOT_RUN = frozenset({"queue_full", "overloaded", "no_topic", "cancelled", "stopping", "unavailable"})
 """Reasons of failed calls that say nothing of the function: they are the request's problems, not the state's errors."""
@@ -75,25 +78,35 @@ class TrialEndpoints:
             return await self._answer(request)
 
     async def _answer(self, request: Request) -> Response:
+        from actorfaas.states.trial import Mock, asked, try_state
+
         wanted = _wanted(await json_object(request, self._body_timeout_s, MAX_BODY_BYTES))
         if wanted.workflow:
             wanted = replace(wanted, definition=await self._definition(wanted.workflow))
         outcome: InvocationResult | InvocationFailed | None = None
         mock = wanted.mock
+        given: dict[str, Json] = {"state": wanted.state, "variables": wanted.variables, "context": wanted.context}
         if mock is None:
-            asked = await self._computed(lambda: _asked(wanted))
-            if asked is not None:
-                outcome = await self._call(request, asked)
+            task = await self._computed(asked, wanted.definition, wanted.payload, retries=wanted.retries, **given)
+            if task is not None:
+                outcome = await self._call(request, task)
                 mock = _mock_of(outcome, wanted.retries)
-        trial = await self._computed(lambda: _tried(wanted, mock))
+        mock = mock or Mock(retries=wanted.retries)
+        trial = await self._computed(try_state, wanted.definition, wanted.payload, mock=mock, **given)
         return json_response(_rendered(trial, wanted.level, outcome))
 
-    async def _computed(self, work: Callable[[], Answer]) -> Answer:
+    async def _computed(self, work: Callable[Given, Answer], *args: Given.args, **kwargs: Given.kwargs) -> Answer:
         async with self._turn:
             try:
-                return await asyncio.to_thread(work)
+                return await apart(LIMIT_S, work, *args, **kwargs)
             except DeployError as error:
                 raise Problem("invalid", str(error)) from None
+            except TimeoutError:
+                detail = f"the state was still computing after {LIMIT_S:g} s; does an expression of it ever end?"
+                raise Problem("timeout", detail) from None
+            except MemoryError:
+                detail = f"computing the state takes more than {MAX_MEMORY_BYTES >> 20} MiB of memory"
+                raise Problem("invalid", detail) from None
 
     async def _definition(self, name: str) -> bytes:
         found = await self._links.ask(DATA_LAYER, ListDeployments(app="", active_only=True), Deployments)
@@ -103,7 +116,7 @@ class TrialEndpoints:
                     return spec.definition
         raise Problem("not_found", f"no workflow is called {name!r}; GET /v1/workflows lists them")
 
-    async def _call(self, request: Request, asked: RunTask) -> InvocationResult | InvocationFailed:
+    async def _call(self, request: Request, asked: Asked) -> InvocationResult | InvocationFailed:
         """Call the function as any call, once; its own retries are not the state's."""
         target = self._directory.find(asked.function)
         if target.is_workflow:
@@ -208,19 +221,6 @@ def _mock(document: dict[str, Json], retries: int, failed: int) -> Mock | None:
     )
 
 
-def _asked(wanted: _Wanted) -> RunTask | None:
-    from actorfaas.states.trial import asked
-
-    return asked(
-        wanted.definition,
-        wanted.payload,
-        state=wanted.state,
-        retries=wanted.retries,
-        variables=wanted.variables,
-        context=wanted.context,
-    )
-
-
 def _mock_of(outcome: InvocationResult | InvocationFailed, retries: int) -> Mock:
     from actorfaas.core.execution import error_of
     from actorfaas.states.trial import Mock
@@ -229,19 +229,6 @@ def _mock_of(outcome: InvocationResult | InvocationFailed, retries: int) -> Mock
         return Mock(returned=outcome.payload, retries=retries)
     error, cause = error_of(outcome)
     return Mock(error=error, cause=cause, retries=retries)
-
-
-def _tried(wanted: _Wanted, mock: Mock | None) -> Trial:
-    from actorfaas.states.trial import Mock, try_state
-
-    return try_state(
-        wanted.definition,
-        wanted.payload,
-        state=wanted.state,
-        mock=mock or Mock(retries=wanted.retries),
-        variables=wanted.variables,
-        context=wanted.context,
-    )
 
 
 def _rendered(trial: Trial, level: str, outcome: InvocationResult | InvocationFailed | None) -> dict[str, Json]:

@@ -58,6 +58,16 @@ class Mock:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The call that a Task state would make. `timeout_s` 0: the function's own; `attempt`: from 1."""
+
+    function: str
+    payload: bytes
+    timeout_s: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """What came out. `next`: the state that follows, or ""; `inspection`: the steps by their names."""
 
@@ -101,7 +111,7 @@ def asked(
     retries: int = 0,
     variables: Mapping[str, Json] | None = None,
     context: Json = None,
-) -> RunTask | None:
+) -> Asked | None:
     """The call that a Task state would make and whose result it would have; None of a state that makes none, or fails
     before it does."""
     run, branch = _prepared(definition, payload, state, retries, variables, context)
@@ -113,7 +123,9 @@ def asked(
     except StatesError:
         return None
     request = branch.request
-    return request if isinstance(request, RunTask) and request.function else None
+    if not isinstance(request, RunTask) or not request.function:
+        return None
+    return Asked(request.function, request.payload, request.timeout_s, request.attempt)
 
 
 def _prepared(

@@ -37,12 +37,16 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("width", [1200, 360])
-@pytest.mark.parametrize("view", ["", "functions/greet", "workflows/shop", "executions", "workers", "logs"])
+@pytest.mark.parametrize("view", ["", "functions/greet", "workflows/shop", "executions", "flow", "workers", "logs"])
 def test_views(visits: Visits, node: Node, scheme: str, view: str, width: int) -> None:
     node.call("greet", {"name": "Ada"})
+    if view == "flow":
+        node.ended(node.start("shop", {"number": 1, "name": "Ada", "items": [1]}))
     visit = visits(node.url, scheme=scheme, width=width)
     page = visit.open(view)
     page.get_by_role("heading").first.wait_for()
+    if view == "flow":
+        page.locator(".picture svg").wait_for()
     if view == "workers":
         page.locator("summary").first.click()
     if view == "workflows/shop":

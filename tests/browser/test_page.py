@@ -15,7 +15,7 @@ from tests.system.kit import Node, eventually
 
 pytestmark = pytest.mark.browser
 
-VIEWS = ("", "functions/greet", "workflows/shop", "executions", "workers", "logs")
+VIEWS = ("", "functions/greet", "workflows/shop", "executions", "flow", "workers", "logs")
 
 
 def order(gate: Path, **changes: object) -> dict[str, object]:

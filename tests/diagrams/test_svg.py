@@ -68,8 +68,9 @@ def test_statuses_are_attributes_words_and_signs() -> None:
 
 
 def test_every_status_and_kind_has_its_looks() -> None:
-    assert set(SIGNS) == set(STATUSES)
-    assert set(ICONS) == {"Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"}
+    assert set(SIGNS) == {*STATUSES, "bottleneck"}
+    states = {"Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"}
+    assert set(ICONS) == {*states, "Client", "Function", "Workflow"}
     assert all(f"[data-status={status}]" in STYLE for status in STATUSES)
     assert STYLE.count("prefers-color-scheme:dark") == 1
 
@@ -98,7 +99,7 @@ def test_what_xml_cannot_hold_is_replaced() -> None:
 def test_ids_have_the_prefix_that_was_asked_for() -> None:
     text = svg(EVERY_KIND, "title", prefix="one")
     ids = {one.get("id") for one in ElementTree.fromstring(text).iter() if "id" in one.attrib}
-    assert ids == {"one-title", "one-desc", "one-arrow", "one-arrowcatch"}
+    assert ids == {"one-title", "one-desc", "one-arrow", "one-arrowcatch", "one-arrowcritical"}
     assert "#asl" not in text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.flow.graph import CALLS, CLIENT, FOLLOWS, RUNS, Edge, Graph, Place, graph_of, percentile
+from actorfaas.flow.graph import CALLS, CLIENT, FOLLOWS, RUNS, Edge, Graph, Place, graph_of, overview, percentile
 from actorfaas.flow.report import edge_rows, mermaid
 from actorfaas.flow.tree import Forest
 from tests.flow.kit import MS
@@ -95,3 +95,43 @@ def test_a_state_that_starts_an_execution_calls_it_itself() -> None:
     run = traced.add("run", "Child", (0, 10), state)
     traced.execution("inner", (1, 9), run)
     assert (CALLS, "flow.Child", "inner") in edges(graph_of(Forest(traced.spans)))
+
+
+def test_what_of_the_critical_path_is_behind_an_edge() -> None:
+    traced = Traced()
+    flow = traced.execution("flow", (0, 10))
+    both = traced.add("state", "both", (0, 10), flow)
+    traced.state("quick", (0, 0), (0, 9), both, index="0")
+    run = traced.state("slow", (0, 2), (2, 10), both, index="1")
+    traced.request("inner", (5, 9), run)
+    graph = graph_of(Forest(traced.spans))
+    shares = {(str(edge.source), str(edge.target)): graph.critical_share(edge) for edge in graph.edges}
+    assert shares == {
+        (CLIENT, "flow"): 1.0,
+        ("flow.quick", "quick"): 0.0,
+        ("flow.slow", "slow"): 1.0,
+        ("slow", "inner"): 0.4,
+    }
+
+
+def test_only_what_is_below_a_name() -> None:
+    traced = Traced()
+    run = traced.request("outer", (0, 10))
+    inner = traced.execution("flow", (2, 8), run)
+    traced.state("A", (2, 2), (2, 8), inner, function="f")
+    graph = graph_of(Forest(traced.spans), "flow")
+    found = edges(graph)
+    assert set(found) == {(CALLS, "outer", "flow"), (RUNS, "flow.A", "f")}
+    assert [graph.critical_share(edge) for edge in graph.edges] == [1.0, 1.0]
+    assert graph.seconds == 0.006
+
+
+def test_the_overview_has_workflows_instead_of_states() -> None:
+    traced = Traced()
+    flow = traced.execution("flow", (0, 30))
+    traced.state("A", (0, 5), (5, 10), flow, function="f")
+    traced.state("B", (10, 10), (10, 30), flow, function="f")
+    whole = overview(graph_of(Forest(traced.spans)))
+    assert set(edges(whole)) == {(CALLS, CLIENT, "flow"), (RUNS, "flow", "f")}
+    assert sorted(edges(whole)[RUNS, "flow", "f"].took_ns) == [10 * MS, 20 * MS]
+    assert [whole.critical_share(edge) for edge in whole.edges] == [1.0, 1.0]

@@ -87,6 +87,7 @@ async def test_what_does_not_exist_is_told_as_a_problem(node: Node) -> None:
         ("?watch=node,weather", "'weather'"),
         ("?watch=execution", "the id of the execution"),
         ("?watch=executions&status=odd", "status must be one of"),
+        ("?watch=flow&since=soon", "since must be a number"),
     ],
 )
 async def test_what_cannot_be_watched_is_refused(node: Node, query: str, says: str) -> None:

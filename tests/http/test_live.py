@@ -11,17 +11,20 @@ import pytest
 
 from actorfaas.core.lifecycle import TRANSITIONS
 from actorfaas.http.feed import Source, Topic
+from actorfaas.http.flow import FlowReader
 from actorfaas.http.live import FIRST_STEP, LONG_STEP, MAX_LINES, PAGE, Live, Table
 from actorfaas.http.metrics import Metrics
 from actorfaas.http.problems import Problem
 from actorfaas.messages import (
     CallFigures,
+    Deployments,
     DescribePool,
     DescribeQueue,
     Executions,
     ExecutionSummary,
     FunctionMemory,
     GetExecution,
+    ListDeployments,
     ListExecutions,
     LogLine,
     Logs,
@@ -33,12 +36,15 @@ from actorfaas.messages import (
     PoolFigures,
     QueueDescription,
     ReadLogs,
+    ReadTraces,
     StateCount,
     TopicFigures,
     TopicState,
+    Trace,
     WorkerState,
 )
 from tests.actors_kit import FakePeer, Kit
+from tests.flow.kit import History
 from tests.frontend_kit import Node, execution_state, frontend, task_event
 
 Json = Any  # a decoded JSON document
@@ -55,7 +61,9 @@ async def node(kit: Kit) -> AsyncIterator[Node]:
 
 
 def source(node: Node, name: str, *filters: tuple[str, str]) -> Source:
-    return Live(node.frontend.links, node.frontend.metrics, lambda: 2).source(Topic(name, filters))
+    frontend_ = node.frontend
+    flow = FlowReader(frontend_, frontend_.links, frontend_.tracer)
+    return Live(frontend_.links, frontend_.metrics, lambda: 2, flow).source(Topic(name, filters))
 
 
 def read(frame: bytes, event: str) -> Json:
@@ -265,3 +273,25 @@ def test_metrics_tell_their_figures() -> None:
     metrics = Metrics()
     metrics.count("f", 200, "fork", 1_000_000)
     assert [(one.function, one.start_kind, one.calls) for one in metrics.figures()] == [("f", "fork", 1)]
+
+
+async def test_the_flow_is_told_drawn_and_only_when_it_is_another_one(node: Node) -> None:
+    asked: list[ReadTraces] = []
+    history = History("flow")
+    history.task(40, "slow", queue=30, run=10)
+
+    def answer(question: ReadTraces) -> Trace:
+        asked.append(question)
+        return Trace((), (history.ended(),))
+
+    node.data.answer(ReadTraces, answer)
+    node.data.answer(ListDeployments, Deployments(()))
+    watch = source(node, "flow", ("name", "flow"), ("since", "60"))
+    assert watch.whole() == b""
+    told = await watch.news()
+    assert told.startswith(b"event: flow\ndata: ")
+    document = orjson.loads(told.partition(b"data: ")[2])
+    assert (document["name"], document["diagram"][:4]) == ("flow", "<svg")
+    assert await watch.news() == b""
+    assert watch.whole() == told
+    assert all(one.since_at_ms > 0 for one in asked)

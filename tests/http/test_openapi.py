@@ -12,6 +12,7 @@ from actorfaas.http.app import handlers_of, routes
 from actorfaas.http.data import DataEndpoints
 from actorfaas.http.deployments import DeploymentEndpoints
 from actorfaas.http.events import EventEndpoints
+from actorfaas.http.flow import FlowEndpoints
 from actorfaas.http.inspection import InspectionEndpoints
 from actorfaas.http.pictures import PictureEndpoints
 from actorfaas.http.records import RecordEndpoints
@@ -27,6 +28,7 @@ GROUPS = (
     DeploymentEndpoints,
     RecordEndpoints,
     TraceEndpoints,
+    FlowEndpoints,
     TrialEndpoints,
     DataEndpoints,
     TaskEndpoints,

@@ -169,6 +169,26 @@ async def test_what_is_nested_too_deeply_is_refused(kit: Kit, body: str, says: s
         assert says in answer.json()["detail"]
 
 
+SLOW = "{% $count($map([1..900], function($i) { $count($map([1..900], function($j) { $sum([1..1000]) })) })) %}"
+"""Minutes, in steps that are too few for the evaluation to give up."""
+LARGE = "{% $map([1..1500], function($i) { $pad('', 1000000, 'x') }) %}"
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "says"),
+    [(SLOW, 504, "timeout: the state was still computing after 3 s"), (LARGE, 400, "more than 1024 MiB of memory")],
+)
+async def test_expressions_that_take_too_much_are_given_up(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, output: str, status: int, says: str
+) -> None:
+    monkeypatch.setattr(trials, "LIMIT_S", 3.0 if status == 504 else 100.0)
+    state = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": output, "End": True}
+    async with frontend(kit) as node:
+        found = await refused(node, definition=state)
+        assert (found[0], says in found[1]) == (status, True), found
+        assert (await node.get("/healthz")).status_code == 200
+
+
 async def test_a_function_that_is_not_deployed(kit: Kit) -> None:
     async with frontend(kit) as node:
         status, found = await refused(node, definition=task(End=True))

@@ -5,6 +5,7 @@ import { h, replace, say } from './dom.js';
 import { login } from './login.js';
 import { execution } from './execution.js';
 import { executions } from './executions.js';
+import { flow } from './flow.js';
 import { functions } from './functions.js';
 import { logs } from './logs.js';
 import { target } from './target.js';
@@ -15,6 +16,7 @@ const VIEWS = [
   [/^\/(functions|workflows)\/(.+)$/, 'Functions', target],
   [/^\/executions$/, 'Executions', executions],
   [/^\/executions\/(.+)$/, 'Executions', execution],
+  [/^\/flow$/, 'Flow', flow],
   [/^\/workers$/, 'Workers', workers],
   [/^\/logs$/, 'Logs', logs],
 ];
