@@ -8,6 +8,7 @@ results for ever. Bodies that are read have their own bounds (`http.bodies`), id
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -48,6 +49,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        # What the kernel holds is not seen here. It gives a connection up on which nothing is taken for so long: of a
+        # viewer that stopped reading, megabytes would fit before writing stalls.
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.stall_timeout_s * 1000)
+        )
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from actorfaas.http.feed import MAX_VIEWERS
 from actorfaas.messages import Executions, ExecutionSummary, GetExecution, ListExecutions, Refused
 from tests.actors_kit import Kit
 from tests.frontend_kit import Node, execution_state, frontend
+from tests.patience import SLOWNESS
 
 PAGE = Executions((ExecutionSummary("exe_1", "pipeline", 1, "workflow", "running", 1_700_000_000_000, 0),), "")
 WATCH = "/v1/events?watch=executions"
@@ -156,3 +159,22 @@ async def test_a_viewer_that_is_dropped_sees_the_end(node: Node) -> None:
             viewer.is_dropped = True
             viewer.changed.set()
         await stream.end()
+
+
+async def test_a_viewer_that_never_reads_loses_its_place(kit: Kit) -> None:
+    entries = tuple(replace(PAGE.executions[0], execution_id=f"exe_{number}") for number in range(200))
+    async with frontend(kit, stall_timeout_s=1.0) as node:
+        node.data.answer(ListExecutions, Executions(entries, ""))  # more than fits below, less than stalls a write
+        with socket.socket() as viewer:
+            viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            viewer.connect(("127.0.0.1", node.port))
+            viewer.sendall(f"GET {WATCH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            async with asyncio.timeout(20 * SLOWNESS):
+                await _told(node, 1)
+                await _told(node, 0)
+
+
+async def _told(node: Node, viewers: int) -> None:
+    """Until so many have a place."""
+    while len(node.frontend.feed._viewers) != viewers:  # noqa: ASYNC110  # it has no event; it runs in this very loop
+        await asyncio.sleep(0.01)
