@@ -151,6 +151,10 @@ class Client(TaskCalls):
             cursor=cursor,
         )
 
+    def execution_definition(self, execution_id: str) -> Json:
+        """The definition of the workflow version that an execution runs with."""
+        return self._get(f"/v1/executions/{quote(execution_id, safe='')}/definition")
+
     def executions(
         self,
         *,

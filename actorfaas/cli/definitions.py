@@ -61,15 +61,12 @@ def _of_execution(node: Client, execution_id: str) -> Definition:
     execution = node.execution(execution_id)
     if execution["kind"] != "workflow":
         raise click.UsageError(f"{execution_id} is an execution of a function; only workflows have a definition")
-    workflow = node.workflow(execution["name"])
-    if (workflow["app"], workflow["version"]) != (execution["app"], execution["version"]):
-        was, now = f"version {execution['version']} of {execution['app']}", f"version {workflow['version']}"
-        raise ClientError(f"{execution_id} ran {was}, {now} is in service; its definition may have been another")
+    definition = node.execution_definition(execution_id)
     visits, page = list(execution["states"]), execution
     while page.get("next_cursor"):
         page = node.execution(execution_id, cursor=page["next_cursor"])
         visits += page["states"]
-    return Definition(f"{execution['name']}, {execution_id}", workflow["definition"], tuple(visits))
+    return Definition(f"{execution['name']}, {execution_id}", definition, tuple(visits))
 
 
 def definition_in_file(name: str, *, may_be_state: bool = False) -> Definition | None:

@@ -200,6 +200,15 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/v1/executions/{id}/definition",
+        "execution_definition",
+        "executions",
+        "The definition that the execution runs with",
+        "application/json",
+        problems=(404,),
+    ),
+    Operation(
+        "GET",
         "/v1/executions/{id}/diagram",
         "execution_diagram",
         "executions",

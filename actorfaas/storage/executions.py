@@ -305,9 +305,9 @@ def events_of(connection: sqlite3.Connection, id_: int) -> tuple[StoredEvent, ..
     return tuple(stored_events(connection.execute(_EVENTS, event_span(id_))))
 
 
-def events_alone(connection: sqlite3.Connection, id_: int) -> tuple[HistoryEvent, ...]:
-    """The events of one execution without what they carry."""
-    rows = connection.execute(_EVENTS_ALONE, event_span(id_))
+def events_alone(connection: sqlite3.Connection, id_: int, limit: int) -> tuple[HistoryEvent, ...]:
+    """The first events of one execution, at most `limit`, without what they carry."""
+    rows = connection.execute(f"{_EVENTS_ALONE} LIMIT ?", (*event_span(id_), limit))
     return tuple(stored.event for stored in stored_events(rows))
 
 

@@ -12,7 +12,7 @@ PAGE_EXECUTIONS = 1_000
 """Executions in one answer."""
 
 PAGE_EVENTS = 50_000
-"""Events in one answer; executions beyond are left out."""
+"""Events in one answer; executions beyond are left out, and of one that has more by itself, what comes later."""
 
 _COLUMNS = (
     "id, traceparent, execution_id, name, app, version, kind, durability, status, error_type, error_message,"
@@ -61,10 +61,11 @@ def _loaded(connection: sqlite3.Connection, rows: sqlite3.Cursor) -> tuple[Trace
     found: list[TracedExecution] = []
     room = PAGE_EVENTS
     for id_, traceparent, execution_id, name, app, version, kind, durability, status, *end in rows.fetchall():
-        events = executions.events_alone(connection, id_)
-        room -= len(events)
-        if found and room < 0:
+        events = executions.events_alone(connection, id_, room + 1)
+        if found and len(events) > room:
             break
+        events = events[:room]
+        room -= len(events)
         error_type, error_message, started_at_ms, ended_at_ms = end
         state = ExecutionState(
             *(execution_id, name, app, version, kind, durability, STATUSES[status]),

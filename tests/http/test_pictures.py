@@ -14,6 +14,7 @@ from actorfaas.messages import (
     BundleRef,
     DeploymentRecord,
     Deployments,
+    ExecutionState,
     GetExecution,
     ListDeployments,
     Refused,
@@ -92,3 +93,36 @@ async def test_functions_and_unknown_executions_have_no_picture(node: Node) -> N
     assert (await node.get("/v1/executions/exe_1/diagram")).status_code == 404
     node.data.answer(GetExecution, Refused("not_found", "there is no execution exe_2"))
     assert (await node.get("/v1/executions/exe_2/diagram")).status_code == 404
+
+
+async def test_a_long_history_is_read_a_part_at_a_time(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "STEP", 2)
+    events = (
+        *(task_event(1, "first", "TaskStateEntered"), task_event(2, "first")),
+        *(
+            task_event(3, "second", "TaskStateEntered"),
+            task_event(4, "second"),
+            task_event(5, "second", "TaskStateExited"),
+        ),
+    )
+    asked: list[GetExecution] = []
+
+    def answer(question: GetExecution) -> ExecutionState:
+        asked.append(question)
+        part = [event for event in events if event.seq > question.after_seq][: question.limit]
+        return execution_state("exe_1", version=2, events=tuple(part))
+
+    node.data.answer(GetExecution, answer)
+    assert drawn((await node.get("/v1/executions/exe_1/diagram")).text) == {"first": "succeeded", "second": "succeeded"}
+    assert [(one.after_seq, one.limit, one.event_payloads) for one in asked] == [
+        *((0, 1, False), (0, 2, False), (2, 2, False), (4, 2, False)),
+    ]
+
+
+async def test_the_definition_an_execution_runs_with(node: Node) -> None:
+    node.data.answer(GetExecution, execution_state("exe_1", version=1, events=()))
+    response = await node.get("/v1/executions/exe_1/definition")
+    assert response.headers["content-type"] == "application/json"
+    assert response.content == OLD
+    node.data.answer(GetExecution, execution_state("exe_1", kind="function"))
+    assert (await node.get("/v1/executions/exe_1/definition")).status_code == 404

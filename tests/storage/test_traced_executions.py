@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from sqlite3 import Connection
+from types import SimpleNamespace
 
-from actorfaas.messages import CreateExecution, ReadTraces, RecordExecution
+import pytest
+
+from actorfaas.messages import CreateExecution, HistoryEvent, ReadTraces, RecordExecution
+from actorfaas.storage import executions, traced_executions
 from actorfaas.storage.sqlite_store import SqliteStore
 from tests.storage.samples import create, event, finish
 
@@ -46,3 +51,23 @@ async def test_the_newest_executions_of_traces(store: SqliteStore) -> None:
     assert await ids(limit=2) == ["e2", "e3"]
     assert await ids("g") == ["e1", "e3"]
     assert await ids(since_at_ms=1_700_000_000_001) == []
+
+
+async def test_long_histories_are_not_read_beyond_what_is_told(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def events_alone(connection: Connection, id_: int, limit: int) -> tuple[HistoryEvent, ...]:
+        found = executions.events_alone(connection, id_, limit)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(traced_executions, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(traced_executions, "executions", SimpleNamespace(events_alone=events_alone))
+    for number in range(2):
+        await store.create_execution(traced(f"e{number}"))
+        await store.finish_execution(finish(f"e{number}", b"", *(event(seq) for seq in range(1, 9))))
+    (found,) = (await store.get_trace(TRACE)).executions
+    assert [one.seq for one in found.state.events] == [1, 2, 3]
+    assert read == [4, 1]
