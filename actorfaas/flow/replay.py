@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actorfaas.flow.critical import TOLERANCE_NS
@@ -141,9 +141,8 @@ class _Replay:
     def _inside(self, span: Span, below: Sequence[Span], faster: float) -> _Process:
         """What is below a span, each as much after what it waited for as it was; then what came after the last one."""
         overs: list[_Event] = []
-        for position, child in enumerate(below):
+        for child, before in zip(below, _befores(span, below), strict=True):
             over = _Event()
-            before = _before(span, child, below[:position])
             since_ns = span.began_ns if before < 0 else below[before].ended_ns
             lead_ns = int(max(0, child.began_ns - since_ns) / faster)
             waits_for = None if before < 0 else overs[before]
@@ -161,15 +160,30 @@ class _Replay:
         yield from self._live(child, over)
 
 
-def _before(span: Span, child: Span, earlier: Sequence[Span]) -> int:
-    """The position of what a child waited for: what had ended last when it began, of its own branch if there is any;
-    -1: nothing."""
-    index = child.told.get("index", "")
-    over = [n for n, one in enumerate(earlier) if one.ended_ns <= child.began_ns + TOLERANCE_NS]
-    mine = [n for n in over if earlier[n].told.get("index", "") == index]
-    if not mine and index and child.began_ns - span.began_ns <= BEGINS_WITH_NS:
-        return -1
-    return max(mine or over, key=lambda n: earlier[n].ended_ns, default=-1)
+def _befores(span: Span, below: Sequence[Span]) -> Iterator[int]:
+    """Of each child the position of what it waited for: what had ended last when it began, of its own branch if there
+    is any; -1: nothing. Children come in the order in which they began."""
+    under_way: list[tuple[int, int]] = []  # when it ends, and its position
+    last, last_of = -1, dict[str, int]()
+    for position, child in enumerate(below):
+        while under_way and under_way[0][0] <= child.began_ns + TOLERANCE_NS:
+            _, over = heapq.heappop(under_way)
+            last = _later(below, last, over)
+            branch = below[over].told.get("index", "")
+            last_of[branch] = _later(below, last_of.get(branch, -1), over)
+        heapq.heappush(under_way, (child.ended_ns, position))
+        branch = child.told.get("index", "")
+        if branch in last_of:
+            yield last_of[branch]
+        elif branch and child.began_ns - span.began_ns <= BEGINS_WITH_NS:
+            yield -1
+        else:
+            yield last
+
+
+def _later(below: Sequence[Span], one: int, other: int) -> int:
+    """Which of two positions ended later; `one` may be -1, none."""
+    return other if one < 0 or below[other].ended_ns > below[one].ended_ns else one
 
 
 def replay(forest: Forest, workers: Mapping[str, int], change: Change | None = None) -> dict[str, int]:

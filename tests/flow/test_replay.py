@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorfaas.flow.replay import Change, replay
+from actorfaas.flow.critical import TOLERANCE_NS
+from actorfaas.flow.replay import BEGINS_WITH_NS, Change, _befores, replay
 from actorfaas.flow.spans import STATE
 from actorfaas.flow.tree import Forest
 from tests.flow.kit import MS
@@ -94,3 +97,24 @@ def test_iterations_that_came_after_others_come_after_them_again() -> None:
 @pytest.mark.parametrize("workers", [{}, {"work": 100}])
 def test_a_function_without_a_limit_never_waits(workers: dict[str, int]) -> None:
     assert whole_ms(mapped(8, 2, 20), workers) == 40
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_a_child_waited_for_is_found_as_it_is_defined(seed: int) -> None:
+    chance = Random(seed)
+    traced = Traced()
+    above = traced.add("state", "each", (0, 20))
+    for began in sorted(chance.choices([0, 1, 1.5, 2, 2.3, 4, 5], k=8)):
+        index = {"index": str(chance.randrange(3))} if chance.random() < 0.6 else {}
+        traced.add("state", "one", (began, began + chance.choice([0, 0.2, 0.5, 1, 3])), above, **index)
+    below = Forest(traced.spans).below(above)
+
+    def defined(position: int) -> int:
+        child = below[position]
+        over = [n for n in range(position) if below[n].ended_ns <= child.began_ns + TOLERANCE_NS]
+        mine = [n for n in over if below[n].told == child.told]
+        if not mine and child.told and child.began_ns <= BEGINS_WITH_NS:
+            return -1
+        return max(mine or over, key=lambda n: below[n].ended_ns, default=-1)
+
+    assert list(_befores(above, below)) == [defined(position) for position in range(len(below))]
