@@ -205,7 +205,7 @@ def test_everything_is_reached_with_the_keyboard_and_seen_to_be(visit: Visit) ->
     for _ in range(25):
         page.keyboard.press("Tab")
         walk.append(focused(visit))
-    assert walk[:7] == ["skip", "actorfaas", "Functions", "Executions", "Workers", "Logs", "filter"]
+    assert walk[:8] == ["skip", "actorfaas", "Functions", "Executions", "Flow", "Workers", "Logs", "filter"]
     assert {"greet", "shop", "ship"} <= set(walk)
     assert not [one for one in walk if one.startswith("unseen")]
     page.locator("#skip").focus()
