@@ -163,11 +163,13 @@ class Node:
         return killed_s
 
     def kill_everything(self) -> None:
-        """SIGKILL every process of this node, as a loss of power would end them, and wait until they are gone."""
+        """SIGKILL every process of this node, as a loss of power would end them, and wait until they are gone. They are
+        stopped first: else one that lives a little longer writes down that another one ended."""
         while left := self.processes():
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in left:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
 
     def until_serving(self, name: str, value: Json = None, patience_s: float = PATIENCE_S) -> float:
         """Call a function until it answers 200; the seconds this took. Other answers must be problems to retry."""
