@@ -50,7 +50,7 @@ def main() -> None:
         for pid in pids:
             report.rows.append(
                 {
-                    "process": command_name(pid),
+                    "process": "node" if pid == node.process.pid else command_name(pid),
                     "PSS MB": memory[pid] / 1e6,
                     "CPU %": used[pid] / period_s * 100,
                 }

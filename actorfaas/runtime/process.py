@@ -27,6 +27,7 @@ from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
 from actorfaas.messages import ActorProcesses, Message, Ready, Stop
 from actorfaas.runtime.actor import Actor
+from actorfaas.runtime.allocator import give_free_memory_back
 from actorfaas.runtime.channel import Connection, attach
 from actorfaas.runtime.trust import Trust
 
@@ -81,6 +82,7 @@ class ActorProcess:
                 await actor.start()
             gc.collect()
             gc.freeze()  # what lives now lives until the end: later collections need not look at it
+            give_free_memory_back()
             self._control.tell(Ready(actors=tuple(actor.name for actor in self._actors)))
             await self._until_stop_or_failure()
         except Exception as error:  # noqa: BLE001 - the guard of `set_up`: whatever it raises ends this process

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import mmap
 import os
 import socket
 from collections import deque
@@ -24,7 +25,8 @@ _MAX_QUEUED_PACKETS = 1024  # forks under way are bounded below this; a template
 _PACKETS_PER_TURN = 32
 _SO_SNDBUFFORCE = 32  # socket(7): beyond net.core.wmem_max, for root only
 
-_receive_buffer = bytearray(MAX_PACKET_BYTES)  # one for all: a packet is decoded before the next is received
+_receive_buffer = mmap.mmap(-1, MAX_PACKET_BYTES)
+"""One for all: a packet is decoded before the next is received. Mapped, so that it costs only what packets have used."""
 
 
 class ControlChannel:
@@ -118,7 +120,7 @@ class ControlChannel:
                 self._end()
                 return False
             try:
-                message = wire.decode_one(bytes(memoryview(_receive_buffer)[:size])).message
+                message = wire.decode_one(_receive_buffer[:size]).message
             except WireError:
                 self._end()  # its process is then ended by its owner: what it says cannot be trusted
                 return False

@@ -1,4 +1,4 @@
-"""Supervised children that do not come up, without a node around them."""
+"""Supervised children without a node around them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ import pytest
 from actorfaas import logs
 from actorfaas.config import Settings
 from actorfaas.runtime.supervisor import ChildFailed, ChildSpec, Supervisor
+from tests.runtime.test_allocator import anonymous_bytes
+from tests.system.toy_actors import WASTED_BYTES
 
 pytestmark = pytest.mark.system
+
+
+def supervising(actor: str, folder: Path) -> Supervisor:
+    settings = Settings(data_dir=folder, run_dir=folder)
+    environment = {**os.environ, **settings.to_environment()}
+    spec = ChildSpec("frontend", (actor,), environment, start_timeout_s=20.0)
+    return Supervisor([spec], logs.get("test"))
 
 
 async def test_what_a_child_left_is_killed_once_since_its_number_may_be_anothers_later(
@@ -20,11 +29,17 @@ async def test_what_a_child_left_is_killed_once_since_its_number_may_be_anothers
 ) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "killpg", lambda group, number: killed.append((group, number)))
-    settings = Settings(data_dir=short_dir, run_dir=short_dir)
-    environment = {**os.environ, **settings.to_environment()}
-    spec = ChildSpec("frontend", ("tests.system.toy_actors:Broken",), environment, start_timeout_s=20.0)
-    supervisor = Supervisor([spec], logs.get("test"))
+    supervisor = supervising("tests.system.toy_actors:Broken", short_dir)
     with pytest.raises(ChildFailed, match="exited with status 1"):
         await supervisor.start()
     await supervisor.stop(1.0)
     assert [number for _, number in killed] == [signal.SIGKILL]
+
+
+async def test_a_child_has_given_back_what_its_start_left_in_the_heap(short_dir: Path) -> None:
+    supervisor = supervising("tests.system.toy_actors:Wasteful", short_dir)
+    try:
+        await supervisor.start()
+        assert anonymous_bytes(supervisor.children[0].pid) < WASTED_BYTES // 2
+    finally:
+        await supervisor.stop(1.0)

@@ -19,6 +19,9 @@ from actorfaas.messages import (
 from actorfaas.node import HTTP_FD
 from actorfaas.runtime.actor import Actor, Sender
 
+WASTED_BYTES = 96 * 1024 * 1024
+"""What `Wasteful` has freed by the time it is ready; an actor without functions needs far less."""
+
 
 class Store(Actor):
     """Answers `KvGet`; does what it is told with `CancelRequest`."""
@@ -81,3 +84,13 @@ class Broken(Actor):
 
     def receive(self, message: Message, sender: Sender) -> None:
         raise NotImplementedError
+
+
+class Wasteful(Actor):
+    """Leaves holes in the heap as it starts, as imports do."""
+
+    name = "frontend"
+
+    async def set_up(self) -> None:
+        blocks = [b"x" * 96 * 1024 for _ in range(WASTED_BYTES // (96 * 1024))]
+        self._last = blocks.pop()  # keeps the heap from being shortened at its end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from actorfaas import wire
 from actorfaas.errors import MailboxFull, PeerUnavailable
 from actorfaas.messages import ChildExited, ForkWorker, LoadFailed, Message
-from actorfaas.templates.control import ControlChannel, control_pair
+from actorfaas.templates.control import MAX_PACKET_BYTES, ControlChannel, control_pair
 
 
 class Ends:
@@ -143,3 +145,17 @@ async def test_nonsense_ends_the_conversation(ends: Ends) -> None:
     await ends.event()
     assert ends.closed == 1
     assert ends.channel.is_closed
+
+
+def test_room_for_the_largest_packet_costs_nothing_before_it_is_used() -> None:
+    code = (
+        "import actorfaas.messages, actorfaas.wire, asyncio, mmap\n"
+        "def anonymous_kb():\n"
+        "    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return next(int(line.split()[1]) for line in lines if line.startswith('RssAnon:'))\n"
+        "before = anonymous_kb()\n"
+        "import actorfaas.templates.control\n"
+        "print((anonymous_kb() - before) * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < MAX_PACKET_BYTES // 2
