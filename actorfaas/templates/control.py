@@ -26,7 +26,7 @@ _PACKETS_PER_TURN = 32
 _SO_SNDBUFFORCE = 32  # socket(7): beyond net.core.wmem_max, for root only
 
 _receive_buffer = mmap.mmap(-1, MAX_PACKET_BYTES)
-"""One for all: a packet is decoded before the next is received. Mapped, so that it costs only what packets have used."""
+"""One for all: a packet is decoded before the next is received. Mapped, so that it costs only what was ever used."""
 
 
 class ControlChannel:
