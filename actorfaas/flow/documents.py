@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from actorfaas.flow.spans import PREFETCH, Span
-from actorfaas.flow.tree import Forest
+from actorfaas.flow.spans import Span
+from actorfaas.flow.tree import Forest, waits
 
 Json = Any  # a decoded JSON document: what the API answered
 
@@ -17,8 +17,8 @@ def spans_of(documents: Iterable[Json]) -> list[Span]:
 
 
 def waits_of(documents: Iterable[Json]) -> Forest:
-    """The same to work with: without what was read ahead, for which nothing waits."""
-    return Forest(span for span in spans_of(documents) if span.kind != PREFETCH)
+    """The same to work with, see `tree.waits`."""
+    return waits(spans_of(documents))
 
 
 def _span(one: Json) -> Span:

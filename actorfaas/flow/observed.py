@@ -13,7 +13,7 @@ from actorfaas.flow.graph import graph_of
 from actorfaas.flow.picture import picture
 from actorfaas.flow.report import Document, document
 from actorfaas.flow.spans import of_call
-from actorfaas.flow.tree import Forest
+from actorfaas.flow.tree import waits
 from actorfaas.messages import Trace
 
 
@@ -22,7 +22,7 @@ def flow_of(kept: Trace, concurrency: Mapping[str, int], name: str, *, is_drawn:
     picture, too."""
     spans = [span for call in kept.calls for span in of_call(call)]
     spans += [span for one in kept.executions for span in of_execution(one)]
-    forest = Forest(spans)
+    forest = waits(spans)
     graph = graph_of(forest, name)
     diagnosis = diagnose(forest, concurrency, name)
     found: Document = {"name": name, **document(graph, diagnosis)}

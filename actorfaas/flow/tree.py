@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from actorfaas.flow.spans import Span
+from actorfaas.flow.spans import PREFETCH, Span
 
 
 class Forest:
@@ -36,3 +36,8 @@ class Forest:
             depth, span = waiting.pop()
             yield depth, span
             waiting.extend((depth + 1, one) for one in reversed(self.below(span)))
+
+
+def waits(spans: Iterable[Span]) -> Forest:
+    """What there is to work out from: all but what was read ahead, for which nothing waits."""
+    return Forest(span for span in spans if span.kind != PREFETCH)
