@@ -113,7 +113,7 @@ class TaskPlatform(Platform, Keeper):
             if refused.code == "timeout" and isinstance(message, ReceiveMessage):
                 waited_s = message.timeout_ns / 1e9
                 raise ReceiveTimeout(f"no message for state {self._task.state!r} within {waited_s:g} s") from None
-            if refused.code in ("invalid", "conflict", "overloaded", "unauthorized", "busy"):
+            if refused.code in ("invalid", "conflict", "overloaded", "unauthorized", "busy", "cancelled"):
                 raise MessageRefused(refused.detail) from None
             raise
 

@@ -112,6 +112,17 @@ def test_the_end_of_an_execution_drops_what_is_left() -> None:
     assert EndSession("x").execution_id == "x"
 
 
+def test_who_waits_when_the_execution_ends_is_told_so() -> None:
+    rig = two()
+    waits = rig.asks("w2", ReceiveMessage(3600 * S))
+    rig.core.end_session("x")
+    rig.collect()
+    refused = rig.one(Refused, waits)
+    assert (refused.error, refused.detail) == ("cancelled", "the execution has ended: no message will come")
+    rig.passes(4000 * S)
+    assert rig.none(Refused) and not rig.core.needs_tick
+
+
 @pytest.mark.parametrize("end", ["dies", "overruns", "returns", "fails"])
 def test_a_task_that_ends_waits_no_more(end: str) -> None:
     rig = two()

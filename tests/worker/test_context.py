@@ -232,6 +232,9 @@ def test_what_goes_wrong_with_messages(queue: Answering) -> None:
         platform.send("Other", 1, None)
     with pytest.raises(MessageRefused, match="taken"):
         platform.take_alias("a")
+    queue.answers = [Refused("cancelled", "the execution has ended")]
+    with pytest.raises(MessageRefused, match="has ended"):
+        platform.receive(None)
     with pytest.raises(TypeError, match="message for 'Other'"):
         platform.send("Other", {1}, None)
 

@@ -27,6 +27,9 @@ ALIASES_LIMIT = 16
 ADDRESS_LIMIT = 256
 """Characters of an address."""
 
+ENDED = Refused("cancelled", "the execution has ended: no message will come")
+"""What a task hears that waits for a message then, as one does that was answered from outside and left to end."""
+
 ANY = -1
 Address = tuple[str, int]
 
@@ -136,12 +139,13 @@ class Sessions:
     # --- executions --------------------------------------------------------------------------------------------------
 
     def end(self, execution_id: str) -> dict[str, int]:
-        """An execution has ended: how many messages are left at which name."""
+        """An execution has ended: whoever waits is told so. How many messages are left at which name."""
         session = self._sessions.pop(execution_id, None)
         if session is None:
             return {}
         for receiver in list(session.receivers.values()):
             self._forget(session, receiver)
+            self._board.outbox.append((receiver.answer, ENDED))
         self._size_bytes -= session.size_bytes
         left: dict[str, int] = {}
         for (name, _), box in session.boxes.items():
