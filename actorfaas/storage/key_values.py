@@ -39,7 +39,10 @@ _NEXT_VERSION = (
 _INSERT = "INSERT INTO key_value (namespace, key, version, body, file) VALUES (?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE key_value SET version = ?, body = ?, file = ? WHERE id = ?"
 _EXPIRE = "INSERT INTO key_value_expiry VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms"
-_NEXT_NAME = "SELECT min(namespace) FROM key_value WHERE namespace > ? AND namespace < ?"
+_NEXT_NAME = (
+    "SELECT namespace FROM key_value LEFT JOIN key_value_expiry USING (id)"
+    " WHERE namespace > ? AND namespace < ? AND (at_ms IS NULL OR at_ms > ?) ORDER BY namespace LIMIT 1"
+)
 
 
 class StoredValue(NamedTuple):
@@ -216,17 +219,17 @@ def listing(request: KvList, now_ms: int) -> tuple[str, tuple[str | int, ...]]:
     return f"SELECT key FROM {source} WHERE {' AND '.join(conditions)} ORDER BY key LIMIT ?", tuple(values)
 
 
-def names(connection: sqlite3.Connection, request: KvNames) -> KvKeys:
-    """Namespaces with a prefix, in code point order: one look into the index for each."""
+def names(connection: sqlite3.Connection, request: KvNames, now_ms: int) -> KvKeys:
+    """Namespaces with a prefix, in code point order: one look into the index for each, past keys whose time is over."""
     found: list[str] = []
     last = max(request.after, request.prefix)
     end = _end_of_prefix(request.prefix) or _LAST
     while len(found) < max(1, min(request.limit, PAGE_LIMIT)):
-        (name,) = connection.execute(_NEXT_NAME, (last, end)).fetchone()
-        if name is None:
+        row = connection.execute(_NEXT_NAME, (last, end, now_ms)).fetchone()
+        if row is None:
             break
-        found.append(name)
-        last = name
+        (last,) = row
+        found.append(last)
     return KvKeys(tuple(found))
 
 

@@ -212,7 +212,7 @@ class SqliteStore(Store):
         return self._reader.run(partial(key_values.page, request=request, now_ms=self._now_ms()))
 
     def kv_names(self, request: messages.KvNames) -> Future[messages.KvKeys]:
-        return self._reader.run(partial(key_values.names, request=request))
+        return self._reader.run(partial(key_values.names, request=request, now_ms=self._now_ms()))
 
     # --- function logs -----------------------------------------------------------------------------------------------
 

@@ -181,6 +181,14 @@ async def test_a_key_is_gone_when_its_time_is_over(store: SqliteStore, wall: Wal
     assert not [path for path in (tmp_path / "payloads").rglob("*") if path.is_file()]
 
 
+async def test_a_map_whose_keys_have_all_had_their_time_is_not_listed(store: SqliteStore, wall: Wall) -> None:
+    for name in ("a", "b", "c"):
+        await put(store, "k", b"1", namespace=f"app/map/{name}", ttl_ms=1000)
+    await put(store, "l", b"1", namespace="app/map/b")
+    wall.ms += 1000
+    assert (await store.kv_names(KvNames("app/map/", "", 10))).keys == ("app/map/b",)
+
+
 async def test_a_key_that_is_put_again_lives_anew(store: SqliteStore, wall: Wall) -> None:
     await put(store, "k", b"1", ttl_ms=1000)
     await put(store, "k", b"2")
