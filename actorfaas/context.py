@@ -116,14 +116,16 @@ class Context:
 
         `to`: the name of its state, or an alias that it took. Of several that run the state the first to ask gets the
         message; `index`: the one in this branch of the Parallel state, or with this item of the Map state.
-        Raises MessageRefused: outside an execution, or when too much waits already.
+        In a standard execution it is journalled when this returns. Raises MessageRefused: outside an execution, or when
+        too much waits already.
         """
         self._session("send").send(to, message, index)
 
     def receive(self, timeout_s: float | None = None) -> Json:
         """The oldest message sent to this function's state, its branch or one of its aliases; waits until one comes.
 
-        `timeout_s`: how long at most; None: until the call's deadline. Raises ReceiveTimeout.
+        `timeout_s`: how long at most; None: until the call's deadline. In a standard execution, a call that does not
+        return leaves what it received to the next attempt. Raises ReceiveTimeout, MessageRefused.
         """
         return self._session("receive").receive(timeout_s)
 

@@ -1,4 +1,4 @@
-"""Whoever answers tasks from outside, or asks for an activity's: the ExecutionManager's side of the conversation.
+"""Whoever answers tasks from outside, asks for an activity's, or sends one a message: the ExecutionManager's side.
 
 Owns who asked under which number, the time for which a poll waits, and the list of activities on its way to the
 DataLayer. What an answer does is decided in `core.answers`.
@@ -23,6 +23,7 @@ from actorfaas.messages import (
     ExecutionState,
     FailTask,
     GetExecution,
+    KeepMessage,
     ListActivities,
     Message,
     PollActivity,
@@ -37,7 +38,9 @@ NS_PER_S = 1_000_000_000
 MAX_POLLS = 10_000
 """Workers outside that may wait for tasks at once; more are refused as overloaded."""
 
-AnsweringMessage = SucceedTask | FailTask | BeatTask | PollActivity | StopPolling | CreateActivity | DeleteActivity
+AnsweringMessage = (
+    SucceedTask | FailTask | BeatTask | PollActivity | StopPolling | CreateActivity | DeleteActivity | KeepMessage
+)
 
 
 class Answering:
@@ -67,6 +70,8 @@ class Answering:
         match message:
             case SucceedTask() | FailTask():
                 self._executions.task_answered(message, self._number(sender, message.token), now_ns)
+            case KeepMessage():
+                self._executions.message_sent(message, self._number(sender), now_ns)
             case BeatTask(token):
                 self._answer(self._executions.task_beats(token, now_ns) or Done(), token, sender)
             case PollActivity():

@@ -224,6 +224,8 @@ class ExecutionManager(Actor):
         elif connection.actor == SWAPPER:
             self.spawn(self._meet_swapper(), "meet the Swapper")
         else:
+            if connection.actor == "local_queue":
+                self.executions.restore_messages()
             self.recovery.needed.set()
         self._flush()
 

@@ -4,7 +4,8 @@ Who may say what is decided by the connection a message came over: a worker's (h
 worker's rights; topics and assignment belong to the ExecutionManager, deaths of workers to the supervisor; publishing
 and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it, what
 they answer to tasks to the ExecutionManager: who has a token may answer, in whichever application, since an execution
-that another application's workflow starts may have been given it.
+that another application's workflow starts may have been given it. It journals the messages
+of standard executions, too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from actorfaas.messages import (
     DropTopic,
     EndSession,
     FailTask,
+    KeepMessage,
     KvCommit,
     KvCommitted,
     KvGet,
@@ -41,10 +43,13 @@ from actorfaas.messages import (
     KvValue,
     MeasureTopics,
     Message,
+    MessageKept,
     Publish,
+    Refused,
     ReleaseAssignment,
     ReleaseIdle,
     ReleaseWorker,
+    RestoreMessages,
     RetireWorker,
     SetNextTopic,
     Subscribe,
@@ -81,6 +86,7 @@ _DATA_ANSWERS: dict[type[Message], type[Message]] = {
 }
 DataAsk = KvGet | KvCommit | KvList
 TaskAnswer = SucceedTask | FailTask | BeatTask
+Passed = DataAsk | TaskAnswer | KeepMessage
 
 
 class Answer:
@@ -184,7 +190,7 @@ class LocalQueue(Actor):
         if isinstance(message, DataAsk | TaskAnswer) and sender.is_ask:
             self._pass_on(worker, message, sender)
         elif isinstance(message, SessionMessage) and sender.is_ask:
-            self._core.talk(worker, message, Answer(sender), now)
+            self._talk(worker, message, sender, now)
         elif sender.is_ask:
             self._core.break_off(worker, f"a worker may not ask {type(message).__name__}", now)
         else:
@@ -226,8 +232,6 @@ class LocalQueue(Actor):
                 self._core.release_worker(message.worker_topic)
             case RetireWorker():
                 self._core.retire(message.worker_topic, now)
-            case EndSession(execution_id):
-                self._end_session(execution_id)
             case _:
                 self._assignment(message, sender, now)
 
@@ -244,6 +248,10 @@ class LocalQueue(Actor):
                 self._core.set_next_topic(message)
             case ReleaseAssignment():
                 self._core.release_assignment(message, now)
+            case EndSession(execution_id):
+                self._end_session(execution_id)
+            case RestoreMessages():
+                self._core.restore_messages(message)
             case _:
                 self._not_understood(message, sender)
 
@@ -259,16 +267,32 @@ class LocalQueue(Actor):
         self.log.warning("a message was refused", detail=what)
         sender.refuse("unauthorized", what)
 
-    # --- functions' data -------------------------------------------------------------------------------------------
+    # --- what others do for functions ------------------------------------------------------------------------------
 
-    def _pass_on(self, worker: Worker, message: DataAsk | TaskAnswer, sender: Sender) -> None:
+    def _talk(self, worker: Worker, message: SessionMessage, sender: Sender, now: int) -> None:
+        """What functions say to each other: at once, or once it is journalled."""
+        journalled = self._core.to_journal(worker, message)
+        if journalled is None:
+            self._core.talk(worker, message, Answer(sender), now)
+        elif isinstance(journalled, Refused):
+            sender.reply(journalled)
+        else:
+            self._pass_on(worker, journalled, sender)
+
+    async def _journal(self, sent: KeepMessage) -> Done:
+        kept = await self._manager.ask(sent, MessageKept)
+        self._core.keep_message(sent, kept.number)
+        self._flush()
+        return Done()
+
+    def _pass_on(self, worker: Worker, message: Passed, sender: Sender) -> None:
         under_way = self._data_asks.get(sender.connection, 0)
         size_bytes = _value_bytes(message)
         lease = worker.lease
         if lease is None or not self._core.may_use_data(worker):
             sender.refuse("unauthorized", "functions' data can be used only while a request runs")
         elif under_way >= DATA_ASKS_LIMIT:
-            sender.refuse("overloaded", f"{under_way} operations on data are under way", retryable=True)
+            sender.refuse("overloaded", f"{under_way} operations are under way", retryable=True)
         elif self._data_bytes and self._data_bytes + size_bytes > DATA_BYTES_LIMIT:
             sender.refuse("overloaded", f"values of {self._data_bytes} bytes are being stored", retryable=True)
         else:
@@ -278,10 +302,12 @@ class LocalQueue(Actor):
             relay = self._relay(message, worker.app, sender, patience_s)
             self.spawn(relay, f"relay {type(message).__name__}")
 
-    async def _relay(self, message: DataAsk | TaskAnswer, app: str, sender: Sender, patience_s: float) -> None:
+    async def _relay(self, message: Passed, app: str, sender: Sender, patience_s: float) -> None:
         try:
-            if isinstance(message, TaskAnswer):
-                sender.reply(await self._manager.ask(message))
+            if isinstance(message, KeepMessage):
+                sender.reply(await self._journal(message))
+            elif isinstance(message, TaskAnswer):
+                sender.reply(await self._manager.ask(message, Done))
             else:
                 sender.reply(await self._ask_data(_in_the_name_of(app, message), patience_s))
         except RequestRefused as refused:
@@ -357,7 +383,7 @@ class LocalQueue(Actor):
 
 
 def _value_bytes(message: Message) -> int:
-    return len(message.payload) if isinstance(message, KvCommit | SucceedTask) else 0
+    return len(message.payload) if isinstance(message, KvCommit | SucceedTask | KeepMessage) else 0
 
 
 def _in_the_name_of(app: str, message: DataAsk) -> Message:

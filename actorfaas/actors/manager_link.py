@@ -9,11 +9,14 @@ a new ExecutionManager asks `DescribeQueue` for what is true now, and a state wh
 from __future__ import annotations
 
 from collections import deque
+from typing import TypeVar
 
 from actorfaas.errors import PeerUnavailable
 from actorfaas.logs import Logger
-from actorfaas.messages import Done, Message, TaskFinished, TopicDemand, TopicUsage
+from actorfaas.messages import Message, TaskFinished, TopicDemand, TopicUsage
 from actorfaas.runtime.actor import Connection
+
+M = TypeVar("M", bound=Message)
 
 FACTS_LIMIT = 8192
 PAYLOADS_LIMIT_BYTES = 64 * 1024 * 1024
@@ -36,11 +39,11 @@ class ManagerLink:
         elif not isinstance(message, TopicDemand | TopicUsage):
             self._keep(message)
 
-    async def ask(self, message: Message) -> Message:
-        """Ask it something that is answered with Done. Raises PeerUnavailable, AskTimeout, RequestRefused."""
+    async def ask(self, message: Message, expect: type[M]) -> M:
+        """Ask it something. Raises PeerUnavailable, AskTimeout, RequestRefused."""
         if self._connection is None:
             raise PeerUnavailable("the ExecutionManager is not connected")
-        return await self._connection.ask(message, Done)
+        return await self._connection.ask(message, expect)
 
     def connected(self, connection: Connection) -> None:
         """A new ExecutionManager is here: it gets what waited, in order."""

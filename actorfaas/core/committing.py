@@ -7,14 +7,13 @@ other branches is taken in afterwards, in order, so that the journal has the ord
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from actorfaas.core.driving import Driver
 from actorfaas.core.effects import Tell
-from actorfaas.core.execution import Commit, Execution, Lane
+from actorfaas.core.execution import Commit, Execution
 from actorfaas.core.history import NS_PER_MS
-from actorfaas.messages import KvCommit
-from actorfaas.states.adding import Added
+from actorfaas.messages import KeptMessage, KvCommit, RestoreMessages
 
 
 class Committing(Driver):
@@ -40,9 +39,9 @@ class Committing(Driver):
         execution.asked.append(event)
         return True
 
-    def _commit(self, execution: Execution, lane: Lane, result: bytes, added: tuple[Added, ...], now_ns: int) -> None:
+    def _commit(self, execution: Execution, commit: Commit, now_ns: int) -> None:
         """A branch's task has returned, and is in the history with its changes: wait for these."""
-        execution.commit = Commit(lane, self._at_ms(now_ns), result, added)
+        execution.commit = commit
         self._store(execution, now_ns)
 
     def _committed(self, execution: Execution, now_ns: int) -> None:
@@ -68,11 +67,19 @@ class Committing(Driver):
         if commit is None:
             return
         lane = commit.lane
+        self._put_back(execution, commit.received)
         self._let_go(execution, lane)
         failed = execution.engine.task_failed(lane.branch, error, cause, commit.at_ms * NS_PER_MS)
         self._go_on(execution, lane, failed, now_ns)
         self._set_alarm(execution, lane)
         self._catch_up(execution, now_ns)
+
+    def _put_back(self, execution: Execution | None, messages: Iterable[KeptMessage]) -> None:
+        """The task that received messages has not succeeded: they are for whoever asks next."""
+        messages = tuple(messages)
+        if messages and execution is not None:
+            execution.messages |= {one.number: one for one in messages}
+            self._effects.append(Tell("local_queue", RestoreMessages(execution.execution_id, messages)))
 
     def _commit_apart(self, task_id: str, writes: bytes) -> None:
         """Commit what a function changed that was left to end after its task had been answered; of others, nothing."""

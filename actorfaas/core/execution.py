@@ -13,7 +13,7 @@ from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
 from actorfaas.core.terms import Terms
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
-from actorfaas.messages import FunctionSpec, InvocationFailed, TaskFailed
+from actorfaas.messages import FunctionSpec, InvocationFailed, KeptMessage, TaskFailed
 from actorfaas.states.adding import Added
 from actorfaas.states.engine import STATES_ALL, STATES_TASK_FAILED, STATES_TIMEOUT, Engine, RunTask
 from actorfaas.states.model import Retrier, StateMachine, Task
@@ -115,12 +115,13 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A task that has returned, and whose changes of data are being committed: in which branch, when, with what;
-    `added`: the states to run next, with their inputs."""
+    `added`: the states to run next, with their inputs; `received`: the messages that it received."""
 
     lane: Lane
     at_ms: int
     result: bytes
     added: tuple[Added, ...]
+    received: tuple[KeptMessage, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -190,8 +191,9 @@ class Execution:
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
     begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
     `deferred`, what somebody waits for an answer to in `asked`. `once_stored`: what is to be done once the history is
-    on disk up to a number. `has_session`: its functions send each other messages. `is_warned`: it is noted that its
-    data is large. Deadlines and alarms are 0 where there is none.
+    on disk up to a number. `has_session`: its functions send each other messages. `messages`: those of a standard
+    execution that no task has received, by number; `taken`: the numbers of those that a task received which has just
+    returned. `is_warned`: it is noted that its data is large. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -211,6 +213,8 @@ class Execution:
     asked: deque[Callable[[int], None]] = field(default_factory=deque)
     once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
     has_session: bool = False
+    messages: dict[int, KeptMessage] = field(default_factory=dict)
+    taken: dict[str, tuple[int, ...]] = field(default_factory=dict)
     is_warned: bool = False
     alarm_ns: int = 0
     ended: bool = False

@@ -154,6 +154,8 @@ class Executions(Answers):
         if replay.outcome is not None:
             self._close(execution, (*replay.outcome, b"" if finish is None else finish.payload), now_ns)
             return
+        execution.messages = replay.messages
+        self._restore(execution)
         for recorded in replay.unwritten:
             place = recorded.branch, replay.origins[recorded.branch][1]
             self._record(execution, recorded, place, now_ns)

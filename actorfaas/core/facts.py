@@ -11,6 +11,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.executions import Executions
 from actorfaas.messages import (
     LeaseExpired,
+    MessagesTaken,
     SessionOpened,
     TaskFailed,
     TaskFinished,
@@ -28,7 +29,7 @@ from actorfaas.messages import (
     WorkerStartFailed,
 )
 
-TaskFact = TaskFinished | TaskFinishedAndEffects | TaskFailed | TaskHeartbeat | SessionOpened
+TaskFact = TaskFinished | TaskFinishedAndEffects | TaskFailed | TaskHeartbeat | SessionOpened | MessagesTaken
 WorkFact = TopicDemand | TopicUsage | LeaseExpired | WorkerReleased
 LifeFact = (
     WorkerReported
@@ -66,6 +67,8 @@ def _task(fact: TaskFact, executions: Executions, now_ns: int) -> None:
             executions.task_goes_on(execution_id, task_id, now_ns)
         case SessionOpened(execution_id):
             executions.session_opened(execution_id)
+        case MessagesTaken():
+            executions.messages_taken(fact)
         case _:
             assert_never(fact)
 

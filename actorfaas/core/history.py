@@ -22,6 +22,8 @@ from actorfaas.messages import (
     CreateExecution,
     FinishExecution,
     HistoryEvent,
+    KeepMessage,
+    KeptMessage,
     KvCommit,
     Message,
     RecordExecution,
@@ -31,6 +33,7 @@ from actorfaas.messages import (
 )
 from actorfaas.states.adding import Added
 from actorfaas.states.engine import Entered, Exited, Failed, Noted, Recorded
+from actorfaas.states.model import Task
 
 NS_PER_MS = 1_000_000
 
@@ -55,6 +58,12 @@ RECORD_BYTES = 256 * 1024
 
 NEXT_ADDED = "TaskNextAdded"
 """The event before the success of a task that had states run next; it says which."""
+
+MESSAGE_SENT = "MessageSent"
+"""A task sent a message to other tasks of its execution."""
+
+RECEIVED = "MessagesReceived"
+"""The event before the success of a task that received messages; it says which, by the numbers of their events."""
 
 DATA_UNAVAILABLE = "DataUnavailable"
 """The error of a task of an express execution whose changes of data may or may not have been committed."""
@@ -84,6 +93,12 @@ def _paged_in(page_in: PageIn, started_ns: int) -> tuple[int, int, int]:
     if not page_in.took_ns or not started_ns:
         return 0, 0, 0
     return page_in.took_ns, max(0, started_ns - page_in.ended_ns), page_in.read_bytes
+
+
+def sent_in(event: HistoryEvent) -> KeptMessage:
+    """The message that such an event tells of."""
+    sent = orjson.loads(event.payload)
+    return KeptMessage(event.seq, sent["to"], sent["index"], orjson.dumps(sent["message"]))
 
 
 def event_type(instruction: Recorded) -> str:
@@ -223,6 +238,20 @@ class History:
         states = [{"state": name, "input": orjson.Fragment(input_)} for name, input_ in added]
         payload = orjson.dumps(states) if self.is_standard else b""
         self.add(at_ms, NEXT_ADDED, done.state, done.attempt, payload, place)
+
+    def add_message(self, at_ms: int, task: Task, attempt: int, sent: KeepMessage, place: Place) -> KeptMessage:
+        """A task sends a message. Raises RequestRefused "invalid" for one that is not JSON."""
+        try:
+            orjson.loads(sent.payload)
+        except orjson.JSONDecodeError as error:
+            raise RequestRefused("invalid", f"a message is not JSON: {error}") from error
+        payload = orjson.dumps({"to": sent.to, "index": sent.index, "message": orjson.Fragment(sent.payload)})
+        self.add(at_ms, MESSAGE_SENT, task.name, attempt, payload, place)
+        return KeptMessage(self._seq, sent.to, sent.index, sent.payload)
+
+    def add_received(self, at_ms: int, done: TaskFinished, place: Place, numbers: Iterable[int]) -> None:
+        """A task that is about to be noted received messages."""
+        self.add(at_ms, RECEIVED, done.state, done.attempt, orjson.dumps(list(numbers)), place)
 
     def add_failure(
         self,
@@ -432,6 +461,8 @@ class History:
             count += 1
             if self._writes and event.seq == self._writes_seq:
                 break
+        if count and self._pending[count - 1].type == RECEIVED:  # it counts with the success that comes next, or not
+            count += -1 if count > 1 else 1
         self._batch = count
         return count
 

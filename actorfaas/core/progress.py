@@ -1,6 +1,6 @@
 """What workers and the dispatch report about tasks of executions, and what follows from it.
 
-Base of `core.executions`, above `core.committing`.
+Base of `core.executions`, above `core.talking`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from actorfaas.batches import split_effects
-from actorfaas.core.committing import Committing
 from actorfaas.core.driving import MAX_PLATFORM_LOSSES
-from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked, Tell
+from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked
 from actorfaas.core.execution import (
     WORKER_LOST,
     WORKER_UNAVAILABLE,
+    Commit,
     Execution,
     Lane,
     Step,
@@ -22,13 +22,9 @@ from actorfaas.core.execution import (
 )
 from actorfaas.core.history import added_of
 from actorfaas.core.pool import Claim
+from actorfaas.core.talking import Talking
 from actorfaas.errors import RequestRefused
-from actorfaas.messages import (
-    EndSession,
-    TaskFailed,
-    TaskFinished,
-    TaskFinishedAndEffects,
-)
+from actorfaas.messages import KeptMessage, TaskFailed, TaskFinished, TaskFinishedAndEffects
 from actorfaas.states.adding import STATES_NEXT_NOT_ALLOWED, Added
 from actorfaas.states.engine import STATES_DATA_LIMIT, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
@@ -36,10 +32,12 @@ from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a task did besides returning: the changes of functions' data, and the states it had run next."""
+    """What a task did besides returning: the changes of functions' data, the states it had run next, the messages that
+    it received."""
 
     writes: bytes = b""
     added: tuple[Added, ...] = ()
+    received: tuple[KeptMessage, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -68,12 +66,13 @@ def _as_claimed(ended: _Ended, step: Step) -> _Ended:
     return replace(ended, start_kind=step.claim.start_kind) if step.claim.start_kind else ended
 
 
-class Progress(Committing):
+class Progress(Talking):
     """Tasks that returned, failed, were lost; claims that were granted, denied, revoked."""
 
     def task_finished(self, done: TaskFinished, now_ns: int) -> None:
         """A task returned; its output is here, or with the next worker already."""
-        self._finished(done, NO_EFFECTS, now_ns)
+        received = self._received(done.execution_id, done.task_id)
+        self._finished(done, Effects(received=received) if received else NO_EFFECTS, now_ns)
 
     def task_finished_with_effects(self, fact: TaskFinishedAndEffects, now_ns: int) -> None:
         """A task returned, and what it changed has to be committed, or it says what is to follow."""
@@ -84,10 +83,12 @@ class Progress(Committing):
             added = added_of(effects)
         except RequestRefused as refused:
             failed = TaskFailed(*place, fact.start_kind, *times, "bad_result", "BadResult", refused.detail, "")
+            self._put_back(self._all.get(fact.execution_id), self._received(fact.execution_id, fact.task_id))
             self.task_failed(failed, now_ns)
             return
         done = TaskFinished(*place, "", fact.start_kind, *times, len(result), result)
-        self._finished(done, Effects(effects.payload, added), now_ns)
+        received = self._received(done.execution_id, done.task_id)
+        self._finished(done, Effects(effects.payload, added, received), now_ns)
 
     def _finished(self, done: TaskFinished, did: Effects, now_ns: int) -> None:
         if self._defers_for(done.execution_id, lambda at_ns: self._finished(done, did, at_ns)):
@@ -97,22 +98,26 @@ class Progress(Committing):
         step = lane.current if lane is not None else None
         if execution is None or lane is None or step is None or step.task_id != done.task_id:
             self._commit_apart(done.task_id, did.writes)
+            self._put_back(execution, did.received)
             self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
         size_bytes = max(done.output_bytes, did.size_bytes)
         self._weigh(execution, done.state, size_bytes, lane.place, now_ns)
         if size_bytes > execution.terms.max_data_bytes:
+            self._put_back(execution, did.received)
             self._too_large(execution, lane, step, done, size_bytes, now_ns)
             return
         if did.added and lane.awaited is not None:
+            self._put_back(execution, did.received)
             self.task_failed(_cannot_add(done), now_ns)
             return
         done = _as_claimed(done, step)
         self._note_result(execution, lane, step, done, did, now_ns)
         lane.current = None
         if did.writes:
-            self._commit(execution, lane, done.payload, did.added, now_ns)
+            commit = Commit(lane, self._at_ms(now_ns), done.payload, did.added, did.received)
+            self._commit(execution, commit, now_ns)
         self.dispatch.give_back(done.worker_topic, now_ns, reusable=True)
         self.settle(now_ns)  # that may have called back the very reservation that has got the output
         if did.writes:
@@ -144,6 +149,8 @@ class Progress(Committing):
         type_ = "TaskSucceeded" if lane.awaited is None else "TaskSubmitted"
         if did.added:
             execution.history.add_next(at_ms, done, lane.place, did.added)
+        if did.received:
+            execution.history.add_received(at_ms, done, lane.place, (one.number for one in did.received))
         execution.history.add_result(
             at_ms, step.scheduled_ns, gap_ns, done, lane.place, traced, did.writes, type_, step.claim.page_in
         )
@@ -288,14 +295,6 @@ class Progress(Committing):
             if lane is not None and lane.awaited is not None:
                 lane.awaited.goes_on(now_ns)
 
-    def session_opened(self, execution_id: str) -> None:
-        """Functions of an execution send each other messages: the LocalQueue is to be told of its end."""
-        execution = self._all.get(execution_id)
-        if execution is None or execution.ended:
-            self._effects.append(Tell("local_queue", EndSession(execution_id)))
-        else:
-            execution.has_session = True
-
     def _is_platforms_fault(self, failed: TaskFailed) -> bool:
         if failed.reason == "worker_lost":
             return not self.dispatch.is_connected or failed.delivered_ns < self.dispatch.supervisor_lost_ns
@@ -325,8 +324,10 @@ class Progress(Committing):
         self._left.clear()
         self.dispatch.queue_lost(now_ns)
         self.settle(now_ns)
+        self._given_up.clear()
         for execution in list(self._all.values()):
             for lane in list(execution.lanes.values()):
+                lane.given_up.clear()  # also when one has got a payload: its worker is gone
                 step = lane.current
                 if step is not None and step.sent:
                     self._platform_lost(execution, lane, step, now_ns)

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from actorfaas.core import redrive
 from actorfaas.core.awaiting import Recalled
-from actorfaas.core.history import NS_PER_MS, added_in, event_type
+from actorfaas.core.history import NS_PER_MS, added_in, event_type, sent_in
 from actorfaas.errors import ActorFaasError
-from actorfaas.messages import HistoryEvent
+from actorfaas.messages import HistoryEvent, KeptMessage
 from actorfaas.states.adding import Added
 from actorfaas.states.engine import (
     ROOT,
@@ -63,7 +65,7 @@ class Replay:
     `unwritten`: what the engine decided beyond its end. `branches`: those under way; `origins`: for every branch that
     ever began, the one above and its index; `unopened`: iterations of Map states that have yet to begin. `recalled`:
     what is known of the attempts under way. `finish`: the engine has ended the execution. `outcome`: status, error and
-    cause of one whose end is journalled.
+    cause of one whose end is journalled. `messages`: those that tasks sent and none received, by number.
     """
 
     engine: Engine
@@ -75,9 +77,11 @@ class Replay:
     recalled: dict[int, Recalled] = field(default_factory=dict)
     finish: Finish | None = None
     outcome: tuple[str, str, str] | None = None
+    messages: dict[int, KeptMessage] = field(default_factory=dict)
     _asleep: dict[int, int] = field(default_factory=dict)
     _now_ms: int = 0
     _added: dict[int, tuple[Added, ...]] = field(default_factory=dict)
+    _received: dict[int, list[int]] = field(default_factory=dict)
 
     def run(
         self,
@@ -99,8 +103,24 @@ class Replay:
                 self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
             elif event.type == redrive.EVENT:
                 self._redrive(event)
-            elif not self._is_next(event):
+            elif not (self._is_next(event) or self._is_about_messages(event)):
                 self._give(event, items)
+
+    def _is_about_messages(self, event: HistoryEvent) -> bool:
+        """Whether the event tells of messages between tasks, which the engine knows nothing of. What the success of a
+        task comes to for those that it received, is noted on the way."""
+        match event.type:
+            case "MessageSent":
+                self.messages[event.seq] = sent_in(event)
+            case "MessagesReceived":
+                self._received[event.branch] = orjson.loads(event.payload)
+            case _:
+                received = self._received.pop(event.branch, [])
+                if event.type in ("TaskSucceeded", "TaskSubmitted"):
+                    for number in received:
+                        self.messages.pop(number, None)
+                return False
+        return True
 
     def _redrive(self, event: HistoryEvent) -> None:
         """The execution had ended, and goes on."""

@@ -111,6 +111,7 @@ class Reserving:
             following.claim.worker if following is not None and following.armed else "",
             armed,
             self._reports_payload(execution, lane, step),
+            execution.history.is_standard,
             trace_context.child(execution.traceparent, step.span_id),
             b"" if armed else step.payload,
         )

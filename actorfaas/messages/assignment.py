@@ -54,7 +54,8 @@ class AssignTask(Message):
     `armed`: the payload is not here; it will be what another worker publishes to `worker_topic`. Otherwise `payload`
     is delivered now. `next_topic`: the worker reserved for what follows ("" when not known: the result then goes to
     `request_next_fw`). `report_payload`: `TaskFinished` carries a copy of the result although it was handed on.
-    `index`: which branch of a Parallel state or item of a Map state it belongs to, -1: to none.
+    `index`: which branch of a Parallel state or item of a Map state it belongs to, -1: to none. `is_standard`: of a
+    standard execution, the messages of which are journalled.
     Answered by `TaskFinished` or `TaskFailed`; a worker that is gone, lent or not free fails it at once with reason
     `unavailable` (nothing ran). An armed task whose worker is lost before its payload came is answered by
     `WorkerDetached` only; the result then meant for it goes to `request_next_fw`.
@@ -70,6 +71,7 @@ class AssignTask(Message):
     next_topic: str
     armed: bool
     report_payload: bool
+    is_standard: bool
     traceparent: str
     payload: bytes
 

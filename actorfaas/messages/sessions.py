@@ -1,11 +1,12 @@
-"""Messages between running functions of one execution: FunctionWorker ↔ LocalQueue, kept in its memory only.
+"""Messages between running functions of one execution: FunctionWorker ↔ LocalQueue, which has them in its memory.
 
-An address is a name: of a state, or an alias that a function took; with an index, one branch or item of the state.
+Those of standard executions are in the journal, too: LocalQueue ↔ ExecutionManager. An
+address is a name: of a state, or an alias that a function took; with an index, one branch or item of the state.
 """
 
 from __future__ import annotations
 
-from actorfaas.messages.base import Message, message
+from actorfaas.messages.base import Message, message, struct
 
 
 @message(260)
@@ -53,3 +54,51 @@ class EndSession(Message):
     """ExecutionManager → LocalQueue: the execution has ended; its messages are dropped."""
 
     execution_id: str
+
+
+@message(266)
+class KeepMessage(Message):
+    """LocalQueue → ExecutionManager (ask → MessageKept once it is on disk; or Refused "cancelled" when the task is
+    over, "invalid"): a task of a standard execution sends a message."""
+
+    execution_id: str
+    task_id: str
+    to: str
+    index: int
+    payload: bytes
+
+
+@message(267)
+class MessageKept(Message):
+    """Reply to `KeepMessage`: the number under which the execution has it; later ones have higher numbers."""
+
+    number: int
+
+
+@message(268)
+class MessagesTaken(Message):
+    """LocalQueue → ExecutionManager, before the task's `TaskFinished`: a task of a standard execution received these
+    messages. They are gone once its success is journalled."""
+
+    execution_id: str
+    task_id: str
+    numbers: tuple[int, ...]
+
+
+@struct
+class KeptMessage:
+    """One message of a standard execution."""
+
+    number: int
+    to: str
+    index: int
+    payload: bytes
+
+
+@message(269)
+class RestoreMessages(Message):
+    """ExecutionManager → LocalQueue: messages that no task has received, as after a restart of either; those that are
+    there already stay as they are."""
+
+    execution_id: str
+    messages: tuple[KeptMessage, ...]

@@ -100,8 +100,8 @@ async def test_a_hand_off_reaches_the_next_worker_and_the_execution_manager(node
         await node.manager.expect(WorkerReported, lambda reported, name=name: reported.worker_topic == name)  # type: ignore[misc]  # a default binds the loop's variable
     deadline_ns = time.monotonic_ns() + 60 * S
     assign = node.manager.tell
-    assign("local_queue", AssignTask(first, "t1", "x", "A", 1, -1, deadline_ns, second, False, False, "", b"0"))
-    assign("local_queue", AssignTask(second, "t2", "x", "B", 1, -1, deadline_ns, "", True, False, "", b""))
+    assign("local_queue", AssignTask(first, "t1", "x", "A", 1, -1, deadline_ns, second, False, False, False, "", b"0"))
+    assign("local_queue", AssignTask(second, "t2", "x", "B", 1, -1, deadline_ns, "", True, False, False, "", b""))
     assign("local_queue", SetNextTopic(second, "t2", "w9"))
     await node.workers.expect(Task, lambda task: task.request_id == "t1")
     worker1.tell(result("t1", second, b"1"))
@@ -127,7 +127,9 @@ async def test_the_execution_manager_lends_takes_back_and_retires(node: Node) ->
     node.manager.tell("local_queue", ReleaseWorker(name))
     assert await node.manager.expect(WorkerReleased) == WorkerReleased(name, "f@1")
     deadline_ns = time.monotonic_ns() + 60 * S
-    node.manager.tell("local_queue", AssignTask(name, "t", "x", "A", 1, -1, deadline_ns, "", True, False, "", b""))
+    node.manager.tell(
+        "local_queue", AssignTask(name, "t", "x", "A", 1, -1, deadline_ns, "", True, False, False, "", b"")
+    )
     node.manager.tell("local_queue", ReleaseAssignment(name, "t"))
     assert await node.manager.expect(WorkerReleased) == WorkerReleased(name, "")
     node.manager.tell("local_queue", RetireWorker(name))
@@ -287,7 +289,9 @@ async def test_what_happened_without_an_execution_manager_is_told_to_the_next(no
     assert (await node.manager.expect(WorkerReported)).worker_topic == name
     await node.topic()
     deadline_ns = time.monotonic_ns() + 60 * S
-    node.manager.tell("local_queue", AssignTask(name, "t", "x", "A", 1, -1, deadline_ns, "", False, False, "", b""))
+    node.manager.tell(
+        "local_queue", AssignTask(name, "t", "x", "A", 1, -1, deadline_ns, "", False, False, False, "", b"")
+    )
     await node.workers.expect(Task)
     await node.kit.stop(node.manager)
     worker.tell(result("t", "request_next_fw", b"kept"))

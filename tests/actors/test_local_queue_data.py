@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -10,11 +11,14 @@ from actorfaas.actors import local_queue
 from actorfaas.actors.local_queue import DATA_ASKS_LIMIT
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
+    AssignTask,
     BeatTask,
     Done,
     FailTask,
     InvocationFailed,
     InvocationResult,
+    KeepMessage,
+    KeptMessage,
     KvCommit,
     KvCommitted,
     KvGet,
@@ -22,10 +26,17 @@ from actorfaas.messages import (
     KvList,
     KvValue,
     Message,
+    MessageKept,
+    MessageReceived,
+    MessagesTaken,
+    ReceiveMessage,
     Refused,
+    RestoreMessages,
+    SendMessage,
     SucceedTask,
     Task,
     TaskError,
+    WorkerReported,
 )
 from tests.actors.queue_node import Node, result
 from tests.actors_kit import Kit
@@ -181,3 +192,31 @@ async def test_values_on_their_way_are_bounded_in_bytes_for_all_workers(
     assert (await first).numbers == (1,)
     node.data_layer.answer(KvCommit, KvCommitted((2,)))
     assert (await worker.ask(KvCommit("", True, b"x" * 2000), KvCommitted)).numbers == (2,)
+
+
+async def test_a_message_of_a_standard_execution_is_journalled_before_it_is_received(node: Node) -> None:
+    await node.start()
+    deadline_ns = time.monotonic_ns() + 60_000_000_000
+    names = [await node.worker() for _ in range(2)]
+    for (name, _), state in zip(names, "AB", strict=True):
+        await node.manager.expect(WorkerReported)
+        task = AssignTask(name, state, "x", state, 1, -1, deadline_ns, "", False, True, True, "", b"")
+        node.manager.tell("local_queue", task)
+        await node.workers.expect(Task)
+    (_, sender), (_, receiver) = names
+    sending = asyncio.ensure_future(sender.ask(SendMessage("B", -1, b"1"), Done))
+    sent, journalling = await node.manager.expect_ask(KeepMessage)
+    assert sent == KeepMessage("x", "A", "B", -1, b"1")
+    with pytest.raises(RequestRefused, match="timeout"):
+        await receiver.ask(ReceiveMessage(0), MessageReceived)
+    journalling.reply(MessageKept(5))
+    await sending
+    assert (await receiver.ask(ReceiveMessage(0), MessageReceived)).payload == b"1"
+    node.manager.tell("local_queue", RestoreMessages("x", (KeptMessage(6, "B", -1, b"2"),)))
+    assert (await receiver.ask(ReceiveMessage(60_000_000_000), MessageReceived)).payload == b"2"
+    node.manager.answer(KeepMessage, Refused("cancelled", "it is over"))
+    for message, code in ((SendMessage("B", -1, b"3"), "cancelled"), (SendMessage("", -1, b"3"), "invalid")):
+        with pytest.raises(RequestRefused, match=code):
+            await sender.ask(message, Done)
+    receiver.tell(result("B", "request_next_fw"))
+    assert await node.manager.expect(MessagesTaken) == MessagesTaken("x", "B", (5, 6))

@@ -8,6 +8,7 @@ from actorfaas.messages import AddedState, AppendHistory, KvCommit, Message, Tas
 from tests.core.branching_rig import SPLIT, define, machine, task
 from tests.core.executions_rig import make, the_busy
 from tests.core.specs import function
+from tests.core.talking_rig import TalkingWorld
 from tests.core.world import World
 from tests.core.world_node import S
 
@@ -361,3 +362,17 @@ def test_a_time_limit_that_passes_during_a_commit_ends_the_execution() -> None:
     world.flush()
     world.run()
     assert world.outcome("e1")[0] == "timed_out"
+
+
+def test_what_was_handed_on_during_a_commit_runs_again_when_the_queue_is_lost() -> None:
+    world = TalkingWorld()
+    world.finish_with(world.at("a"), b"changes")
+    world.finish(world.at("b"))
+    while world.deliver("from_queue"):
+        pass
+    assert world.handed_over == 1
+    world.restart_queue()
+    world.settle()
+    assert world.at("c")
+    world.run()
+    assert world.outcome("e1")[0] == "succeeded"

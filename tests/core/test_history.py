@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from actorfaas.core import history
 from actorfaas.core.history import History
-from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, Message, RecordExecution
+from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, Message, RecordExecution, TaskFinished
+
+FINISHED = TaskFinished("a@1_1", "t", "e1", "a", 1, "", "fork", 0, 0, 0, 0, b"")
 
 
 def make(durability: str = "standard", created: bool = False, last_seq: int = 0, delay_ns: int = 0) -> History:
@@ -156,3 +162,17 @@ def test_what_a_caller_was_promised_is_created_at_once() -> None:
     assert one.next_request(0) == create
     one.confirmed()
     assert one.next_request(0) is None, "what follows may wait"
+
+
+@pytest.mark.parametrize("before", [0, history.BATCH_EVENTS - 1])
+def test_what_a_task_received_travels_with_its_success(before: int) -> None:
+    one = make(created=True)
+    for _ in range(before):
+        one.add(0, "A")
+    one.add_received(0, FINISHED, (0, -1), [1, 2])
+    one.add_result(0, 0, 0, replace(FINISHED, payload=b"x" * history.BATCH_BYTES), (0, -1))
+    sent: list[int] = []
+    while (request := one.next_request(0)) is not None:
+        sent.append(len(events(request)))
+        one.confirmed()
+    assert sent == ([before, 2] if before else [2])

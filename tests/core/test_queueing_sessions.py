@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from actorfaas.core.queue import sessions
-from actorfaas.messages import Done, EndSession, MessageReceived, ReceiveMessage, Refused, SendMessage, TakeAlias
+from actorfaas.messages import (
+    Done,
+    EndSession,
+    KeepMessage,
+    KeptMessage,
+    MessageReceived,
+    MessagesTaken,
+    ReceiveMessage,
+    Refused,
+    RestoreMessages,
+    SendMessage,
+    TakeAlias,
+    TaskFinished,
+)
 from actorfaas.messages import SessionOpened as Opened
 from tests.core.queueing_rig import MS, Rig, S
 
@@ -120,7 +133,8 @@ def test_who_waits_when_the_execution_ends_is_told_so() -> None:
     refused = rig.one(Refused, waits)
     assert (refused.error, refused.detail) == ("cancelled", "the execution has ended: no message will come")
     rig.passes(4000 * S)
-    assert rig.none(Refused) and not rig.core.needs_tick
+    assert rig.none(Refused)
+    assert not rig.core.needs_tick
 
 
 @pytest.mark.parametrize("end", ["dies", "overruns", "returns", "fails"])
@@ -192,3 +206,101 @@ def test_a_new_execution_manager_hears_of_open_sessions() -> None:
     rig.core.manager_connected()
     rig.collect()
     assert rig.one(Opened, rig.manager) == Opened("x")
+
+
+def standard() -> Rig:
+    """As `two`, of a standard execution."""
+    rig = Rig()
+    for number, state in enumerate("AB", 1):
+        rig.worker(f"w{number}", pid=number)
+        rig.assign(f"w{number}", f"t{number}", execution="x", state=state, is_standard=True)
+    rig.said.clear()
+    return rig
+
+
+def kept(number: int, to: str = "B") -> KeptMessage:
+    return KeptMessage(number, to, -1, b"%d" % number)
+
+
+def restore(rig: Rig, *numbers: int) -> None:
+    rig.core.restore_messages(RestoreMessages("x", tuple(kept(number) for number in numbers)))
+    rig.collect()
+
+
+def received(rig: Rig, name: str = "w2") -> bytes:
+    return rig.one(MessageReceived, rig.asks(name, WAIT)).payload
+
+
+def test_a_message_of_a_standard_execution_is_there_once_it_is_journalled() -> None:
+    rig = standard()
+    sender = rig.state_of("w1")
+    assert sender is not None
+    asked = rig.core.to_journal(sender, send("B", b"7"))
+    assert asked == KeepMessage("x", "t1", "B", -1, b"7")
+    waits = rig.asks("w2", WAIT)
+    assert rig.none(MessageReceived)
+    rig.core.keep_message(asked, 7)
+    rig.collect()
+    assert rig.one(MessageReceived, waits).payload == b"7"
+    rig.returns("w2", "t2", "request_next_fw")
+    told = [message for peer, message in rig.said if peer is rig.manager]
+    assert told[-2] == MessagesTaken("x", "t2", (7,))
+    assert isinstance(told[-1], TaskFinished)
+
+
+def test_what_an_attempt_received_goes_back_to_its_place() -> None:
+    rig = standard()
+    restore(rig, 1, 2, 3)
+    assert [received(rig), received(rig)] == [b"1", b"2"]
+    rig.raises("w2", "t2")
+    assert rig.none(MessagesTaken)
+    rig.assign("w2", "t3", execution="x", state="B", is_standard=True)
+    assert [received(rig) for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+def test_what_an_attempt_received_goes_to_one_that_waits_already() -> None:
+    rig = standard()
+    restore(rig, 1)
+    assert received(rig) == b"1"
+    rig.worker("w3", pid=3)
+    rig.assign("w3", "t3", execution="x", state="B", is_standard=True)
+    waits = rig.asks("w3", WAIT)
+    rig.disconnects("w2")
+    assert rig.one(MessageReceived, waits).payload == b"1"
+
+
+def test_messages_that_are_there_already_are_not_restored() -> None:
+    rig = standard()
+    restore(rig, 2, 3)
+    assert received(rig) == b"2"
+    restore(rig, 1, 2, 3)
+    assert [received(rig), received(rig)] == [b"1", b"3"]
+    rig.asks("w2", ReceiveMessage(0))
+    assert rig.none(MessageReceived)
+
+
+def test_what_running_tasks_of_a_standard_execution_received_counts_until_they_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "MESSAGES_LIMIT", 1)
+    rig = standard()
+    sender = rig.state_of("w1")
+    assert sender is not None
+    restore(rig, 1)
+    assert received(rig) == b"1"
+    refused = rig.core.to_journal(sender, send("B"))
+    assert isinstance(refused, Refused)
+    assert refused.error == "overloaded"
+    rig.returns("w2", "t2", "request_next_fw")
+    assert isinstance(rig.core.to_journal(sender, send("B")), KeepMessage)
+
+
+def test_a_worker_that_outlives_its_execution_gives_nothing_back() -> None:
+    rig = standard()
+    restore(rig, 1)
+    assert received(rig) == b"1"
+    assert rig.core.end_session("x") == {}
+    rig.raises("w2", "t2")
+    restore(rig, 2)
+    rig.assign("w2", "t3", execution="x", state="B", is_standard=True)
+    assert received(rig) == b"2"

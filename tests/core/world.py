@@ -191,6 +191,7 @@ class World(Node):
                 WorkerExited(one.function_topic, one.topic, one.pid, 0, 0, "exited", 0)
             )
         self.published = {key: value for key, value in self.published.items() if value is not None}
+        self.executions.restore_messages()
         self._start_functions()
         self.check()
 

@@ -57,6 +57,7 @@ from actorfaas.messages import (
     ReleaseAssignment,
     ReleaseIdle,
     ReleaseWorker,
+    RestoreMessages,
     Retire,
     RetireWorker,
     SetNextTopic,
@@ -393,6 +394,8 @@ class Node:
             case EndSession(execution_id):
                 self.ended_sessions.append(execution_id)
                 self.queue.end_session(execution_id)
+            case RestoreMessages():
+                self.queue.restore_messages(message)
             case TendWorker():
                 self.queue.tend(message)
             case DeclareTopic():

@@ -309,7 +309,7 @@ class LocalQueueMachine(RuleBasedStateMachine):
         task_id = self.fresh("t")
         deadline_ns = self.rig.now + timeout_ms * MS
         task = AssignTask(
-            worker, task_id, execution, "s", 1, -1, deadline_ns, next_topic, armed, report_payload, "", b""
+            worker, task_id, execution, "s", 1, -1, deadline_ns, next_topic, armed, report_payload, False, "", b""
         )
         self.tasks[task_id] = task
         self.rig.core.assign(task, self.rig.now)

@@ -37,6 +37,8 @@ from actorfaas.messages import (
     DeclareTopic,
     Done,
     DropTopic,
+    KeepMessage,
+    KeptMessage,
     Message,
     Publish,
     QueueDescription,
@@ -44,6 +46,7 @@ from actorfaas.messages import (
     Refused,
     ReleaseAssignment,
     ReleaseIdle,
+    RestoreMessages,
     SendMessage,
     SetNextTopic,
     Subscribe,
@@ -215,6 +218,23 @@ class LocalQueueCore:
     def may_use_data(self, worker: Worker) -> bool:
         """Whether the worker may ask for its application's data now."""
         return self._workers.may_use_data(worker)
+
+    def to_journal(self, worker: Worker, message: SessionMessage) -> KeepMessage | Refused | None:
+        """What the ExecutionManager is to be asked for a message, or why it cannot be sent; `keep_message` follows.
+        None: nothing, `talk` follows."""
+        task = worker.lease
+        if not (isinstance(message, SendMessage) and isinstance(task, Assignment) and task.is_standard):
+            return None
+        refused = self._sessions.refusal(worker, task, message)
+        return refused or KeepMessage(task.execution_id, task.request_id, message.to, message.index, message.payload)
+
+    def keep_message(self, sent: KeepMessage, number: int) -> None:
+        """A message is in the journal: it is for whoever asks."""
+        self._sessions.keep(sent.execution_id, KeptMessage(number, sent.to, sent.index, sent.payload))
+
+    def restore_messages(self, restored: RestoreMessages) -> None:
+        """What the journal has and nobody received."""
+        self._sessions.restore(restored)
 
     def talk(self, worker: Worker, message: SessionMessage, answer: Peer, now: int) -> None:
         """A task of an execution sends other tasks of it a message, waits for one, or takes an alias; `answer` is where

@@ -178,7 +178,16 @@ class Assignment(Work):
     the ExecutionManager was told of a heartbeat.
     """
 
-    __slots__ = ("execution_id", "follower", "index", "report_payload", "state", "told_ns", "worker_topic")
+    __slots__ = (
+        "execution_id",
+        "follower",
+        "index",
+        "is_standard",
+        "report_payload",
+        "state",
+        "told_ns",
+        "worker_topic",
+    )
 
     def __init__(self, assigned: AssignTask) -> None:
         super().__init__(
@@ -195,6 +204,7 @@ class Assignment(Work):
         self.state = assigned.state
         self.index = assigned.index
         self.report_payload = assigned.report_payload
+        self.is_standard = assigned.is_standard
         self.told_ns = 0
 
 

@@ -237,7 +237,8 @@ class Workers:
         if lease is None or lease.request_id != result.request_id or lease.next_topic != result.topic:
             self._unexpected(worker, result.request_id, f"a result for {result.topic[:60]!r}", now)
             return
-        self._leave_session(worker)
+        if worker.session is not None and isinstance(lease, Assignment):
+            self._sessions.returned(worker, lease)
         if isinstance(result, TaskResult):
             worker.lease = None
             if isinstance(lease, Request):

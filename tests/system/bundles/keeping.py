@@ -70,6 +70,37 @@ workflow("unheard", shout)
 
 
 @function
+def post(event: Json, ctx: Context) -> Json:
+    """Send some letters to a function that runs later."""
+    for number in range(event["letters"]):
+        ctx.send("collect", number)
+    return event
+
+
+@function
+def collect(event: Json, ctx: Context) -> Json:
+    """Receive one letter, wait at a gate, then receive the others."""
+    letters = [ctx.receive(10)]
+    (Path(event["folder"]) / f"one.{ctx.data.now.counter('collecting').add(1)}").touch()
+    while not (Path(event["folder"]) / "gate").exists():
+        time.sleep(0.01)
+    return letters + [ctx.receive(10) for _ in range(event["letters"] - 1)]
+
+
+@function
+def collect_more(event: Json, ctx: Context) -> Json:
+    """What is left once the letters are received: nothing."""
+    ctx.take_alias("collect")
+    try:
+        return [*event, ctx.receive(0.05)]
+    except TimeoutError:
+        return event
+
+
+workflow("letters", post >> collect >> collect_more)
+
+
+@function
 def spread(event: Json, ctx: Context) -> Json:
     """Have every item tallied next."""
     ctx.data.now.counter("spread").add(1)
