@@ -105,6 +105,7 @@ class Dispatch(Lending):
         for pool in self.pools.values():
             pool.ready = False
             pool.starts.clear()
+            self.pager.template_changed(pool.topic)
             for worker in list(pool.workers.values()):
                 self._remove(pool, worker, platform=True)
 

@@ -88,9 +88,12 @@ class Paged(Recruiting):
 
         Otherwise calls that wait because memory is short would bring more and more instances into it.
         """
-        was_on, self._is_squeezed = self._is_squeezed, is_on
-        if was_on and not is_on:
-            self._serve_starved(now_ns)
+        self._is_squeezed = is_on
+        self.start_waiting(now_ns)
+
+    def start_waiting(self, now_ns: int) -> None:
+        """There may be memory now for instances that were not started because it was short."""
+        self._serve_starved(now_ns)
 
     def drop_surplus(self, most: int) -> None:
         """Swap is short: end up to `most` workers that are out and beyond what their function keeps warm, of the

@@ -22,6 +22,10 @@ HOW_OF_STRATEGY = {"swap": DEMAND, "reap": REAP, "faasnap": FAASNAP}
 """The strategies in which every call meets a worker that is out, and what they do about it."""
 
 
+UNLIMITED = 1 << 30
+"""More instances than any node may have."""
+
+
 class Pager(Protocol):
     """Decides about memory. Whatever it wants is done later, never during these calls."""
 
@@ -57,8 +61,14 @@ class Pager(Protocol):
         """Whether bringing in a worker for a state that comes with this likelihood is worth it. `can_start`: a new
         instance would be the alternative."""
 
+    def room(self, topic: str) -> int:
+        """How many instances of a function may be started now: for more, memory is short."""
+
+    def make_room(self, topic: str) -> None:
+        """Calls wait for the first instance of a function, for which `room` says 0."""
+
     def template_changed(self, topic: str) -> None:
-        """A template is about to fork, or has forked, or could not: the starts of its pool say which."""
+        """Instances were asked for, or one has reported itself, or will not come: its pool says which."""
 
     def born(self, topic: str, took_ns: int) -> None:
         """A fork that was asked for `took_ns` ago has reported itself."""
@@ -114,6 +124,13 @@ class NoPager:
     def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """See Pager."""
         return False
+
+    def room(self, topic: str) -> int:
+        """See Pager."""
+        return UNLIMITED
+
+    def make_room(self, topic: str) -> None:
+        """See Pager."""
 
     def template_changed(self, topic: str) -> None:
         """See Pager."""

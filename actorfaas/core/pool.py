@@ -188,6 +188,14 @@ class Pool:
             soon += reporting or waking or worker.releasing or (worker.taking_back and not worker.to_go)
         return soon
 
+    def arriving(self) -> int:
+        """Reusable instances that have not reported themselves."""
+        asked = sum(not start.fresh for start in self.starts)
+        return asked + sum(
+            worker.phase == lifecycle.REPORTING and not (worker.fresh or worker.leaving)
+            for worker in self.workers.values()
+        )
+
     def fresh_coming(self, kind: str) -> int:
         """Fresh instances of a kind on their way."""
         asked = sum(start.fresh and start.kind == kind for start in self.starts)

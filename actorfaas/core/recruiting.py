@@ -169,9 +169,9 @@ class Recruiting(Waking):
     def _start(self, pool: Pool, count: int, start: Start, now_ns: int) -> None:
         if count <= 0 or not pool.ready or pool.not_before_ns > now_ns:
             return
-        if not start.fresh and self._is_squeezed:
-            count = 0 if pool.size else 1
         count = min(count, self._room(pool))
+        if not start.fresh:
+            count = min(count, self._memory_room(pool))
         if count > 0:
             pool.starts += [start] * count
             self.pager.template_changed(pool.topic)
@@ -185,6 +185,8 @@ class Recruiting(Waking):
     def _make_room(self, pool: Pool, now_ns: int) -> None:
         if not pool.ready or pool.not_before_ns > now_ns:
             return
+        if pool.staying() == 0 and not self.pager.room(pool.topic):
+            self.pager.make_room(pool.topic)
         if pool.size >= pool.concurrency or not self._may_grow(pool):
             self._make_room_inside(pool)
         elif self.total() >= self._max_workers:

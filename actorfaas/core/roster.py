@@ -91,8 +91,8 @@ class Roster:
             raise InvariantViolation(f"{self.total()} workers, {self._max_workers} allowed")
         for pool in self.pools.values():
             pool.check_invariants()
-            stalled = pool.short() > 0 and not pool.starts and self._room(pool) > 0 and self._may_grow(pool)
-            if stalled and self._connected and pool.ready and not pool.not_before_ns:
+            stalled = pool.short() > 0 and not pool.starts and not pool.not_before_ns and self._can_start(pool, 0)
+            if stalled and self._connected:
                 raise InvariantViolation(f"{pool.topic}: requests wait, there is room, and nothing is started")
 
     def _room(self, pool: Pool) -> int:
@@ -102,13 +102,23 @@ class Roster:
             free -= sum(self._is_destitute(topic) for topic in self._starved if topic != pool.topic)
         return min(pool.concurrency - pool.size, free)
 
+    def _memory_room(self, pool: Pool) -> int:
+        """How many instances that stay fit in memory. Functions that have none come in the order in which they began
+        to wait; while memory is short, only these get any."""
+        if not self._may_grow(pool):
+            return 0
+        first = next((topic for topic in self._starved if self._is_destitute(topic)), pool.topic)
+        room = self.pager.room(pool.topic) if first == pool.topic or self.pager.room(first) else 0
+        return min(room, 1) if self._is_squeezed else room
+
     def _may_grow(self, pool: Pool) -> bool:
         """Whether it may have another instance that stays: while memory is short, only who has none at all."""
         return not self._is_squeezed or pool.size == 0
 
     def _can_start(self, pool: Pool, now_ns: int) -> bool:
         """Whether a new instance that stays could be had now."""
-        return pool.ready and pool.not_before_ns <= now_ns and self._room(pool) > 0 and self._may_grow(pool)
+        has_room = self._room(pool) > 0 and self._memory_room(pool) > 0
+        return pool.ready and pool.not_before_ns <= now_ns and has_room
 
     def _is_destitute(self, topic: str) -> bool:
         pool = self.pools.get(topic)

@@ -37,7 +37,7 @@ class BudgetRules:
 class MemoryBudget:
     """The workers' memory against its limit."""
 
-    __slots__ = ("_rules", "coming_bytes", "leaving_bytes", "tightened", "usage_bytes")
+    __slots__ = ("_rules", "coming_bytes", "leaving_bytes", "starting_bytes", "tightened", "usage_bytes")
 
     def __init__(self, rules: BudgetRules) -> None:
         self._rules = rules
@@ -46,6 +46,8 @@ class MemoryBudget:
         """Expected of page-ins under way."""
         self.leaving_bytes = 0
         """Expected of page-outs under way."""
+        self.starting_bytes = 0
+        """Expected of instances that are being started, or wait for room to be."""
         self.tightened = 0.0
 
     @property
@@ -71,7 +73,7 @@ class MemoryBudget:
     @property
     def projected_bytes(self) -> int:
         """Usage once everything under way has ended."""
-        return max(0, self.usage_bytes + self.coming_bytes - self.leaving_bytes)
+        return max(0, self.usage_bytes + self.starting_bytes + self.coming_bytes - self.leaving_bytes)
 
     @property
     def is_above_high(self) -> bool:

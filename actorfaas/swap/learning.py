@@ -8,9 +8,11 @@ from actorfaas.swap.arrivals import Arrivals, Window
 from actorfaas.swap.costs import FunctionCosts, Way
 from actorfaas.swap.durations import Estimate
 
-_WORKER_BYTES = 8e6
+_WORKER_BYTES = 32e6
 _TEMPLATE_BYTES = 40e6
 """Before anything was measured: what paging out frees of a worker, and of what a template shares with its workers."""
+_OTHERS_STEP = 0.02
+"""All functions' workers are an average of more than one function's."""
 
 _WAY_OF_KIND = {
     "resident": Way.RESIDENT,
@@ -41,6 +43,7 @@ class Learning:
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
+        self._worker_bytes = Estimate(_WORKER_BYTES, _OTHERS_STEP)
 
     def of(self, topic: str) -> Known:
         """What is known of a function version, at first only assumptions."""
@@ -64,6 +67,19 @@ class Learning:
         known.is_recorded = size_bytes > 0
         if size_bytes > 0:
             known.costs.observe_working_set(size_bytes)
+
+    def worker_bytes(self, topic: str) -> int:
+        """What a worker has of its own: as measured at page-outs of its function's or else, cautiously, of all."""
+        known = self._known.get(topic)
+        measured = known is not None and known.size_bytes.count
+        return int(known.size_bytes.value if known is not None and measured else self._worker_bytes.value)
+
+    def paged_out(self, topic: str, size_bytes: int) -> None:
+        """A page-out freed so much, more than nothing."""
+        known = self.of(topic)
+        known.size_bytes.assume(self._worker_bytes.value)
+        known.size_bytes.observe(size_bytes)
+        self._worker_bytes.observe(size_bytes)
 
     def observe(self, topic: str, way: Way, price_ns: int) -> None:
         """An instance was had this way, in this time."""

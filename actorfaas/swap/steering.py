@@ -14,7 +14,7 @@ from actorfaas.core import lifecycle
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.executions import Executions
-from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED
+from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED, UNLIMITED
 from actorfaas.core.pool import PageIn, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
@@ -34,6 +34,7 @@ from actorfaas.messages import (
     WorkerTended,
 )
 from actorfaas.swap import paging_events as policy_events
+from actorfaas.swap.admission import Admission
 from actorfaas.swap.budget import BudgetRules
 from actorfaas.swap.costs import Way
 from actorfaas.swap.learning import Learning
@@ -76,6 +77,8 @@ class Steering:
         self._rules = PolicyRules(mode=policy)
         self._policy = Policy(BudgetRules(0), self._rules)
         self._learning = Learning()
+        self._admission = Admission(self._learning)
+        self._wanted_bytes = 0  # of the largest instance that waits for room
         self._times = PrefetchTimes()
         self._todo: list[policy_events.Instruction] = []
         self._changed: dict[str, Worker] = {}  # of these the policy is to be told, of templates, and other events
@@ -109,6 +112,7 @@ class Steering:
         self._ordered.discard(topic)
         self._times.forget(topic)
         self._open.discard(topic)
+        self._count_coming(worker.function_topic)
         if self.is_active:
             self._untold.append(policy_events.WorkerGone(topic))
             self._tell("swapper", ForgetWorker(topic))
@@ -164,8 +168,23 @@ class Steering:
 
     def template_changed(self, topic: str) -> None:
         """See Pager."""
+        self._count_coming(topic)
         if self.is_active:
             self._templates[topic] = None
+
+    def _count_coming(self, topic: str) -> None:
+        pool = self._dispatch.pools.get(topic)
+        self._admission.coming(topic, pool.arriving() if pool is not None else 0)
+
+    def room(self, topic: str) -> int:
+        """See Pager."""
+        budget = self._policy.budget
+        return self._admission.room(topic, budget) if self.is_active and budget.is_limited else UNLIMITED
+
+    def make_room(self, topic: str) -> None:
+        """See Pager. Until the next measurement, when whoever still waits asks again."""
+        self._wanted_bytes = max(self._wanted_bytes, self._learning.worker_bytes(topic))
+        self._untold.append(policy_events.Tick())
 
     def born(self, topic: str, took_ns: int) -> None:
         """See Pager."""
@@ -201,6 +220,8 @@ class Steering:
         """Let the policy act on what has changed, and begin the page-ins that are due."""
         for worker_topic in self._times.due(now_ns):
             self._dispatch.want_in(worker_topic, now_ns)
+        if self._admission.pass_time(now_ns):
+            self._dispatch.start_waiting(now_ns)
         if not self.is_active:
             self._untold.clear()
             return
@@ -219,10 +240,13 @@ class Steering:
         """When `run` must be called at the latest."""
         if self.is_active and (self._todo or self._changed or self._untold):
             return now_ns
-        due = [self._times.next_due_ns(), self._policy.next_due_ns(now_ns) if self.is_active else None]
+        due = [self._times.next_due_ns(), self._admission.next_due_ns()]
+        if self.is_active:
+            due.append(self._policy.next_due_ns(now_ns))
         return min((ns for ns in due if ns is not None), default=None)
 
     def _tell_changes(self, now_ns: int) -> None:
+        self._policy.budget.starting_bytes = self._admission.bytes + self._wanted_bytes
         untold, self._untold = self._untold, []
         for event in untold:
             self._tell_policy(event, now_ns)
@@ -252,7 +276,7 @@ class Steering:
         event = policy_events.WorkerIdle(
             worker.topic,
             topic,
-            size_bytes=int(known.size_bytes.value),
+            size_bytes=self._learning.worker_bytes(topic),
             working_set_bytes=int(known.costs.working_set_bytes.value),
             cost_ns=known.costs.bring_back_ns(can_fork=True),
             uses=uses,
@@ -307,6 +331,7 @@ class Steering:
                 if topic:
                     self._learning.recorded(topic, size_bytes)
             case MemoryMeasured(usage_bytes=usage_bytes, pressure_percent=percent):
+                self._admission.grown(usage_bytes - self._policy.budget.usage_bytes)
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
                 if percent >= 0:
                     self._tell_policy(policy_events.PressureMeasured(percent), now_ns)
@@ -322,6 +347,7 @@ class Steering:
         self._is_squeezed = budget.is_limited and (
             budget.usage_bytes > (budget.high_bytes if self._is_squeezed else budget.limit_bytes)
         )
+        self._wanted_bytes = 0
         self._dispatch.squeeze(now_ns, is_on=self._is_squeezed)
         if measured.swap_used_bytes > MOST_SWAP_USED * measured.swap_total_bytes:
             self._dispatch.drop_surplus(MOST_DROPPED)
@@ -334,6 +360,7 @@ class Steering:
         if done.freed_bytes > 0:
             self._learning.of(topic).template_bytes.observe(done.freed_bytes)
         self._tell_policy(policy_events.TemplatePagedOut(topic, done.freed_bytes), now_ns)
+        self._dispatch.start_waiting(now_ns)
 
     def _tended(self, done: WorkerTended, now_ns: int) -> None:
         worker = self._dispatch.worker(done.worker_topic)
@@ -356,7 +383,7 @@ class Steering:
             return  # an answer to an order of which paging has let go since
         by_policy = self._leaving.pop(worker_topic, False)
         if is_out and freed_bytes > 0:
-            self._learning.of(worker.function_topic).size_bytes.observe(freed_bytes)
+            self._learning.paged_out(worker.function_topic, freed_bytes)
         if shared > 0:
             self._learning.of(worker.function_topic).template_bytes.observe(shared)
         if is_out:
@@ -381,6 +408,7 @@ class Steering:
             self._stop(now_ns)
         elif self.is_active and (not was_active or mode.budget_bytes != before.budget_bytes):
             self._begin()
+            self._dispatch.start_waiting(now_ns)
 
     def lost(self, now_ns: int) -> None:
         """The Swapper has gone."""

@@ -35,7 +35,7 @@ def test_calls_that_wait_bring_no_more_instances_while_memory_is_above_the_budge
     assert len(world.instances) == 1
     measure(world, 95 * MB)
     assert len(world.instances) == 1, "still above the high mark"
-    measure(world, 80 * MB)
+    measure(world, 10 * MB)
     assert len(world.instances) == 4
     world.run()
     assert None not in world.published.values()
@@ -49,6 +49,37 @@ def test_a_function_with_no_instance_gets_one_all_the_same() -> None:
     world.run()
     assert None not in world.published.values()
     assert len(world.instances) == 1
+
+
+def test_functions_called_at_once_start_as_there_is_room_for_them_in_their_order() -> None:
+    names = [f"f{number}" for number in range(8)]
+    world = World(mode=OUTSIDE, policy="pressure", budget_bytes=150 * MB)
+    world.deploy(*(function(name, warm=0) for name in names))
+    measure(world, 40 * MB)
+    for name in names:
+        world.publish(f"{name}@1", name)
+    world.settle()
+    assert len(world.instances) == 2, "95 MB are left, an unknown instance is taken for one of 32"
+    measure(world, 40 * MB)
+    assert len(world.instances) == 2, "what has just come is not in the measured usage yet"
+    measure(world, 104 * MB)
+    assert sorted(one.function_topic for one in world.instances.values()) == ["f0@1", "f1@1", "f2@1", "f3@1"]
+    for _ in range(8):
+        world.advance(1.0)
+        measure(world, 160 * MB)
+    assert len(world.instances) == 8, "all come in the end, though nothing is freed"
+    world.run()
+    assert None not in world.published.values()
+
+
+def test_room_is_made_before_it_is_used_up() -> None:
+    world = limited(function("a", warm=1), function("b", warm=0))
+    measure(world, 85 * MB)
+    assert world.phases("a@1") == ["resident"], "below the high mark"
+    world.publish("b@1", "r")
+    world.settle()
+    assert world.phases("a@1") == ["swapped"]
+    assert world.phases("b@1") == ["resident"]
 
 
 @pytest.mark.parametrize("warm", [1, 3])

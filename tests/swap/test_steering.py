@@ -142,11 +142,11 @@ def test_what_a_way_adds_to_calls_is_part_of_its_price() -> None:
 
 
 def test_the_number_of_calls_decides_who_goes_first() -> None:
-    world = make(budget_bytes=50 * MB)
+    world = make(budget_bytes=100 * MB)
     world.publish("a@1", "r1")
     (used,) = world.busy()
     rest(world)
-    measure(world, 46 * MB)
+    measure(world, 92 * MB)
     (other,) = (topic for topic in world.instances if topic != used)
     worker = world.dispatch.worker(used)
     assert worker is not None
