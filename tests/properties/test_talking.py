@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorfaas.messages import Done, ReceiveMessage, SendMessage, TakeAlias
@@ -94,6 +94,7 @@ class Talk:
         return {seq: orjson.loads(one.payload)["message"] for seq, one in events.items() if one.type == "MessageSent"}
 
 
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(ACTS), max_size=40))
 def test_every_message_is_received_once(acts: list[str]) -> None:
     talk = Talk()
