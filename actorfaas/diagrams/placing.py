@@ -171,8 +171,8 @@ def _keep_apart(order: Sequence[_Column]) -> None:
                 other = cluster_of[id(left)]
                 if other is not cluster and lacking(left, right, distance) > TOLERANCE:
                     cluster = _merged(other, cluster, cluster_of)
-    for column in order:
-        column.x = place(column)
+    for column in order:  # clusters may have moved into those to their right, seldom and little
+        column.x = max([place(column), *(left.x + distance for left, distance in column.behind)])
 
 
 def _merged(left: _Cluster, right: _Cluster, cluster_of: dict[int, _Cluster]) -> _Cluster:

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import orjson
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from actorfaas.diagrams.boxes import ICON_ROOM, NAME_SIZE, SMALL_SIZE, Box
@@ -28,25 +28,50 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow,
 NEAR = 1e-6
 
 
-@st.composite
-def tangles(draw: st.DrawFn) -> Json:
-    """One machine of many states with many ways between them: what definitions rarely are, and layouts fear."""
-    names = [f"state {number}" for number in range(draw(st.integers(1, 12)))]
-    anywhere = st.sampled_from(names)
+Ways = tuple[str, list[int], int | None]  # of a state: its type, where rules or catchers lead, what follows
+
+
+def tangle(ways: list[Ways]) -> Json:
+    """One machine of states with these ways between them."""
+    names = [f"state {number}" for number in range(len(ways))]
     states: dict[str, Json] = {}
-    for name in names:
-        if draw(st.booleans()):
-            rules = [
-                {"Variable": "$.x", "NumericEquals": n, "Next": draw(anywhere)} for n in range(draw(st.integers(1, 4)))
-            ]
-            states[name] = {"Type": "Choice", "Choices": rules, "Default": draw(anywhere)}
+    for name, (kind, ends, following) in zip(names, ways, strict=True):
+        if kind == "Choice":
+            rules = [{"Variable": "$.x", "NumericEquals": n, "Next": names[end]} for n, end in enumerate(ends)]
+            states[name] = {"Type": kind, "Choices": rules, "Default": names[following or 0]}
             continue
-        catch = [{"ErrorEquals": [f"E{n}"], "Next": draw(anywhere)} for n in range(draw(st.integers(0, 3)))]
-        following = draw(st.none() | anywhere)
-        ending = {"End": True} if following is None else {"Next": following}
-        states[name] = {"Type": "Task", "Resource": "f", "Catch": catch, **ending}
+        catch = [{"ErrorEquals": [f"E{n}"], "Next": names[end]} for n, end in enumerate(ends)]
+        ending = {"End": True} if following is None else {"Next": names[following]}
+        states[name] = {"Type": kind, "Resource": "f", "Catch": catch, **ending}
     return {"StartAt": names[0], "States": states}
 
+
+@st.composite
+def tangles(draw: st.DrawFn) -> Json:
+    """A machine of many states with many ways between them: what definitions rarely are, and layouts fear."""
+    count = draw(st.integers(1, 12))
+    anywhere = st.integers(0, count - 1)
+    choice = st.tuples(st.just("Choice"), st.lists(anywhere, min_size=1, max_size=4), anywhere)
+    task = st.tuples(st.just("Task"), st.lists(anywhere, max_size=3), st.none() | anywhere)
+    return tangle(draw(st.lists(choice | task, min_size=count, max_size=count)))
+
+
+TWO_LABELS_IN_ONE_PLACE = tangle(
+    [
+        ("Task", [2, 6, 8], 10),
+        ("Task", [4, 5, 6], None),
+        ("Choice", [1, 3], 11),
+        ("Task", [], None),
+        ("Task", [4, 9, 10], 1),
+        ("Choice", [0, 2, 6, 7], 8),
+        ("Choice", [1], 7),
+        ("Choice", [2, 5], 1),
+        ("Task", [0, 0, 11], 3),
+        ("Choice", [1], 6),
+        ("Task", [7], None),
+        ("Task", [], None),
+    ]
+)
 
 DEFINITIONS = tangles() | st.booleans().flatmap(lambda jsonata: machines(2, jsonata=jsonata))
 
@@ -109,6 +134,7 @@ def way(wire: Wire, found: Picture) -> list[Point]:
 
 
 @given(DEFINITIONS)
+@example(TWO_LABELS_IN_ONE_PLACE)
 @UNHURRIED
 def test_pictures(source: Json) -> None:
     assume(not validate(orjson.dumps(source), refused=()))
