@@ -298,6 +298,7 @@ class Engine:
     def _enter(self, branch: Branch, state: State) -> None:
         run = self._run
         self._stand_at(branch, state)
+        run.check_pace()
         text = branch.input().text if branch.text is None else branch.text
         run.done.append(Entered(branch.number, state.name, type(state).__name__, text))
 

@@ -19,13 +19,16 @@ from actorfaas.states.branches import Branch, Gathering, History, Item, Wreck
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.data_flow import Frame
 from actorfaas.states.document import Document
-from actorfaas.states.errors import STATES_DATA_LIMIT, StatedFailure, StatesError
+from actorfaas.states.errors import STATES_DATA_LIMIT, STATES_RUNTIME, StatedFailure, StatesError
 from actorfaas.states.instructions import Closed, Exited, Finish, Instruction, Noted, Opened
 from actorfaas.states.map_results import MapRun
 from actorfaas.states.model import Map, Parallel, Retrier, StateMachine, Task
 from actorfaas.states.scope import Json, Outside, made
 
 NS_PER_MS = 1_000_000
+
+MAX_AT_ONCE = 1_000_000
+"""How many instructions one event may lead to, without waiting for anything: what ends loops in branches of loops."""
 
 
 class Run:
@@ -150,6 +153,12 @@ class Run:
         self.done.append(Exited(branch.number, state.name, type(state).__name__, text, following))
         branch.take(output)
         branch.following = following
+
+    def check_pace(self) -> None:
+        """Raises StatesError where the execution does not come to wait for anything."""
+        if len(self.done) > MAX_AT_ONCE:
+            cause = f"The execution reached {MAX_AT_ONCE} history events without a task or timer to wait for."
+            raise StatedFailure(STATES_RUNTIME, cause)
 
     def check_size(self, text: bytes, what: str) -> None:
         """Raises StatesError (States.DataLimitExceeded) where data is larger than the execution's limit."""

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from actorfaas.errors import DeployError
+from actorfaas.states import run
 from actorfaas.states.context import ExecutionContext
 from actorfaas.states.engine import Engine, Entered, Exited, Finish, Instruction, RunTask, Sleep
 from actorfaas.states.model import Retrier, StateMachine, Task, single_task
@@ -216,6 +217,23 @@ def test_a_loop_that_never_ends_is_ended() -> None:
     assert last == Finish(
         "States.Runtime", "The execution reached the maximum number of history events (25000).", b"", failed=True
     )
+
+
+def test_loops_in_the_items_of_loops_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MAX_AT_ONCE", 30_000)
+
+    def looping(inner: dict[str, Any]) -> dict[str, Any]:
+        again = {"Type": "Choice", "Choices": [{"Variable": "$", "IsNull": False, "Next": "m"}], "Default": "m"}
+        items = {"ItemProcessor": inner | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}}
+        each = {"Type": "Map", "ToleratedFailurePercentage": 100, "ResultPath": None, "Next": "c"}
+        return {"StartAt": "c", "States": {"c": again, "m": each | items}}
+
+    innermost = {"StartAt": "a", "States": {"a": {"Type": "Pass", "End": True}}}
+    done = engine_of(parse(orjson.dumps(looping(looping(looping(innermost)))))).begin(b"[[[1]]]", 0)
+    last = finish_of(done)
+    assert (last.error, last.failed) == ("States.Runtime", True)
+    assert "30000 history events" in last.cause
+    assert len(done) < 40_000
 
 
 def test_a_task_is_not_tried_again_for_ever() -> None:
