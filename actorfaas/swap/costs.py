@@ -72,7 +72,7 @@ class ChoiceRules:
     and so on before: what was only assumed is to be known soon.
     """
 
-    keep_within: float = 0.1
+    keep_within: float = 0.03
     explore_every: int = 128
     explore_within: float = 1.5
 
@@ -121,9 +121,10 @@ class FunctionCosts:
 
     def observe_call(self, way: Way, took_ns: float) -> None:
         """A call whose instance was had this way took so long, from being handed to it to its end."""
-        if way not in self._calls:
+        if way in self._calls:
+            self._calls[way].observe(took_ns)
+        else:  # as much as one observation
             self._calls[way] = Estimate(took_ns)
-        self._calls[way].observe(took_ns)
 
     def observe_working_set(self, size_bytes: int) -> None:
         """A working set was recorded."""
@@ -149,7 +150,7 @@ class FunctionCosts:
     def measured(self, way: Way) -> int:
         """How often a way was measured."""
         call = self._calls.get(way)
-        return self._prices[way].count + (call.count if call else 0)
+        return self._prices[way].count + (1 + call.count if call else 0)
 
     def cheapest(self, offered: Collection[Way]) -> Way | None:
         """The way to take of those offered; None when there are none.
