@@ -12,8 +12,8 @@ from actorfaas.core.activities import Poll
 from actorfaas.core.awaiting import Awaited, Unasked
 from actorfaas.core.children import depth_of, ending, started
 from actorfaas.core.effects import FollowChild, Reply
+from actorfaas.core.events import UNTRACED, Traced
 from actorfaas.core.execution import Execution, Lane
-from actorfaas.core.history import UNTRACED, Traced
 from actorfaas.core.map_data import MapData
 from actorfaas.core.spans import span_of
 from actorfaas.messages import ActivityTask, Done, ExecutionState, FailTask, Refused, SucceedTask

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 from actorfaas.core.driving import Driver
 from actorfaas.core.effects import Tell
+from actorfaas.core.events import NS_PER_MS
 from actorfaas.core.execution import Commit, Execution
-from actorfaas.core.history import NS_PER_MS
 from actorfaas.messages import KeptMessage, KvCommit, RestoreMessages
 
 

@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Iterable, Iterator
 
 from actorfaas.core.effects import Answer, Ended, Export, Fetch, GiveUp, Store, Tell, Warn
+from actorfaas.core.events import NS_PER_MS, Place, event_type
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
-from actorfaas.core.history import NS_PER_MS, Place, event_type
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.outside import Outside
 from actorfaas.core.terms import DATA_WARNED, STARTED

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from actorfaas.core.awaiting import Awaited, Recalled
 from actorfaas.core.effects import Effect
-from actorfaas.core.history import History, Place, Traced
+from actorfaas.core.events import Place, Traced
+from actorfaas.core.history import History
 from actorfaas.core.lookahead import Habits
 from actorfaas.core.pool import Claim
 from actorfaas.core.terms import Terms

@@ -1,4 +1,4 @@
-"""The history of one execution and its way to the DataLayer: numbered events, one request under way at a time.
+"""The way of one execution's history to the DataLayer: one request under way at a time.
 
 Events that come while a request is under way are gathered for the next one, and the first of them waits a moment for
 more: a state of a few microseconds must not cost a commit of its own, and an execution that ends within that moment is
@@ -10,60 +10,25 @@ left to `core.executions`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-import orjson
-
-from actorfaas.core.pool import NO_PAGE_IN, PageIn
-from actorfaas.errors import RequestRefused
+from actorfaas.core.events import RECEIVED, Events
 from actorfaas.messages import (
     AppendHistory,
     CreateExecution,
     FinishExecution,
-    HistoryEvent,
-    KeepMessage,
-    KeptMessage,
     KvCommit,
     Message,
     RecordExecution,
-    TaskEffects,
-    TaskFailed,
-    TaskFinished,
 )
-from actorfaas.states.adding import Added
-from actorfaas.states.engine import Entered, Exited, Failed, Noted, Recorded
-from actorfaas.states.model import Task
-
-NS_PER_MS = 1_000_000
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Payload bytes in one `AppendHistory`; a single larger event goes alone."""
 
 BATCH_EVENTS = 500
 
-Place = tuple[int, int]
-"""The branch that an event is about, and its index (see `HistoryEvent`)."""
-
-WHOLE: Place = (0, -1)
-"""The execution itself."""
-
-Traced = tuple[int, str]
-"""What a task's function declares of memory (MB), for metering, and the task's span."""
-
-UNTRACED: Traced = (0, "")
-
 RECORD_BYTES = 256 * 1024
 """Payload bytes of an execution that is recorded as a whole; a larger one is created, appended to and finished."""
-
-NEXT_ADDED = "TaskNextAdded"
-"""The event before the success of a task that had states run next; it says which."""
-
-MESSAGE_SENT = "MessageSent"
-"""A task sent a message to other tasks of its execution."""
-
-RECEIVED = "MessagesReceived"
-"""The event before the success of a task that received messages; it says which, by the numbers of their events."""
 
 DATA_UNAVAILABLE = "DataUnavailable"
 """The error of a task of an express execution whose changes of data may or may not have been committed."""
@@ -73,49 +38,8 @@ _REFUSALS_ALONE = {**_REFUSALS, "invalid": "DataRefused", "unauthorized": "DataR
 """What a task's error is when its changes are refused, by code."""
 
 
-def added_of(effects: TaskEffects) -> tuple[Added, ...]:
-    """The states that a task had run next. Raises RequestRefused "invalid" for inputs that are not JSON."""
-    try:
-        for one in effects.added:
-            orjson.loads(one.input)
-    except orjson.JSONDecodeError as error:
-        raise RequestRefused("invalid", f"the input of a state that is to run next is not JSON: {error}") from error
-    return tuple((one.state, one.input) for one in effects.added)
-
-
-def added_in(payload: bytes) -> tuple[Added, ...]:
-    """The states that such an event tells of (of an express execution, none)."""
-    return tuple((one["state"], orjson.dumps(one["input"])) for one in orjson.loads(payload or b"[]"))
-
-
-def _paged_in(page_in: PageIn, started_ns: int) -> tuple[int, int, int]:
-    """What an event says of it, given when the handler started (0: it did not)."""
-    if not page_in.took_ns or not started_ns:
-        return 0, 0, 0
-    return page_in.took_ns, max(0, started_ns - page_in.ended_ns), page_in.read_bytes
-
-
-def sent_in(event: HistoryEvent) -> KeptMessage:
-    """The message that such an event tells of."""
-    sent = orjson.loads(event.payload)
-    return KeptMessage(event.seq, sent["to"], sent["index"], orjson.dumps(sent["message"]))
-
-
-def event_type(instruction: Recorded) -> str:
-    """What an event that the engine decides is called, as in Step Functions."""
-    match instruction:
-        case Entered():
-            return f"{instruction.kind}StateEntered"
-        case Exited():
-            return f"{instruction.kind}StateExited"
-        case Failed():
-            return f"{instruction.kind}StateFailed"
-        case Noted():
-            return instruction.type
-
-
-class History:
-    """Events of one execution that the DataLayer has not confirmed, and what to send it next."""
+class History(Events):
+    """The events, and what to send the DataLayer next."""
 
     __slots__ = (
         "_batch",
@@ -127,15 +51,9 @@ class History:
         "_execution_id",
         "_in_flight",
         "_is_hurried",
-        "_pending",
         "_retried",
-        "_seq",
-        "_writes",
-        "_writes_seq",
         "due_ns",
         "is_stalled",
-        "is_standard",
-        "pending_bytes",
     )
 
     def __init__(
@@ -149,156 +67,24 @@ class History:
     ) -> None:
         """`created`: the DataLayer has it already (an execution continued after a restart). `delay_ns`: how long the
         first event of a batch waits for others; `due_ns` says until when, 0 while none waits."""
+        super().__init__(is_standard=create.durability == "standard", last_seq=last_seq)
         self._create = create
         self._created = created
         self._create_at_once = create_at_once
         self._delay_ns = delay_ns
         self.due_ns = 0
         self._execution_id = create.execution_id
-        self._seq = last_seq
-        self._pending: list[HistoryEvent] = []
         self._batch = 0
         self._end: tuple[str, str, str, bytes] | None = None
         self._in_flight: Message | None = None
         self._retried = False
-        self._writes = b""
-        self._writes_seq = 0
         self._is_hurried = False
         self.is_stalled = False
-        self.is_standard = create.durability == "standard"
-        self.pending_bytes = 0
-
-    def add(
-        self,
-        at_ms: int,
-        type_: str,
-        state: str = "",
-        attempt: int = 0,
-        payload: bytes = b"",
-        place: Place = WHOLE,
-        worker: str = "",
-        traced: Traced = UNTRACED,
-    ) -> None:
-        """An event without one of the node's workers; `worker`: one outside."""
-        self._append(at_ms, type_, state, attempt, worker, "", 0, 0, 0, 0, "", "", payload, place, traced)
-
-    def add_error(
-        self,
-        at_ms: int,
-        type_: str,
-        state: str,
-        error: str,
-        cause: str,
-        attempt: int = 0,
-        place: Place = WHOLE,
-        payload: bytes = b"",
-        traced: Traced = UNTRACED,
-    ) -> None:
-        """A failure that no worker reported; of an `attempt` at a state, or (0) of the execution."""
-        self._append(at_ms, type_, state, attempt, "", "", 0, 0, 0, 0, error, cause, payload, place, traced)
-
-    def add_result(
-        self,
-        at_ms: int,
-        scheduled_ns: int,
-        gap_ns: int,
-        done: TaskFinished,
-        place: Place,
-        traced: Traced = UNTRACED,
-        writes: bytes = b"",
-        type_: str = "TaskSucceeded",
-        page_in: PageIn = NO_PAGE_IN,
-    ) -> None:
-        """A task returned. Its output is journalled here, and not once more when its state is left. `writes`: what it
-        changed of functions' data, to be committed with this event; until that is known, no other may be added."""
-        self._append(
-            at_ms,
-            type_,
-            done.state,
-            done.attempt,
-            done.worker_topic,
-            done.start_kind,
-            max(0, done.delivered_ns - scheduled_ns),
-            done.started_ns - done.delivered_ns,
-            done.ended_ns - done.started_ns,
-            gap_ns,
-            "",
-            "",
-            done.payload if self.is_standard else b"",
-            place,
-            traced,
-            _paged_in(page_in, done.started_ns),
-        )
-        if writes:
-            self._writes, self._writes_seq = writes, self._seq
-            self.pending_bytes += len(writes)
-
-    def add_next(self, at_ms: int, done: TaskFinished, place: Place, added: Iterable[Added]) -> None:
-        """A task that is about to be noted had states run next: which, and with what."""
-        states = [{"state": name, "input": orjson.Fragment(input_)} for name, input_ in added]
-        payload = orjson.dumps(states) if self.is_standard else b""
-        self.add(at_ms, NEXT_ADDED, done.state, done.attempt, payload, place)
-
-    def add_message(self, at_ms: int, task: Task, attempt: int, sent: KeepMessage, place: Place) -> KeptMessage:
-        """A task sends a message. Raises RequestRefused "invalid" for one that is not JSON."""
-        try:
-            orjson.loads(sent.payload)
-        except orjson.JSONDecodeError as error:
-            raise RequestRefused("invalid", f"a message is not JSON: {error}") from error
-        payload = orjson.dumps({"to": sent.to, "index": sent.index, "message": orjson.Fragment(sent.payload)})
-        self.add(at_ms, MESSAGE_SENT, task.name, attempt, payload, place)
-        return KeptMessage(self._seq, sent.to, sent.index, sent.payload)
-
-    def add_received(self, at_ms: int, done: TaskFinished, place: Place, numbers: Iterable[int]) -> None:
-        """A task that is about to be noted received messages."""
-        self.add(at_ms, RECEIVED, done.state, done.attempt, orjson.dumps(list(numbers)), place)
-
-    def add_failure(
-        self,
-        at_ms: int,
-        scheduled_ns: int,
-        failed: TaskFailed,
-        error: str,
-        cause: str,
-        place: Place,
-        traced: Traced = UNTRACED,
-        page_in: PageIn = NO_PAGE_IN,
-    ) -> None:
-        """A task failed; `error` is its name in the States Language."""
-        ran = failed.started_ns > 0
-        self._append(
-            at_ms,
-            "TaskTimedOut" if error == "States.Timeout" else "TaskFailed",
-            failed.state,
-            failed.attempt,
-            failed.worker_topic,
-            failed.start_kind,
-            max(0, failed.delivered_ns - scheduled_ns) if failed.delivered_ns else 0,
-            failed.started_ns - failed.delivered_ns if ran else 0,
-            failed.ended_ns - failed.started_ns if ran else 0,
-            0,
-            error,
-            cause,
-            b"",
-            place,
-            traced,
-            _paged_in(page_in, failed.started_ns),
-        )
 
     def end(self, status: str, error: str, cause: str, payload: bytes) -> None:
         """The execution has ended; nothing is added any more."""
         self._end = (status, error, cause, payload)
         self.pending_bytes += len(payload)
-
-    @property
-    def last_seq(self) -> int:
-        """The number of the newest event."""
-        return self._seq
-
-    @property
-    def stored_seq(self) -> int:
-        """The number up to which events are on disk, as far as is known."""
-        return self._seq - len(self._pending)
 
     def hurry(self) -> None:
         """Somebody waits for what has happened so far to be on disk."""
@@ -465,46 +251,3 @@ class History:
             count += -1 if count > 1 else 1
         self._batch = count
         return count
-
-    def _append(
-        self,
-        at_ms: int,
-        type_: str,
-        state: str,
-        attempt: int,
-        worker: str,
-        start_kind: str,
-        queue_ns: int,
-        start_ns: int,
-        run_ns: int,
-        gap_ns: int,
-        error: str,
-        cause: str,
-        payload: bytes,
-        place: Place,
-        traced: Traced = UNTRACED,
-        paged_in: tuple[int, int, int] = (0, 0, 0),
-    ) -> None:
-        self._seq += 1
-        self.pending_bytes += len(payload)
-        self._pending.append(
-            HistoryEvent(
-                self._seq,
-                at_ms,
-                type_,
-                state,
-                attempt,
-                worker,
-                start_kind,
-                queue_ns,
-                start_ns,
-                run_ns,
-                gap_ns,
-                error,
-                cause,
-                payload,
-                *place,
-                *traced,
-                *paged_in,
-            )
-        )

@@ -11,6 +11,7 @@ from typing import TypeVar
 from actorfaas.batches import split_effects
 from actorfaas.core.driving import MAX_PLATFORM_LOSSES
 from actorfaas.core.effects import Denied, Granted, Lost, Outcome, Revoked
+from actorfaas.core.events import added_of
 from actorfaas.core.execution import (
     WORKER_LOST,
     WORKER_UNAVAILABLE,
@@ -20,7 +21,6 @@ from actorfaas.core.execution import (
     Step,
     error_of,
 )
-from actorfaas.core.history import added_of
 from actorfaas.core.pool import Claim
 from actorfaas.core.talking import Talking
 from actorfaas.errors import RequestRefused

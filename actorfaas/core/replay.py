@@ -15,7 +15,7 @@ import orjson
 
 from actorfaas.core import redrive
 from actorfaas.core.awaiting import Recalled
-from actorfaas.core.history import NS_PER_MS, added_in, event_type, sent_in
+from actorfaas.core.events import NS_PER_MS, added_in, event_type, sent_in
 from actorfaas.errors import ActorFaasError
 from actorfaas.messages import HistoryEvent, KeptMessage
 from actorfaas.states.adding import Added

@@ -16,8 +16,8 @@ from actorfaas.core.activities import Activities
 from actorfaas.core.awaiting import Unasked
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
+from actorfaas.core.events import NS_PER_MS
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
-from actorfaas.core.history import NS_PER_MS
 from actorfaas.core.lookahead import GuessCount, Prospect, following_tasks, prospects
 from actorfaas.core.pool import Claim
 from actorfaas.core.spans import span_of

@@ -13,9 +13,9 @@ from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, 
 FINISHED = TaskFinished("a@1_1", "t", "e1", "a", 1, "", "fork", 0, 0, 0, 0, b"")
 
 
-def make(durability: str = "standard", created: bool = False, last_seq: int = 0, delay_ns: int = 0) -> History:
+def make(durability: str = "standard", created: bool = False, delay_ns: int = 0) -> History:
     create = CreateExecution("e1", "a", "shop", 1, "function", durability, 0, "", b"in")
-    return History(create, created=created, last_seq=last_seq, delay_ns=delay_ns)
+    return History(create, created=created, delay_ns=delay_ns)
 
 
 def events(request: Message | None) -> list[int]:
@@ -50,12 +50,6 @@ def test_a_failed_request_is_sent_again_with_what_came_since() -> None:
     one.add(0, "B")
     assert events(one.next_request(0)) == [1, 2]
     assert not one.is_stalled
-
-
-def test_numbers_go_on_after_a_restart() -> None:
-    one = make(created=True, last_seq=7)
-    one.add(0, "A")
-    assert events(one.next_request(0)) == [8]
 
 
 def test_express_executions_append_nothing() -> None:
