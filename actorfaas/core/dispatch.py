@@ -26,8 +26,9 @@ from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Lost
 from actorfaas.core.lending import Lending
 from actorfaas.core.paging import CONCURRENT, FAASNAP, SWAPPED
-from actorfaas.core.pool import NO_PAGE_IN, Claim, Pool
+from actorfaas.core.pool import Pool
 from actorfaas.core.recruiting import STUCK_NS
+from actorfaas.core.worker import NO_PAGE_IN, Claim
 from actorfaas.ids import FRESH_STRATEGIES
 from actorfaas.messages import ConnectedWorker, FunctionSpec, RetireWorker
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from actorfaas.core.worker import Claim
 from actorfaas.messages import DeclareTopic, Message, StartExecution
 from actorfaas.states.engine import ReadItems, WriteResults
-
-if TYPE_CHECKING:
-    from actorfaas.core.pool import Claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from actorfaas.core.pool import NO_PAGE_IN, PageIn
+from actorfaas.core.worker import NO_PAGE_IN, PageIn
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     HistoryEvent,

@@ -11,8 +11,8 @@ from actorfaas.core.effects import Effect
 from actorfaas.core.events import Place, Traced
 from actorfaas.core.history import History
 from actorfaas.core.lookahead import Habits
-from actorfaas.core.pool import Claim
 from actorfaas.core.terms import Terms
+from actorfaas.core.worker import Claim
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, function_topic
 from actorfaas.messages import FunctionSpec, InvocationFailed, KeptMessage, TaskFailed
 from actorfaas.states.adding import Added

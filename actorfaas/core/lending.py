@@ -5,7 +5,8 @@ from __future__ import annotations
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Granted
 from actorfaas.core.paged import Paged
-from actorfaas.core.pool import NS_PER_S, Pool, Worker
+from actorfaas.core.pool import NS_PER_S, Pool
+from actorfaas.core.worker import Worker
 from actorfaas.messages import TopicUsage
 
 SERVED_NS = NS_PER_S // 2

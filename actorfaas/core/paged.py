@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Granted, TakeBack
-from actorfaas.core.pool import NO_PAGE_IN, NS_PER_S, PageIn, Pool, Worker
+from actorfaas.core.pool import NS_PER_S, Pool
 from actorfaas.core.recruiting import Recruiting
+from actorfaas.core.worker import NO_PAGE_IN, PageIn, Worker
 
 RETRY_NS = 5 * NS_PER_S
 """A worker that could not be brought out is left in memory for so long."""

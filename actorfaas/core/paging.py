@@ -7,10 +7,9 @@ bring out and in, when, and at which price is decided behind `Pager`. Nobody the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from actorfaas.core.pool import Worker
+from actorfaas.core.worker import Worker
 
 PREFETCHED, CONCURRENT, SWAPPED = "prefetched", "concurrent", "swapped"
 """Start kinds of calls whose worker was out, see `messages.InvocationResult`."""

@@ -21,8 +21,8 @@ from actorfaas.core.execution import (
     Step,
     error_of,
 )
-from actorfaas.core.pool import Claim
 from actorfaas.core.talking import Talking
+from actorfaas.core.worker import Claim
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import KeptMessage, TaskFailed, TaskFinished, TaskFinishedAndEffects
 from actorfaas.states.adding import STATES_NEXT_NOT_ALLOWED, Added

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Declare, Denied, Granted, Revoked, TakeBack, Tell
-from actorfaas.core.pool import NS_PER_S, Pool, Start, Worker
+from actorfaas.core.pool import NS_PER_S, Pool
 from actorfaas.core.waking import Waking
+from actorfaas.core.worker import Start, Worker
 from actorfaas.ids import FRESH_STRATEGIES, PAGED_STRATEGIES, request_topic
 from actorfaas.messages import (
     DeclareTopic,

@@ -19,10 +19,10 @@ from actorfaas.core.effects import Tell
 from actorfaas.core.events import NS_PER_MS
 from actorfaas.core.execution import NS_PER_S, Execution, Lane, Step
 from actorfaas.core.lookahead import GuessCount, Prospect, following_tasks, prospects
-from actorfaas.core.pool import Claim
 from actorfaas.core.spans import span_of
 from actorfaas.core.tally import Tally
 from actorfaas.core.terms import Terms
+from actorfaas.core.worker import Claim
 from actorfaas.messages import AssignTask, ReleaseAssignment, SetNextTopic
 from actorfaas.states.model import StateMachine, Task
 

@@ -10,7 +10,8 @@ from collections import deque
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Effect, Lost, Outcome, Tell
 from actorfaas.core.paging import NoPager, Pager
-from actorfaas.core.pool import NO_PAGE_IN, NS_PER_S, Claim, Pool, Worker
+from actorfaas.core.pool import NS_PER_S, Pool
+from actorfaas.core.worker import NO_PAGE_IN, Claim, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.ids import PAGED_STRATEGIES
 from actorfaas.messages import (

@@ -9,8 +9,9 @@ from __future__ import annotations
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Granted
 from actorfaas.core.paging import FAASNAP, HOW_OF_STRATEGY, REAP, SWAPPED
-from actorfaas.core.pool import Pool, Worker
+from actorfaas.core.pool import Pool
 from actorfaas.core.roster import Roster
+from actorfaas.core.worker import Worker
 from actorfaas.ids import request_topic
 
 

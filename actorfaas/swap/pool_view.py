@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from actorfaas.core import lifecycle
-from actorfaas.core.pool import Pool, Worker
+from actorfaas.core.pool import Pool
+from actorfaas.core.worker import Worker
 from actorfaas.swap.paging_state import Place
 
 

@@ -15,7 +15,7 @@ from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.effects import Tell
 from actorfaas.core.executions import Executions
 from actorfaas.core.paging import CONCURRENT, DEMAND, FAASNAP, PREFETCHED, REAP, SWAPPED, UNLIMITED
-from actorfaas.core.pool import PageIn, Worker
+from actorfaas.core.worker import PageIn, Worker
 from actorfaas.errors import InvariantViolation
 from actorfaas.messages import (
     CallEnded,

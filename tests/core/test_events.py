@@ -6,7 +6,7 @@ import pytest
 
 from actorfaas.core.events import WHOLE, added_in, added_of, event_type, sent_in
 from actorfaas.core.history import History
-from actorfaas.core.pool import PageIn
+from actorfaas.core.worker import PageIn
 from actorfaas.errors import RequestRefused
 from actorfaas.messages import (
     AddedState,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorfaas.core.effects import Tell
-from actorfaas.core.pool import Claim
+from actorfaas.core.worker import Claim
 from actorfaas.messages import (
     CallEnded,
     CallMeasured,
