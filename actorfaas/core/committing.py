@@ -1,6 +1,6 @@
 """Tasks that changed functions' data: what they did counts once the DataLayer has committed it.
 
-Base of `core.progress`. The changes are committed in the transaction that journals the task's success (of an express
+Base of `core.talking`. The changes are committed in the transaction that journals the task's success (of an express
 execution, which has no journal, before anything follows). Until then the execution stands still: what happens in its
 other branches is taken in afterwards, in order, so that the journal has the order in which the engine was told.
 """

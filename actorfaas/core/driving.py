@@ -37,9 +37,6 @@ from actorfaas.states.model import reads_items
 MAX_RUNNING = 10_000
 """Executions running at once; more are refused as overloaded."""
 
-MAX_PLATFORM_LOSSES = 10
-"""How often one branch's states are run again because an actor went away, before that counts as its failure."""
-
 SPARE_ALARMS = 1024
 """Alarms of executions that have ended, or were replaced by earlier ones, are cleared away beyond this."""
 

@@ -1,6 +1,6 @@
 """Messages between tasks of standard executions: journalled when they are sent, and gone once their receiver succeeded.
 
-Base of `core.progress`, above `core.committing`. Here are those that no task has received for good; the LocalQueue has
+Base of `core.settling`, above `core.committing`. Here are those that no task has received for good; the LocalQueue has
 them as well, hands them out, and is given them again after a restart of either, or when a receiver did not succeed.
 """
 
