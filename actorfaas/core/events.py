@@ -11,14 +11,7 @@ import orjson
 
 from actorfaas.core.worker import NO_PAGE_IN, PageIn
 from actorfaas.errors import RequestRefused
-from actorfaas.messages import (
-    HistoryEvent,
-    KeepMessage,
-    KeptMessage,
-    TaskEffects,
-    TaskFailed,
-    TaskFinished,
-)
+from actorfaas.messages import HistoryEvent, KeepMessage, KeptMessage, TaskEffects, TaskFailed, TaskFinished
 from actorfaas.states.adding import Added
 from actorfaas.states.engine import Entered, Exited, Failed, Noted, Recorded
 from actorfaas.states.model import Task

@@ -19,12 +19,7 @@ from actorfaas.core.execution import NS_PER_S, Execution, Lane, Plan
 from actorfaas.core.history import History
 from actorfaas.core.resuming import Resuming
 from actorfaas.errors import InvariantViolation
-from actorfaas.messages import (
-    CreateExecution,
-    ExecutionAccepted,
-    Refused,
-    StartExecution,
-)
+from actorfaas.messages import CreateExecution, ExecutionAccepted, Refused, StartExecution
 from actorfaas.states.engine import ROOT, STATES_RUNTIME, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.states.model import Task, Wait

@@ -13,14 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actorfaas.core.events import RECEIVED, Events
-from actorfaas.messages import (
-    AppendHistory,
-    CreateExecution,
-    FinishExecution,
-    KvCommit,
-    Message,
-    RecordExecution,
-)
+from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, KvCommit, Message, RecordExecution
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Payload bytes in one `AppendHistory`; a single larger event goes alone."""

@@ -4,52 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.core.effects import Tell
-from actorfaas.core.worker import Claim
-from actorfaas.messages import (
-    CallEnded,
-    CallMeasured,
-    MemoryMeasured,
-    Message,
-    PageOutTemplate,
-    PageOutWorker,
-    TemplatePagedOut,
-    WorkerPagedIn,
-    WorkerPagedOut,
-    WorkerTended,
-)
+from actorfaas.messages import PageOutTemplate, PageOutWorker, TemplatePagedOut, WorkerPagedOut, WorkerTended
 from actorfaas.swap.paging_state import Place
-from tests.core.specs import chain, function, workflow
+from tests.core.specs import function
 from tests.core.world import World
 from tests.core.world_swapper import MB, NONE, OUTSIDE, SELF
-
-MS = 1_000_000
-
-
-def make(mode: str = OUTSIDE, policy: str = "pressure", budget_bytes: int = 0, **changes: object) -> World:
-    """One function with two workers in memory."""
-    world = World(mode=mode, policy=policy, budget_bytes=budget_bytes)  # type: ignore[arg-type]  # a Mode
-    world.deploy(function("a", warm=2, **changes), workflows=(workflow("aa", chain("a", "a")),))
-    rest(world)
-    return world
-
-
-def rest(world: World, seconds: int = 2) -> None:
-    for _ in range(seconds):
-        world.run()
-        world.advance(1.0)
-    world.run()
-
-
-def measure(world: World, usage_bytes: int, pressure_percent: float = -1.0) -> None:
-    world.queues["from_swapper"].append(MemoryMeasured(usage_bytes, pressure_percent, 1, 0))
-    world.settle()
-
-
-def ordered(world: World, kind: type[Message]) -> list[Message]:
-    """What would leave for the Swapper now."""
-    found = [one.message for one in world.dispatch.effects if isinstance(one, Tell) and one.peer == "swapper"]
-    return [message for message in (*found, *world.queues["to_swapper"]) if isinstance(message, kind)]
+from tests.swap.steering_rig import make, measure, ordered, rest
 
 
 @pytest.mark.parametrize("mode", [OUTSIDE, SELF])
@@ -118,29 +78,6 @@ def test_a_template_is_not_brought_out_without_privileges_and_forks_count_as_che
     )
 
 
-def test_what_a_way_adds_to_calls_is_part_of_its_price() -> None:
-    world = make(budget_bytes=100 * MB)
-    steering = world.steering
-    assert steering.way_in("a@1", can_start=False) == "reap", "nothing is recorded, so the next call is to be"
-    worker = next(one for one in world.instances if one.startswith("a@1"))
-    steering.take_in(CallMeasured(worker, "a@1", "record", 0, 0, 2 * MB), world.now)
-    for _ in range(8):
-        steering.born("a@1", 5 * MS)
-        steering.returned("a@1", "resident", 20 * MS)
-        steering.returned("a@1", "fork", 60 * MS)
-        steering.returned("a@1", "prefetched", 22 * MS)
-        steering.returned("a@1", "concurrent", 30 * MS)
-        steering.take_in(WorkerPagedIn(worker, "reap", "", 2 * MB, 12 * MS), world.now)
-    assert steering.way_in("a@1", can_start=True) == "faasnap"
-    for _ in range(30):
-        steering.returned("a@1", "concurrent", 45 * MS)
-    assert steering.way_in("a@1", can_start=True) == "reap"
-    for _ in range(30):
-        steering.returned("a@1", "fork", 21 * MS)
-    assert steering.way_in("a@1", can_start=True) == ""
-    assert steering.way_in("a@1", can_start=False) == "reap"
-
-
 def test_the_number_of_calls_decides_who_goes_first() -> None:
     world = make(budget_bytes=100 * MB)
     world.publish("a@1", "r1")
@@ -154,46 +91,6 @@ def test_the_number_of_calls_decides_who_goes_first() -> None:
     out = world.dispatch.worker(other)
     assert out is not None
     assert out.phase == "swapped"
-
-
-def test_a_call_that_never_came_is_not_measured() -> None:
-    world = make(budget_bytes=100 * MB)
-    measure(world, 10_000 * MB)
-    (first, _) = world.instances
-    assert world.dispatch.want_in(first, world.now)
-    world.flush()
-    world.settle()
-    rest(world)
-    assert world.dispatch.want_out(first, world.now)
-    assert not ordered(world, CallEnded), "the Swapper would take nothing for the working set"
-    world.flush()
-    world.settle()
-    assert world.swapper is not None
-    assert not world.swapper.recorded
-
-
-def test_a_reservation_given_up_before_it_was_armed_is_not_measured() -> None:
-    world = make(budget_bytes=100 * MB)
-    measure(world, 10_000 * MB)
-    claim = Claim("e1", "a@1", 1)
-    assert world.dispatch.reserve(claim, world.now)
-    assert world.dispatch.want_in(claim.worker, world.now)
-    world.flush()
-    while world.deliver("to_swapper") or world.swap_one() or world.deliver("from_swapper"):
-        pass
-    assert "reserved" in world.phases("a@1")
-    world.dispatch.release(claim.worker, world.now, armed=False)
-    assert not ordered(world, CallEnded)
-
-
-def test_a_call_that_came_is_measured_once() -> None:
-    world = make(budget_bytes=100 * MB)
-    measure(world, 10_000 * MB)
-    world.start("aa", "e1")
-    world.run()
-    assert world.swapper is not None
-    assert world.swapper.recorded == {"a@1"}
-    assert not world.swapper.recording
 
 
 def test_an_answer_to_an_order_let_go_of_changes_nothing() -> None:
@@ -271,18 +168,6 @@ def test_nothing_is_due_when_nothing_happens() -> None:
     assert due_ns is None or due_ns > world.now
 
 
-def test_a_reservation_that_was_brought_in_and_given_up_is_not_measured() -> None:
-    world = make(budget_bytes=100 * MB)
-    measure(world, 10_000 * MB)
-    world.start("aa", "e1")
-    world.settle()
-    assert sorted(world.phases("a@1")) == ["busy", "reserved"]
-    assert world.cancel("e1")
-    world.run()
-    assert world.swapper is not None
-    assert not world.swapper.recorded, "a call that never came was recorded"
-
-
 def test_what_paging_a_template_out_freed_is_expected_the_next_time() -> None:
     world = World(mode=OUTSIDE, policy="pressure")
     world.deploy(function("a"))
@@ -307,25 +192,3 @@ def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
     world.steering.take_in(WorkerPagedOut(first, "", 5 * MB, 0, 1, 3 * MB), world.now)
     assert known.template_bytes.value < before
     assert known.template_bytes.count == 1
-
-
-def test_a_call_arrives_once_however_it_waits_and_however_long_it_runs() -> None:
-    world = World(mode=OUTSIDE, policy="predictive")
-    world.deploy(function("a"))
-    world.run()
-    known = world.steering._learning.of("a@1")
-    (worker,) = world.instances
-    assert world.dispatch.want_out(worker, world.now)
-    world.flush()
-    world.settle()
-    world.publish("a@1", "r1")  # its worker is out: it waits, and that is told as well
-    for _ in range(6):
-        world.advance(1.0)
-        world.settle()
-    (worker,) = world.busy()
-    world.finish(worker, ran_s=5.0)
-    for _ in range(3):
-        world.advance(1.0)
-        world.settle()
-    assert known.arrivals.count == 1
-    assert known.costs.run.expected_ns(0) == pytest.approx(5e9, rel=0.2)
