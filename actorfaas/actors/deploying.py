@@ -37,11 +37,13 @@ from actorfaas.messages import (
     Message,
     PrepareBundle,
     QueueDescription,
+    RemoveApp,
     Rollback,
     SaveDeployment,
     StartFunction,
     StopFunction,
 )
+from actorfaas.runtime.actor import Sender
 from actorfaas.runtime.clock import Clock
 
 M = TypeVar("M", bound=Message)
@@ -78,6 +80,22 @@ class Deployer:
         self._stopping: set[Version] = set()
 
     # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def answer(self, wanted: Deploy | Rollback | RemoveApp, sender: Sender) -> None:
+        """Carry out a command, and say what came of it."""
+        try:
+            match wanted:
+                case Deploy():
+                    sender.reply(await self.deploy(wanted))
+                case Rollback():
+                    sender.reply(await self.rollback(wanted))
+                case RemoveApp():
+                    await self.remove(wanted.app)
+                    sender.reply(Done())
+        except RequestRefused as error:
+            sender.refuse(error.code, error.detail, retryable=error.retryable, retry_after_s=error.retry_after_s)
+        except (PeerUnavailable, AskTimeout) as error:
+            sender.refuse("unavailable", str(error), retryable=True, retry_after_s=1.0)
 
     async def deploy(self, wanted: Deploy) -> Deployed:
         """Bring a new version into service; the same code and entry again changes nothing."""

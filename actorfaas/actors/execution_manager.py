@@ -1,7 +1,8 @@
 """The ExecutionManager: pools of FunctionWorkers, their assignment, look-ahead, and workflow executions.
 
 A thin shell: it hands messages to `core.dispatch` (who serves what) and `core.executions` (what runs next), carries
-out the effects they decide, and reads the clock. Deployments are carried out in `actors.deploying`.
+out the effects they decide, and reads the clock. What takes several steps has a module of its own, such as
+`actors.deploying`, `actors.starting` and `actors.journalling`.
 
 After a restart of this actor: what is in service is loaded from the DataLayer, templates are started (or found
 running), workers are adopted from the LocalQueue, and standard executions continue after their last journalled
@@ -13,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import ClassVar
 
@@ -22,10 +22,13 @@ from actorfaas.actors.answering import Answering, AnsweringMessage
 from actorfaas.actors.cancelling import Cancels
 from actorfaas.actors.children import Children
 from actorfaas.actors.deploying import Deployer
+from actorfaas.actors.journalling import Journal
 from actorfaas.actors.map_data import MapDataLink
 from actorfaas.actors.paging import SWAPPER, PagingLink
 from actorfaas.actors.recovering import Away, Recovery
 from actorfaas.actors.redriving import Redriver
+from actorfaas.actors.routes import Routes
+from actorfaas.actors.starting import Starts
 from actorfaas.config import Settings
 from actorfaas.core.catalogue import Catalogue
 from actorfaas.core.dispatch import Dispatch
@@ -47,10 +50,9 @@ from actorfaas.core.effects import (
     Tell,
     Warn,
 )
-from actorfaas.core.execution import Plan
 from actorfaas.core.executions import Executions
 from actorfaas.core.facts import Fact, take_in
-from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused
+from actorfaas.errors import PeerUnavailable
 from actorfaas.messages import (
     CancelExecution,
     Deploy,
@@ -58,20 +60,13 @@ from actorfaas.messages import (
     DescribePool,
     Done,
     GetRoutes,
-    KvCommit,
-    KvCommitted,
     MeasurePool,
     Message,
-    PoolDescription,
-    PoolFigures,
     RedriveExecution,
-    Refused,
     RemoveApp,
     Rollback,
-    RoutesChanged,
     SessionOpened,
     StartExecution,
-    StateCount,
     TemplateExited,
     Unsubscribe,
     WorkerStartFailed,
@@ -116,14 +111,6 @@ class ExecutionManager(Actor):
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.map_data = MapDataLink(self, self.catalogue, self.executions, self._flush)
         self.answering = Answering(self, self.executions, self._flush)
-        self.children = Children(
-            self,
-            self.catalogue,
-            self.executions,
-            refusal=lambda start: self._refusal_now(start.durability),
-            begin=self._begin,
-            changed=self._flush,
-        )
         self.recovery = Recovery(
             self,
             self.catalogue,
@@ -134,17 +121,23 @@ class ExecutionManager(Actor):
             self.answering,
             self._changed,
         )
+        self.routes = Routes(self.catalogue, self.recovery.loaded)
+        self.starts = Starts(self, self.catalogue, self.executions, self.recovery.loaded)
+        self.children = Children(
+            self,
+            self.catalogue,
+            self.executions,
+            refusal=lambda start: self.starts.refusal(start.durability),
+            begin=self.starts.begin,
+            changed=self._flush,
+        )
         self.cancels = Cancels(self.executions)
+        self.journal = Journal(self, self.executions, self.cancels, self._flush)
         self.redriver = Redriver(self, self.deployer, self.executions, self.map_data, self._changed)
-        self._draining = False
         self._flushing = False
         self._sooner = asyncio.Event()
         self._sleeping_until_ns = 0
         self._ticks = 0
-        self._starts: dict[str, Callable[[Message], object]] = {}
-        self._listeners: list[Connection] = []
-        self._told_routes: RoutesChanged | None = None
-        self._progress = asyncio.Event()
 
     async def set_up(self) -> None:
         """Facts about workers are taken from the first moment; the rest is loaded meanwhile."""
@@ -165,9 +158,9 @@ class ExecutionManager(Actor):
             case Deploy() | Rollback() | RemoveApp():
                 self.spawn(self._deploy(message, sender), type(message).__name__)
             case GetRoutes():
-                self.spawn(self._send_routes(sender), "routes")
+                self.spawn(self.routes.send(sender), "routes")
             case MeasurePool():
-                sender.reply(self._figures())
+                sender.reply(self.executions.figures())
             case DescribeMapRuns():
                 sender.reply(self.executions.map_runs(message.execution_id))
             case DescribePool():
@@ -188,11 +181,27 @@ class ExecutionManager(Actor):
     ) -> None:
         match message:
             case StartExecution():
-                self._start(message, sender)
+                self.starts.start(message, sender)
             case CancelExecution():
                 self.cancels.cancel(message, sender, now_ns)
             case RedriveExecution():
                 self._redrive(message, sender)
+
+    def _answering(self, message: AnsweringMessage, sender: Sender, now_ns: int) -> None:
+        if self.recovery.loaded.is_set():
+            self.answering.take(message, sender, now_ns)
+        else:
+            sender.refuse("unavailable", "the ExecutionManager is starting", retryable=True, retry_after_s=1.0)
+
+    def _redrive(self, wanted: RedriveExecution, sender: Sender) -> None:
+        refusal = self.starts.refusal("standard")
+        if refusal is not None:
+            sender.reply(refusal)
+        else:
+            self.spawn(self.redriver.answer(wanted, sender), "redrive")
+
+    async def _describe(self, sender: Sender) -> None:
+        sender.reply(await self.paging.describe(self.executions.describe(self.clock.monotonic_ns())))
 
     def _take_fact(self, fact: Fact, now_ns: int) -> None:
         self._log_fact(fact)
@@ -233,7 +242,7 @@ class ExecutionManager(Actor):
         """Every worker hangs on the LocalQueue; every template on the supervisor."""
         if not connection.is_outgoing:
             self.answering.disconnected(connection)
-            self._listeners = [one for one in self._listeners if one is not connection]
+            self.routes.forget(connection)
             return
         now_ns = self.clock.monotonic_ns()
         if connection.actor == "local_queue":
@@ -244,78 +253,6 @@ class ExecutionManager(Actor):
             self.paging.steering.lost(now_ns)
         self.executions.settle(now_ns)
         self._flush()
-
-    # --- executions ---------------------------------------------------------------------------------------------------
-
-    def _start(self, start: StartExecution, sender: Sender) -> None:
-        refusal = self._refusal_now(start.durability)
-        plan = self.catalogue.plan(start.name)
-        if refusal is None and plan is None:
-            refusal = Refused("not_found", f"there is no function or workflow {start.name!r}")
-        if refusal is None and plan is not None:
-            refusal = self.executions.refusal(start, plan)
-        if refusal is not None or plan is None:
-            sender.reply(refusal or Refused("internal", "no plan"))
-            return
-        self._begin(start, plan, sender.reply)
-
-    def _begin(self, start: StartExecution, plan: Plan, answer: Callable[[Message], object]) -> None:
-        """Start an execution that nothing is against; `answer` gets the answer."""
-        self._starts[start.execution_id] = answer
-        self.catalogue.versions[plan.app, plan.version].running += 1
-        self.executions.start(start, plan, self.clock.monotonic_ns())
-
-    def _answering(self, message: AnsweringMessage, sender: Sender, now_ns: int) -> None:
-        if self.recovery.loaded.is_set():
-            self.answering.take(message, sender, now_ns)
-        else:
-            sender.refuse("unavailable", "the ExecutionManager is starting", retryable=True, retry_after_s=1.0)
-
-    def _refusal_now(self, durability: str) -> Refused | None:
-        """Why no execution can be begun at the moment, if so."""
-        if self._draining:
-            return Refused("stopping", "the node is stopping", True, 1.0)
-        if not self.recovery.loaded.is_set():
-            return Refused("unavailable", "the ExecutionManager is starting", True, 1.0)
-        if durability == "standard" and not self.is_connected("data_layer"):
-            return Refused("unavailable", "the DataLayer is restarting, nothing can be stored", True, 1.0)
-        return None
-
-    def _redrive(self, wanted: RedriveExecution, sender: Sender) -> None:
-        refusal = self._refusal_now("standard")
-        if refusal is not None:
-            sender.reply(refusal)
-        else:
-            self.spawn(self.redriver.answer(wanted, sender), "redrive")
-
-    def _ended(self, ended: Ended) -> None:
-        version = self.catalogue.versions.get((ended.app, ended.version))
-        if version is not None:
-            version.running -= 1
-        log = self.log.info if ended.error else self.log.debug
-        log("execution ended", execution_id=ended.execution_id, status=ended.status, error=ended.error or None)
-
-    def _figures(self) -> PoolFigures:
-        guesses = self.executions.guesses
-        states = Counter(worker.phase for pool in self.dispatch.pools.values() for worker in pool.workers.values())
-        return PoolFigures(
-            states=tuple(StateCount(state, count) for state, count in states.items()),
-            running_executions=self.executions.running(),
-            reservations=guesses.reservations,
-            wrong_guesses=guesses.wrong,
-            used=guesses.used,
-            tasks=tuple(self.executions.tally.figures()),
-        )
-
-    async def _describe(self, sender: Sender) -> None:
-        guesses = self.executions.guesses
-        pool = PoolDescription(
-            workers=tuple(self.dispatch.describe(self.clock.monotonic_ns())),
-            running_executions=self.executions.running(),
-            reservations=guesses.reservations,
-            wrong_guesses=guesses.wrong,
-        )
-        sender.reply(await self.paging.describe(pool))
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -348,15 +285,15 @@ class ExecutionManager(Actor):
                 with suppress(PeerUnavailable):  # its workers are gone with it; peer_disconnected says so
                     self.tell(peer, message)
             case Store(execution_id, request):
-                self.spawn(self._store(execution_id, request), "store")
+                self.spawn(self.journal.store(execution_id, request), "store")
             case TakeBack(worker_topic):
                 self.spawn(self._take_back(worker_topic), "take back")
             case Declare(declaration):
                 self.spawn(self.deployer.declare(declaration), "declare")
             case Answer(execution_id, answer):
-                self._starts.pop(execution_id)(answer)
+                self.starts.answer(execution_id, answer)
             case Ended():
-                self._ended(effect)
+                self.starts.ended(effect)
             case _:
                 self._carry_out_apart(effect)
 
@@ -372,34 +309,6 @@ class ExecutionManager(Actor):
                 self.children.carry_out(effect)
             case Warn(execution_id, detail):
                 self.log.warning("data is large", execution_id=execution_id, detail=detail)
-
-    async def _store(self, execution_id: str, request: Message) -> None:
-        try:
-            if isinstance(request, KvCommit):
-                done = await self.ask("data_layer", request, KvCommitted)
-                if done.conflict >= 0:
-                    raise RequestRefused("precondition_failed", "what the task changed has other versions by now")
-            else:
-                await self.ask("data_layer", request, Done)
-        except RequestRefused as error:
-            self._not_stored(execution_id, request, error.code, error.detail)
-        except (PeerUnavailable, AskTimeout) as error:
-            self._not_stored(execution_id, request, "unavailable", str(error))
-        else:
-            self.executions.stored(execution_id, self.clock.monotonic_ns())
-        self.cancels.stored(execution_id)
-        self._flush()
-        self._progress.set()
-
-    def _not_stored(self, execution_id: str, request: Message, code: str, detail: str) -> None:
-        again = self.executions.not_stored(execution_id, code, detail, self.clock.monotonic_ns())
-        kind = type(request).__name__
-        if again:
-            return
-        if code == "conflict":  # the Frontend asked again because this actor restarted; the first one was kept
-            self.log.info("an execution was asked for twice", execution_id=execution_id)
-        else:
-            self.log.error("history given up", execution_id=execution_id, request=kind, code=code, detail=detail)
 
     async def _take_back(self, worker_topic: str) -> None:
         taken = True
@@ -417,34 +326,15 @@ class ExecutionManager(Actor):
     async def _deploy(self, wanted: Deploy | Rollback | RemoveApp, sender: Sender) -> None:
         try:
             await asyncio.wait_for(self.recovery.loaded.wait(), self.settings.ask_timeout_s)
-            match wanted:
-                case Deploy():
-                    sender.reply(await self.deployer.deploy(wanted))
-                case Rollback():
-                    sender.reply(await self.deployer.rollback(wanted))
-                case RemoveApp():
-                    await self.deployer.remove(wanted.app)
-                    sender.reply(Done())
-        except RequestRefused as error:
-            sender.refuse(error.code, error.detail, retryable=error.retryable, retry_after_s=error.retry_after_s)
-        except (PeerUnavailable, AskTimeout, TimeoutError) as error:
-            detail = str(error) or "the ExecutionManager is starting"
-            sender.refuse("unavailable", detail, retryable=True, retry_after_s=1.0)
-
-    async def _send_routes(self, sender: Sender) -> None:
-        await self.recovery.loaded.wait()
-        sender.reply(RoutesChanged(self.catalogue.routes()))
-        if sender.connection not in self._listeners and not sender.connection.is_closed:
-            self._listeners.append(sender.connection)
+        except TimeoutError:
+            sender.refuse("unavailable", "the ExecutionManager is starting", retryable=True, retry_after_s=1.0)
+        else:
+            await self.deployer.answer(wanted, sender)
 
     def _changed(self) -> None:
-        """Deployments or templates changed: tell the Frontends when routes differ, and act on what pools decided."""
-        routes = RoutesChanged(self.catalogue.routes())
-        if self.recovery.loaded.is_set() and routes != self._told_routes:
-            self._told_routes = routes
+        """Deployments or templates changed: tell the Frontends, and act on what pools decided."""
+        if self.routes.tell_changes():
             self.executions.tally.forget_except(self.catalogue.functions())
-            for connection in self._listeners:
-                connection.tell(routes)
         self.executions.settle(self.clock.monotonic_ns())
         self._flush()
 
@@ -486,7 +376,7 @@ class ExecutionManager(Actor):
         self._ticks += 1
         if self.is_connected("data_layer"):
             self.executions.data_layer_connected(self.clock.monotonic_ns())
-        if self.recovery.loaded.is_set() and not self._draining:
+        if self.recovery.loaded.is_set() and not self.starts.is_stopping:
             for version in self.deployer.to_stop():
                 self.spawn(self.deployer.stop_when_quiet(version), "stop version")
         if self._ticks % RECONCILE_TICKS == 0 and self.dispatch.is_connected:
@@ -499,9 +389,9 @@ class ExecutionManager(Actor):
 
     async def drain(self, deadline_s: float) -> None:
         """Admit nothing more; states under way may end, and what happened is journalled."""
-        self._draining = True
+        self.starts.is_stopping = True
         self.executions.pause(self.clock.monotonic_ns())
         self._flush()
         while not self.executions.is_settled():
-            self._progress.clear()
-            await self._progress.wait()
+            self.journal.progress.clear()
+            await self.journal.progress.wait()

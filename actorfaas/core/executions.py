@@ -12,6 +12,7 @@ that and by one result for each state already under way.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 
 from actorfaas.core.driving import MAX_RUNNING, WHOLE
@@ -19,7 +20,15 @@ from actorfaas.core.execution import NS_PER_S, Execution, Lane, Plan
 from actorfaas.core.history import History
 from actorfaas.core.resuming import Resuming
 from actorfaas.errors import InvariantViolation
-from actorfaas.messages import CreateExecution, ExecutionAccepted, Refused, StartExecution
+from actorfaas.messages import (
+    CreateExecution,
+    ExecutionAccepted,
+    PoolDescription,
+    PoolFigures,
+    Refused,
+    StartExecution,
+    StateCount,
+)
 from actorfaas.states.engine import ROOT, STATES_RUNTIME, STATES_TIMEOUT
 from actorfaas.states.errors import STATES_HEARTBEAT_TIMEOUT
 from actorfaas.states.model import Task, Wait
@@ -256,6 +265,27 @@ class Executions(Resuming):
     def running(self) -> int:
         """Executions that have not ended."""
         return sum(not execution.ended for execution in self._all.values())
+
+    def figures(self) -> PoolFigures:
+        """How many workers, executions, reservations and tasks there are and were."""
+        states = Counter(worker.phase for pool in self.dispatch.pools.values() for worker in pool.workers.values())
+        return PoolFigures(
+            states=tuple(StateCount(state, count) for state, count in states.items()),
+            running_executions=self.running(),
+            reservations=self.guesses.reservations,
+            wrong_guesses=self.guesses.wrong,
+            used=self.guesses.used,
+            tasks=tuple(self.tally.figures()),
+        )
+
+    def describe(self, now_ns: int) -> PoolDescription:
+        """Every worker, and what there is to do."""
+        return PoolDescription(
+            workers=tuple(self.dispatch.describe(now_ns)),
+            running_executions=self.running(),
+            reservations=self.guesses.reservations,
+            wrong_guesses=self.guesses.wrong,
+        )
 
     def pause(self, now_ns: int) -> None:
         """The node stops: standard executions begin no further state; a restart continues them."""

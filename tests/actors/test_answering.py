@@ -21,7 +21,7 @@ from actorfaas.messages import (
     PollActivity,
     RestoreMessages,
 )
-from tests.actors.test_execution_manager import Node
+from tests.actors.manager_node import Node
 from tests.actors_kit import Kit
 
 

@@ -30,7 +30,7 @@ from actorfaas.messages import (
     SucceedTask,
     WaitExecution,
 )
-from tests.actors.test_execution_manager import Node
+from tests.actors.manager_node import Node
 from tests.actors_kit import PATIENCE_S, Kit
 from tests.core.branching_rig import define
 from tests.core.outside_rig import FLOWS

@@ -29,7 +29,7 @@ from actorfaas.messages import (
     StartFunction,
     UnfinishedExecution,
 )
-from tests.actors.test_execution_manager import Node
+from tests.actors.manager_node import Node
 from tests.actors_kit import Kit
 
 
