@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import time
 
-NEW_FW_REPORTING = "new_fw_reporting"
 REQUEST_NEXT_FW = "request_next_fw"
+
+STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
+"""What an execution may come to. Stored by the place in this order: another one goes to the end."""
 
 STRATEGY_MEANINGS = {
     "auto": "the cheapest way to an instance, as measured",

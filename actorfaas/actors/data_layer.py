@@ -178,7 +178,7 @@ class DataLayer(Actor):
             case ListExecutions():
                 self._answer(sender, store.list_executions(message))
             case ListUnfinished():
-                self._answer(sender, store.list_unfinished(message.after))
+                self._answer(sender, store.list_unfinished(message.cursor))
             case ListDeployments():
                 self._answer(sender, store.list_deployments(message.app, message.active_only))
             case _:

@@ -89,8 +89,8 @@ class Recovery:
         """What is to be continued; it comes in pages, so that an answer fits into a frame."""
         page = await self._actor.ask("data_layer", ListUnfinished(), Unfinished)
         found = list(page.executions)
-        while page.next_after:
-            page = await self._actor.ask("data_layer", ListUnfinished(page.next_after), Unfinished)
+        while page.next_cursor:
+            page = await self._actor.ask("data_layer", ListUnfinished(page.next_cursor), Unfinished)
             found += page.executions
         return found
 

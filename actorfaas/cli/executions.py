@@ -10,10 +10,9 @@ import click
 from actorfaas.cli.logs import Age
 from actorfaas.cli.output import ago, duration_s, note, write_json, write_table
 from actorfaas.cli.target import Options, common_options
+from actorfaas.ids import STATUSES
 
 Json = Any  # a decoded JSON document: what the API answered
-
-STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 
 
 @click.command("executions")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-STATUSES = ("succeeded", "cancelled", "timed_out", "failed", "running")
-"""What may have become of a visit to a state, in the words of the HTTP API. Of several visits at once the last of these
-that one of them has is shown."""
+RANKS = ("succeeded", "cancelled", "timed_out", "failed", "running")
+"""What may have become of a visit to a state. Of several visits at once the last of these that one of them has is
+shown."""
 
 
 def statuses_of(visits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -16,5 +16,5 @@ def statuses_of(visits: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     latest: dict[tuple[str, int], str] = {(visit["name"], visit["branch"]): visit["status"] for visit in visits}
     found: dict[str, str] = {}
     for (name, _), status in latest.items():
-        found[name] = max(found.get(name, status), status, key=STATUSES.index)
+        found[name] = max(found.get(name, status), status, key=RANKS.index)
     return found

@@ -31,7 +31,7 @@ def svg(
 ) -> str:
     """The picture of a valid definition as SVG text.
 
-    `statuses`: of states by name, one of `statuses.STATUSES`; others are drawn as not reached. `prefix`: of the ids in
+    `statuses`: of states by name, one of `ids.STATUSES`; others are drawn as not reached. `prefix`: of the ids in
     the picture, which must differ among those in one page.
     """
     return drawn(outline(definition), title, description(definition), statuses, prefix=prefix)

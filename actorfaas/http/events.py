@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas.http.calls import Receive, Send
-from actorfaas.http.exchange import since_s, text
+from actorfaas.http.exchange import hung_up, since_s, text
 from actorfaas.http.feed import Feed, Topic, Viewer
 from actorfaas.http.invoke import Scope
 from actorfaas.http.links import Links
 from actorfaas.http.live import WATCHES
 from actorfaas.http.problems import Problem
-from actorfaas.http.records import STATUSES
+from actorfaas.ids import STATUSES
 
 MEDIA_TYPE = "text/event-stream"
 HELLO = b"retry: 1000\n\n"
@@ -75,7 +75,7 @@ class _EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         viewer = self._feed.join(self._topics)
-        gone = asyncio.create_task(_hung_up(receive), name="watch a viewer's connection")
+        gone = asyncio.create_task(hung_up(receive), name="watch a viewer's connection")
         try:
             headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -109,8 +109,3 @@ async def _wait(viewer: Viewer, ends: tuple[asyncio.Future[None], ...]) -> bool:
 
 async def _news(viewer: Viewer) -> None:
     await viewer.changed.wait()
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

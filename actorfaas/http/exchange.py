@@ -1,6 +1,7 @@
 """One request and response of the ordinary endpoints: query parameters in, JSON out.
 
-Owns the checks of query parameters and small JSON bodies; the invoke path has nothing to do with it.
+Owns the checks of query parameters and small JSON bodies, and how a caller that waits is watched; the invoke path has
+nothing to do with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starlette.responses import Response
 
 from actorfaas.http.bodies import Limits, collect
 from actorfaas.http.budget import Budget
+from actorfaas.http.calls import Receive
 from actorfaas.http.problems import Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -112,3 +114,9 @@ async def json_object(
     if not isinstance(document, dict):
         raise Problem("invalid", "the body must be a JSON object")
     return document
+
+
+async def hung_up(receive: Receive) -> None:
+    """Wait until the caller, whose request has been read, hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

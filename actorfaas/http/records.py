@@ -12,6 +12,7 @@ from actorfaas.http.calls import now_ns
 from actorfaas.http.exchange import json_response, name, since_at_ms, text, truth, wait_s, whole
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links
 from actorfaas.http.problems import Problem
+from actorfaas.ids import STATUSES
 from actorfaas.messages import (
     CancelExecution,
     Done,
@@ -28,7 +29,6 @@ from actorfaas.messages import (
     WaitExecution,
 )
 
-STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 MAX_EXECUTIONS = 1000
 MAX_MS = 10**15
 MAX_LINES = 10_000

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from actorfaas.http.bodies import CallerGone, Limits, collect
 from actorfaas.http.budget import Budget
-from actorfaas.http.calls import Receive, now_ns
-from actorfaas.http.exchange import json_object, json_response, name, text, wait_s
+from actorfaas.http.calls import now_ns
+from actorfaas.http.exchange import hung_up, json_object, json_response, name, text, wait_s
 from actorfaas.http.links import DATA_LAYER, EXECUTION_MANAGER, Links, Office
 from actorfaas.http.problems import Problem
 from actorfaas.http.render import Document
@@ -103,7 +103,7 @@ class TaskEndpoints:
         poll = PollActivity(new_id("poll"), activity, worker, now_ns() + int(patience_s * 1e9))
         ask = self._links.ask_patiently(EXECUTION_MANAGER, poll, ActivityTask, patience_s)
         answer = asyncio.create_task(ask, name=f"poll {activity}")
-        gone = asyncio.create_task(_hang_up(request.receive), name=f"watch {poll.poll_id}")
+        gone = asyncio.create_task(hung_up(request.receive), name=f"watch {poll.poll_id}")
         try:
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -116,11 +116,6 @@ class TaskEndpoints:
         if not task.token:
             return Response(status_code=204)
         return json_response({"task_token": task.token, "input": orjson.Fragment(task.payload)})
-
-
-async def _hang_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _checked(body: bytes) -> bytes:

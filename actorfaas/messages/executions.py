@@ -273,10 +273,10 @@ class Executions(Message):
 class ListUnfinished(Message):
     """ExecutionManager → DataLayer at start (ask → Unfinished): standard executions to continue, oldest first.
 
-    `after`: `next_after` of the page before; ask again until that is "".
+    `cursor`: `next_cursor` of the page before; ask again until that is "".
     """
 
-    after: str = ""
+    cursor: str = ""
 
 
 @struct
@@ -299,7 +299,7 @@ class Unfinished(Message):
     """Reply to `ListUnfinished`."""
 
     executions: tuple[UnfinishedExecution, ...]
-    next_after: str = ""
+    next_cursor: str = ""
 
 
 @message(133)

@@ -231,9 +231,9 @@ class ExecutionStore:
         if self._express.ended:
             await self._flushed()
 
-    def list_unfinished(self, after: str) -> Future[Unfinished]:
+    def list_unfinished(self, cursor: str) -> Future[Unfinished]:
         """A page of the standard executions that have no result, oldest first, with their journals."""
-        query = partial(executions.unfinished, after=after, budget_bytes=REPLY_BYTES)
+        query = partial(executions.unfinished, after=cursor, budget_bytes=REPLY_BYTES)
         return self._tasks.spawn(
             self._bodies.read(self._reader, query, self._loaded_unfinished), "read unfinished executions"
         )

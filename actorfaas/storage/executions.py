@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from actorfaas.errors import RequestRefused
+from actorfaas.ids import STATUSES
 from actorfaas.messages import (
     ITEMS_READ,
     AppendHistory,
@@ -25,7 +26,7 @@ from actorfaas.messages import (
 from actorfaas.storage import execution_names
 from actorfaas.storage.bodies import EMPTY, Body
 from actorfaas.storage.schema import EVENT_BITS
-from actorfaas.storage.statuses import RUNNING, STATUSES, status_number
+from actorfaas.storage.statuses import RUNNING, status_number
 from actorfaas.storage.writer import Transaction
 
 PAGE_LIMIT = 1_000

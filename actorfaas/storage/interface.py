@@ -108,7 +108,7 @@ class Store(Protocol):
     def list_executions(self, request: ListExecutions) -> Future[Executions]:
         """A page of executions, newest first; "invalid" for an unknown status or cursor."""
 
-    def list_unfinished(self, after: str) -> Future[Unfinished]:
+    def list_unfinished(self, cursor: str) -> Future[Unfinished]:
         """A page of the standard executions that have no result, oldest first, with their journals."""
 
     def get_journal(self, execution_id: str) -> Future[Journal]:

@@ -12,8 +12,9 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from actorfaas.errors import RequestRefused
+from actorfaas.ids import STATUSES
 from actorfaas.messages import Executions, ExecutionSummary, ListExecutions
-from actorfaas.storage.statuses import STATUSES, status_number
+from actorfaas.storage.statuses import status_number
 
 PAGE_LIMIT = 1_000
 RARE = 2_000

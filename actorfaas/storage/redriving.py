@@ -6,10 +6,10 @@ import sqlite3
 from typing import NamedTuple
 
 from actorfaas.errors import RequestRefused
+from actorfaas.ids import STATUSES
 from actorfaas.messages import ReopenExecution
 from actorfaas.storage import executions
 from actorfaas.storage.bodies import EMPTY, Body
-from actorfaas.storage.statuses import STATUSES
 from actorfaas.storage.writer import Transaction
 
 _JOURNAL = (

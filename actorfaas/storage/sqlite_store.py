@@ -157,8 +157,8 @@ class SqliteStore(Store):
     def list_executions(self, request: messages.ListExecutions) -> Future[messages.Executions]:
         return self._executions.list_executions(request)
 
-    def list_unfinished(self, after: str) -> Future[messages.Unfinished]:
-        return self._executions.list_unfinished(after)
+    def list_unfinished(self, cursor: str) -> Future[messages.Unfinished]:
+        return self._executions.list_unfinished(cursor)
 
     def get_journal(self, execution_id: str) -> Future[messages.Journal]:
         return self._executions.get_journal(execution_id)

@@ -1,10 +1,10 @@
-"""What executions can come to, and the numbers under which that is stored."""
+"""The numbers under which statuses of executions are stored."""
 
 from __future__ import annotations
 
 from actorfaas.errors import RequestRefused
+from actorfaas.ids import STATUSES
 
-STATUSES = ("running", "succeeded", "failed", "timed_out", "cancelled")
 RUNNING = STATUSES.index("running")
 _NUMBER_OF = {status: number for number, status in enumerate(STATUSES)}
 

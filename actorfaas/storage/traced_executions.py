@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
+from actorfaas.ids import STATUSES
 from actorfaas.messages import ExecutionState, ReadTraces, TracedExecution
 from actorfaas.storage import executions
-from actorfaas.storage.statuses import STATUSES
 
 PAGE_EXECUTIONS = 1_000
 """Executions in one answer."""

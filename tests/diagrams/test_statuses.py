@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.diagrams.statuses import statuses_of
+from actorfaas.diagrams.statuses import RANKS, statuses_of
+from actorfaas.ids import STATUSES
 
 
 def visits(*found: tuple[str, int, str]) -> list[dict[str, object]]:
     return [{"name": name, "branch": branch, "status": status} for name, branch, status in found]
+
+
+def test_every_status_has_a_rank() -> None:
+    assert sorted(RANKS) == sorted(STATUSES)
 
 
 def test_the_latest_visit_counts() -> None:

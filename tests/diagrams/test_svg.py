@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actorfaas.diagrams.statuses import STATUSES
 from actorfaas.diagrams.style import ICONS, SIGNS, STYLE
 from actorfaas.diagrams.svg import svg
+from actorfaas.ids import STATUSES
 from tests.states.machines_kit import definition, task
 
 Json = Any  # a definition

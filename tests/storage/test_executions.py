@@ -165,7 +165,7 @@ async def test_unfinished_executions_can_be_continued(store: SqliteStore) -> Non
     one = found.executions[1]
     assert (one.name, one.app, one.version, one.kind) == ("flow", "app", 3, "workflow")
     assert (one.deadline_at_ms, one.traceparent, one.input, one.events) == (99, "00-trace", b"2", (event(1, b"a"),))
-    assert found.next_after == ""
+    assert found.next_cursor == ""
 
 
 async def test_unfinished_executions_come_in_pages_of_bounded_size(
@@ -175,14 +175,14 @@ async def test_unfinished_executions_come_in_pages_of_bounded_size(
     for number in range(10):
         payload = b"x" * (90 if number % 2 else 600)  # below and above what goes to a file
         await store.create_execution(create(f"ex_{number}", payload))
-    seen, after, pages = [], "", 0
+    seen, cursor, pages = [], "", 0
     while True:
-        page = await store.list_unfinished(after)
+        page = await store.list_unfinished(cursor)
         seen += [one.execution_id for one in page.executions]
         assert sum(len(one.input) for one in page.executions) <= 1000 + 600
         pages += 1
-        after = page.next_after
-        if not after:
+        cursor = page.next_cursor
+        if not cursor:
             break
     assert seen == [f"ex_{number}" for number in range(10)]
     assert pages >= 3
