@@ -5,9 +5,9 @@
     with Client() as node:
         node.invoke("hello", {"name": "Ada"})
 
-Owns turning answers into values and problems into exceptions. In a handler, its invocations belong to the trace of the
-handler's own call. Every method raises ClientError: NodeUnreachable,
-ResponseTimeout, ApiProblem or StreamInterrupted. Replies of the listing methods are the API's own JSON.
+In a handler, its invocations belong to the trace of the handler's own call. Every method raises ClientError:
+NodeUnreachable, ResponseTimeout, ApiProblem or StreamInterrupted. Replies of the listing methods are the API's own
+JSON. Its connection is `api_connection`'s; tasks of others are in `task_calls`, functions' data in `data_calls`.
 """
 
 from __future__ import annotations
@@ -15,34 +15,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 from urllib.parse import quote
 
 import httpx
 
-from actorfaas import __version__, trace_context
+from actorfaas import trace_context
 from actorfaas.answers import Answer, OpenCall, lines_of, problem_of, translated
-from actorfaas.discovery import find_node
-from actorfaas.errors import NodeUnreachable
+from actorfaas.api_connection import CONNECT_TIMEOUT_S, Json, filled
+from actorfaas.data_calls import DataCalls
 from actorfaas.task_calls import ActivityTask, TaskCalls
 
 __all__ = ["ActivityTask", "Answer", "Client", "InvokeOptions", "OpenCall"]
 
-Json = Any  # a decoded JSON document: the caller's business
-
 HISTORY_PAGE = 10_000
 """Events of a history that are asked for at once."""
 
-CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 60.0
-"""How long an answer of the API may take; invocations and deployments have their own limits."""
 DEPLOY_TIMEOUT_S = 600.0
 INVOKE_TIMEOUT_S = 86_400.0
 """An invocation without a limit of its own: the node's limit ends it long before."""
 GRACE_S = 10.0
 """How much longer than the node the client waits, so that the node's own answer (504) arrives."""
 LOG_WAIT_S = 20.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class InvokeOptions(TypedDict, total=False):
@@ -64,35 +58,8 @@ class LogFilter(TypedDict, total=False):
     trace: str
 
 
-class Client(TaskCalls):
+class Client(TaskCalls, DataCalls):
     """A connection to one node. Use as a context manager, or `close()` it. Not to be shared between threads."""
-
-    def __init__(self, url: str = "", *, token: str = "") -> None:
-        target = find_node(url, token)
-        self.url = (target.url if "://" in target.url else f"http://{target.url}").rstrip("/")
-        headers = {"User-Agent": f"actorfaas/{__version__}"}
-        if target.token:
-            headers["Authorization"] = f"Bearer {target.token}"
-        with translated(self.url, CONNECT_TIMEOUT_S):
-            parts = httpx.URL(self.url)
-            is_near = parts.host in _LOOPBACK  # no proxy between a person and their own node
-            self._http = httpx.Client(
-                base_url=self.url,
-                headers=headers,
-                timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                trust_env=not is_near,
-                verify=not (is_near and parts.scheme == "http"),  # no need to read certificates, which takes 80 ms
-            )
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
 
     # --- invocations ---------------------------------------------------------------------------------------------
 
@@ -232,49 +199,6 @@ class Client(TaskCalls):
         """Stop serving an application."""
         self._request("DELETE", f"/v1/deployments/{quote(app, safe='')}")
 
-    # --- functions' data -------------------------------------------------------------------------------------------
-    # `kind`: value, map, set or counter; `name`: of the map or set
-
-    def data_keys(
-        self, app: str, *, kind: str = "", name: str = "", prefix: str = "", after: str = "", limit: int = 100
-    ) -> Json:
-        """Keys of an application's data, or the names of its maps or sets: `{keys, next_after, ...}`."""
-        given = {"kind": kind, "name": name, "prefix": prefix, "after": after, "limit": str(limit)}
-        return self._json(self._request("GET", _data_path(app), params=_filled(given)))
-
-    def data_get(self, app: str, key: str, *, kind: str = "", name: str = "") -> Json:
-        """One value with its version: `{value, version, ...}`."""
-        return self._get(f"{_data_path(app)}/entry", key=key, kind=kind, name=name)
-
-    def data_put(
-        self,
-        app: str,
-        key: str,
-        value: Json = None,
-        *,
-        kind: str = "",
-        name: str = "",
-        if_version: int | None = None,
-        ttl_s: float | None = None,
-    ) -> Json:
-        """Set a value, or put a member into a set: `{version, ...}`."""
-        options = {"if_version": if_version, "ttl_s": ttl_s}
-        given = {"key": key, "kind": kind, "name": name}
-        params = _filled(given) | {option: str(n) for option, n in options.items() if n is not None}
-        content = json.dumps(value).encode()
-        return self._json(self._request("PUT", f"{_data_path(app)}/entry", params=params, content=content))
-
-    def data_add(self, app: str, counter: str, amount: int = 1) -> Json:
-        """Add to a counter: `{value, ...}`."""
-        params = {"key": counter, "kind": "counter", "amount": str(amount)}
-        return self._json(self._request("POST", f"{_data_path(app)}/entry", params=params))
-
-    def data_delete(self, app: str, key: str, *, kind: str = "", name: str = "", if_version: int | None = None) -> None:
-        """Remove a key, a member or a counter."""
-        version = "" if if_version is None else str(if_version)
-        params = _filled({"key": key, "kind": kind, "name": name, "if_version": version})
-        self._request("DELETE", f"{_data_path(app)}/entry", params=params)
-
     # --- what there is ---------------------------------------------------------------------------------------------
 
     def functions(self) -> Json:
@@ -372,54 +296,6 @@ class Client(TaskCalls):
         """Every span of the newest `limit` calls and `limit` executions: `{spans}`."""
         return self._get("/v1/spans", function=function, since=_seconds(since_s), limit=str(limit))
 
-    # --- HTTP --------------------------------------------------------------------------------------------------------
-
-    def _get(self, path: str, *, wait_s: float = 0.0, **params: str) -> Json:
-        return self._json(self._request("GET", path, params=_filled(params), timeout_s=ANSWER_TIMEOUT_S + wait_s))
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        content: bytes = b"",
-        headers: dict[str, str] | None = None,
-        params: dict[str, str] | None = None,
-        timeout_s: float = ANSWER_TIMEOUT_S,
-    ) -> httpx.Response:
-        request = self._http.build_request(
-            method,
-            path,
-            content=content or None,
-            headers=headers,
-            params=params,
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
-        )
-        response = self._send(request)
-        if response.status_code >= 400:
-            raise problem_of(response)
-        return response
-
-    def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-        with translated(self.url, CONNECT_TIMEOUT_S):
-            return self._http.send(request, stream=stream)
-
-    def _json(self, response: httpx.Response) -> Json:
-        if not response.content:
-            return None
-        try:
-            return response.json()
-        except ValueError as error:
-            raise NodeUnreachable(f"what answers at {self.url} is no actorfaas node: its answer is not JSON") from error
-
-
-def _data_path(app: str) -> str:
-    return f"/v1/data/{quote(app, safe='@')}"
-
-
-def _filled(params: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in params.items() if value}
-
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:g}" if seconds else ""
@@ -444,4 +320,4 @@ def _invocation_headers(
         "Idempotency-Key": idempotency_key,
         "Actorfaas-Execution-Name": execution_name,
     }
-    return _filled(given)
+    return filled(given)

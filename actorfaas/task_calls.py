@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    import httpx
-
-Json = Any  # a decoded JSON document: the caller's business
+from actorfaas.api_connection import ApiConnection, Json
 
 POLL_S = 60.0
 """How long one question for a task waits, at most: the node's limit."""
@@ -32,25 +28,8 @@ class ActivityTask:
     input: Json
 
 
-class TaskCalls:
+class TaskCalls(ApiConnection):
     """Answers to tasks, and activities. Every method raises as those of the client do."""
-
-    if TYPE_CHECKING:
-
-        def _request(
-            self,
-            method: str,
-            path: str,
-            *,
-            content: bytes = b"",
-            headers: dict[str, str] | None = None,
-            params: dict[str, str] | None = None,
-            timeout_s: float = 0.0,
-        ) -> httpx.Response:
-            """As `client.Client`'s."""
-
-        def _json(self, response: httpx.Response) -> Json:
-            """As `client.Client`'s."""
 
     def succeed_task(self, token: str, output: Json = None) -> None:
         """Give the task that `token` names its result. Raises ApiProblem `task_timed_out` when it is over already."""

@@ -1,21 +1,14 @@
-"""`actorfaas.client` and `answers` against a server on a real socket; `discovery` against files."""
+"""`actorfaas.client` and `answers` against a server on a real socket."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from actorfaas.client import Client
-from actorfaas.discovery import DEFAULT_URL, find_node, running_url
-from actorfaas.errors import ApiProblem, ConfigError, NodeUnreachable, ResponseTimeout, StreamInterrupted
+from actorfaas.errors import ApiProblem, StreamInterrupted
 from tests.fake_node import JSON, FakeNode, Reply, document, problem
 
 
@@ -197,82 +190,3 @@ class TestManagement:
         assert [asked.query["after"] for asked in fake.asked] == ["3", "5", "5"]
         assert fake.last.query["function"] == "f"
         assert fake.last.query["wait"]
-
-
-class TestTrouble:
-    def test_nobody_answers(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-            with Client(url) as client, pytest.raises(NodeUnreachable, match=f"no node answers at {url}"):
-                client.functions()
-
-    @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8080", "http://[", "http://"])
-    def test_not_a_url(self, url: str) -> None:
-        with pytest.raises(NodeUnreachable), Client(url) as client:
-            client.functions()
-
-    def test_something_else_answers(self, fake: FakeNode, client: Client) -> None:
-        fake.on("GET", "/v1/functions", Reply(200, b"<html>", {"Content-Type": "text/html"}))
-        with pytest.raises(NodeUnreachable, match="is no actorfaas node"):
-            client.functions()
-
-    def test_no_answer_in_time(self, fake: FakeNode, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("actorfaas.client.GRACE_S", 0.05)
-        held = threading.Event()
-        fake.on("POST", "/v1/invoke/slow", Reply(hold=held))
-        try:
-            with pytest.raises(ResponseTimeout, match="did not answer in time"):
-                client.invoke("slow", timeout_s=0.05)
-        finally:
-            held.set()
-
-    def test_a_node_on_this_machine_is_not_asked_through_a_proxy(
-        self, fake: FakeNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-        fake.on("GET", "/v1/functions", document({"functions": []}))
-        with Client(fake.url) as client:
-            assert client.functions() == {"functions": []}
-
-
-class TestFindNode:
-    def node_file(self, folder: Path, url: str, pid: int | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "node.json").write_text(json.dumps({"url": url, "pid": pid or os.getpid()}))
-
-    def find(self, tmp_path: Path, *, url: str = "", **environment: str) -> tuple[str, str]:
-        here = tmp_path / "project" / "sub"
-        here.mkdir(parents=True, exist_ok=True)
-        given = {"ACTORFAAS_DATA_DIR": str(tmp_path / "data")} | environment
-        found = find_node(url, environment=given, folder=here)
-        return found.url, found.token
-
-    def test_order(self, tmp_path: Path) -> None:
-        assert self.find(tmp_path) == (DEFAULT_URL, "")
-        self.node_file(tmp_path / "data", "http://data")
-        assert self.find(tmp_path) == ("http://data", "")
-        self.node_file(tmp_path / "project" / ".actorfaas", "http://dev")
-        assert self.find(tmp_path) == ("http://dev", "")
-        assert self.find(tmp_path, ACTORFAAS_URL="http://env") == ("http://env", "")
-        assert self.find(tmp_path, url="http://flag", ACTORFAAS_URL="http://env") == ("http://flag", "")
-
-    def test_tokens(self, tmp_path: Path) -> None:
-        assert self.find(tmp_path, ACTORFAAS_TOKEN="t")[1] == "t"
-        assert self.find(tmp_path, ACTORFAAS_API_TOKEN="own")[1] == "own"
-        assert self.find(tmp_path, url="http://else", ACTORFAAS_API_TOKEN="own")[1] == ""
-
-    def test_a_node_that_is_gone_is_passed_over(self, tmp_path: Path) -> None:
-        ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
-        ended.wait()
-        self.node_file(tmp_path / "data", "http://gone", ended.pid)
-        assert self.find(tmp_path)[0] == DEFAULT_URL
-
-    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x", "url": "y"}', "\x00"])
-    def test_a_damaged_file_is_passed_over(self, tmp_path: Path, content: str) -> None:
-        (tmp_path / "node.json").write_text(content)
-        assert running_url(tmp_path / "node.json") == ""
-
-    def test_a_wrong_setting_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="port"):
-            self.find(tmp_path, ACTORFAAS_PORT="many")
