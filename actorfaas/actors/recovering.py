@@ -158,12 +158,12 @@ class Recovery:
             await self._start_again(version, failures)
 
     async def reconcile(self) -> None:
-        """Forget workers that ended unheard: correctness must not hang on every message having arrived."""
+        """Find workers that ended or came back unheard: correctness must not hang on every message having arrived."""
         asked_ns = self._actor.clock.monotonic_ns()
         try:
             queue = await self._actor.ask("local_queue", DescribeQueue(), QueueDescription)
         except Away:
             return
         now_ns = self._actor.clock.monotonic_ns()
-        self._dispatch.reconcile({one.worker_topic for one in queue.workers}, asked_ns, now_ns)
+        self._dispatch.reconcile(queue.workers, asked_ns, now_ns)
         self._changed()

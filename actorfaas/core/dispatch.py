@@ -256,7 +256,7 @@ class Dispatch(Lending):
         worker.tasks += 1
         worker.uses += 1
         self.pager.changed(worker)
-        self._was_called(self.pools[worker.function_topic], now_ns)
+        self._was_called(self.pools[worker.function_topic], claim.kind, now_ns)
 
     def give_back(self, worker_topic: str, now_ns: int, *, reusable: bool) -> None:
         """A claimed worker has nothing to do any more. Not `reusable`: it exits (or made itself exit)."""
@@ -359,13 +359,15 @@ class Dispatch(Lending):
             pool.broken = detail
             self._give_up(pool, detail)
 
-    def reconcile(self, known: set[str], asked_ns: int, now_ns: int) -> None:
+    def reconcile(self, found: Iterable[ConnectedWorker], asked_ns: int, now_ns: int) -> None:
         """Forget workers that the LocalQueue did not have at `asked_ns` although they had reported before."""
+        known = {one.worker_topic: one for one in found}
         for pool in self.pools.values():
             for worker in list(pool.workers.values()):
                 settled = asked_ns - worker.born_ns > STUCK_NS and worker.phase != lifecycle.REPORTING
                 if settled and worker.topic not in known:
                     self.gone(worker.topic, now_ns)
+        self.reconcile_lent(known, asked_ns, now_ns)
 
     def next_due_ns(self) -> int | None:
         """When `tick` is worth calling before its regular second: a back-off ends."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from actorfaas.core import lifecycle
 from actorfaas.core.effects import Denied, Granted
 from actorfaas.core.paged import Paged
 from actorfaas.core.pool import NS_PER_S, Pool
 from actorfaas.core.worker import Worker
-from actorfaas.messages import TopicUsage
+from actorfaas.messages import ConnectedWorker, TopicUsage
 
 SERVED_NS = NS_PER_S // 2
 """Calls of a function that follow each other more closely count as one arrival."""
@@ -36,6 +38,15 @@ class Lending(Paged):
             self._returned(pool, worker, topic, now_ns)
         self._settle(pool, now_ns)
         self._serve_starved(now_ns)
+
+    def reconcile_lent(self, found: Mapping[str, ConnectedWorker], asked_ns: int, now_ns: int) -> None:
+        """Workers lent before `asked_ns` that the LocalQueue had free then are back, although nothing said so."""
+        for worker_topic, one in found.items():
+            worker = self.worker(worker_topic)
+            if worker is None or not worker.lent_to or worker.taking_back or worker.lent_since_ns >= asked_ns:
+                continue
+            if not one.lent_to and one.activity == "idle":
+                self.released(worker_topic, worker.lent_to, now_ns)
 
     def _returned(self, pool: Pool, worker: Worker, topic: str, now_ns: int) -> None:
         if topic != pool.topic:  # of the pool's own topic, TopicUsage tells who was called
@@ -94,7 +105,7 @@ class Lending(Paged):
             return
         pool.last_used_ns = now_ns
         if usage.delivered:  # calls that go on came in an earlier second
-            self._was_called(pool, now_ns)
+            self._was_called(pool, topic.partition("!")[2], now_ns)
         pool.waiting[topic] = usage.waiting
         if topic == pool.topic:
             pool.note_peak(usage.busy_peak, now_ns)
@@ -106,8 +117,10 @@ class Lending(Paged):
                     self.pager.changed(worker)
         self._settle(pool, now_ns)
 
-    def _was_called(self, pool: Pool, now_ns: int) -> None:
+    def _was_called(self, pool: Pool, kind: str, now_ns: int) -> None:
+        """By a strategy of its own (`kind`) or the pool's. Calls that are to meet a worker that is out, or a new one,
+        say nothing about when one should be in memory."""
         pool.last_used_ns = now_ns
-        if now_ns - pool.served_ns >= SERVED_NS and not pool.paged and not pool.stays_in:
+        if now_ns - pool.served_ns >= SERVED_NS and not (kind or pool.paged or pool.stays_in):
             pool.served_ns = now_ns
             self.pager.served(pool.topic, now_ns)

@@ -23,7 +23,7 @@ MAX_START_FAILURES = 3
 START_BACKOFF_NS = NS_PER_S // 10
 MAX_START_BACKOFF_NS = 5 * NS_PER_S
 LEND_BACK_NS = NS_PER_S
-"""A worker held idle this long goes to its topic, so that a plain call finds it without the ExecutionManager."""
+"""A worker held idle this long, and not to go out, goes to its topic: there plain calls find it by themselves."""
 KEPT_OUT_NS = 3600 * NS_PER_S
 """A worker above the function's `warm` costs next to nothing while it is out, so it is kept for so long."""
 BUSY_HINT_NS = 20_000_000
@@ -264,7 +264,7 @@ class Recruiting(Waking):
             if surplus > 0 and idle_ns >= pool.idle_timeout_ns:
                 self._dismiss(pool, worker, now_ns)
                 surplus -= 1
-            elif idle_ns >= LEND_BACK_NS and not pool.paged:
+            elif idle_ns >= LEND_BACK_NS and not worker.goes_out:
                 self._lend(pool, worker, pool.topic, now_ns)
         for worker in list(pool.away.values()):
             old = now_ns - worker.idle_since_ns >= max(pool.idle_timeout_ns, KEPT_OUT_NS)

@@ -289,8 +289,29 @@ def test_workers_that_ended_unheard_are_forgotten() -> None:
     (worker,) = world.instances
     del world.instances[worker]
     world.now += 11_000_000_000
-    world.dispatch.reconcile(set(), world.now, world.now)
+    world.dispatch.reconcile((), world.now, world.now)
     assert worker not in world.dispatch.pools["a@1"].workers
+
+
+def test_a_lent_worker_that_came_back_unheard_is_used_again() -> None:
+    world = make(function("a", warm=1, concurrency=1))
+    world.settle()
+    world.advance(1.0)
+    assert world.queues["to_queue"], "it is being lent"
+    world.reconcile()  # what lends it comes first; still, it was not lent when this was asked
+    world.settle()
+    (worker,) = world.instances
+    assert world.dispatch.pools["a@1"].lent.keys() == {worker}
+    assert world.queue.unsubscribe(worker) == ""  # its answer comes when nobody waits for it any more
+    world.publish("a@1", "r1")
+    world.advance(0.1)
+    world.run()
+    assert world.published["r1"] is None
+    world.reconcile()
+    world.settle()
+    world.advance(0.1)
+    world.run()
+    assert isinstance(world.published["r1"], InvocationResult)
 
 
 def test_starts_that_fail_with_their_template_are_tried_anew_when_it_is_back() -> None:

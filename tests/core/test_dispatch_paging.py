@@ -6,7 +6,7 @@ import pytest
 
 from actorfaas.messages import InvocationResult, ReleaseIdle, TopicUsage
 from actorfaas.swap.policy import Mode
-from tests.core.specs import function
+from tests.core.specs import chain, function, workflow
 from tests.core.world import World
 from tests.core.world_swapper import NONE, OUTSIDE, SELF
 
@@ -127,6 +127,32 @@ def test_a_page_out_that_fails_is_tried_again_later() -> None:
     world.swapping_fails = ""
     rest(world, 7)
     assert world.phases("a@1") == ["swapped"]
+
+
+def test_a_worker_that_could_not_go_out_is_not_lent_for_good() -> None:
+    world = make(function("a"), policy="pressure")
+    world.swapping_fails = "the swapfile is full"
+    call(world, "a@1!reap")
+    rest(world, 3)
+    assert world.phases("a@1") == ["resident"]
+    world.swapping_fails = ""
+    rest(world, 5)
+    assert world.phases("a@1") == ["swapped"]
+
+
+@pytest.mark.parametrize("strategy", ["swap", "reap", "faasnap"])
+def test_calls_by_paged_strategies_bring_nobody_back_for_the_next_one(strategy: str) -> None:
+    world = World(mode=OUTSIDE, policy="predictive")
+    world.deploy(function("a"), workflows=(workflow("aa", chain("a", "a")),))
+    rest(world)
+    for number in range(4):
+        world.publish(f"a@1!{strategy}", f"r{number}")
+    world.start("aa", "e1", strategy=strategy)
+    rest(world, 5)
+    assert world.outcome("e1")[0] == "succeeded"
+    called = [topic for topic, one in world.instances.items() if one.calls]
+    assert len(called) >= 4
+    assert {world.dispatch.pools["a@1"].workers[topic].phase for topic in called} == {"swapped"}
 
 
 def test_a_page_in_that_fails_is_no_reason_not_to_call() -> None:

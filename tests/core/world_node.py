@@ -409,6 +409,15 @@ class Node:
         self.dispatch.taken_back(worker, taken, self.now)
         self.executions.settle(self.now)
 
+    def reconcile(self) -> None:
+        """The ExecutionManager asks the LocalQueue which workers it has, and compares."""
+        asked_ns = self.now
+        self.queues["to_queue"].append(lambda: self._describe_workers(asked_ns))
+
+    def _describe_workers(self, asked_ns: int) -> None:
+        found = self.queue.describe(self.now).workers
+        self.queues["from_queue"].append(lambda: self.dispatch.reconcile(found, asked_ns, self.now))
+
     def _at_supervisor(self, message: Message) -> None:
         match message:
             case StartWorkers(function_topic=topic, start_kind=kind, count=count):

@@ -21,6 +21,8 @@ TOPICS = ("a@1", "a@1!swap", "a@1!reap", "a@1!faasnap", "b@1!fork", "b@1", "c@1"
 FLOWS = ("abc", "ss", "sk", "ck", "kc", "r", *branching_rig.FLOWS)
 STRATEGIES = ("auto", "swap", "reap", "faasnap", "fork", "resident", "auto")
 
+PAGED = ("swap", "reap", "faasnap")
+
 QUEUES = ("to_queue", "from_queue", "to_supervisor", "from_supervisor", "to_store", "to_swapper", "from_swapper")
 OPERATIONS = (
     *QUEUES,
@@ -30,7 +32,10 @@ OPERATIONS = (
     *("publish", "start", "finish", "finish") * 2,
     "advance",
 )
-RARE = ("fail", "die", "cancel", "swap_fails", "lose_swapper", "meet_swapper", "mode", "measure", "start_fails")
+RARE = (
+    *("fail", "die", "cancel", "swap_fails", "lose_swapper", "meet_swapper", "mode", "measure", "start_fails"),
+    "reconcile",
+)
 RESTARTS = ("restart_queue", "restart_supervisor", "restart_manager")
 
 steps = st.lists(st.tuples(st.sampled_from((*OPERATIONS * 2, *RARE, *RESTARTS)), st.integers(0, 20)), max_size=150)
@@ -69,6 +74,8 @@ def do(world: World, operation: str, choice: int) -> None:
             world.advance((0.001, 0.006, 0.1, 0.5, 1.0, 2.5, 5.0, 20.0)[choice % 8])
         case "start_fails":
             world.start_fails = choice % 2 == 0
+        case "reconcile":
+            world.reconcile()
         case _ if operation in RESTARTS:
             getattr(world, operation)()
         case _ if operation in QUEUES:
@@ -89,6 +96,15 @@ def ask(world: World, operation: str, choice: int) -> None:
         world.start(name, f"e{number}", durability=durability, strategy=STRATEGIES[choice % len(STRATEGIES)])
     elif running:
         world.cancel(running[choice % len(running)])
+
+
+def ask_paged(world: World, operation: str, choice: int) -> None:
+    """A caller wants something by a strategy in which idle workers go out."""
+    number, strategy = next(world.numbers), PAGED[choice % len(PAGED)]
+    if operation == "publish":
+        world.publish(f"{'abcsk'[choice % 5]}@1!{strategy}", f"p{number}", timeout_s=20.0)
+    else:
+        world.start(FLOWS[choice % len(FLOWS)], f"e{number}", strategy=strategy)
 
 
 def change_paging(world: World, operation: str, choice: int) -> None:
@@ -117,16 +133,27 @@ def check_limits(world: World, max_workers: int) -> None:
     assert sum(alive.values()) <= max_workers
 
 
-def wind_down(world: World, mode: str) -> None:
-    """Everything works again, and time passes until nothing is left to do."""
+def mend(world: World, mode: str) -> None:
+    """Everything works again."""
     world.start_fails = False
     world.swapping_fails = ""
     world.meet_swapper(mode)
     world.settle()
+
+
+def wind_down(world: World, mode: str) -> None:
+    """It does, and time passes until nothing is left to do."""
+    mend(world, mode)
     for _ in range(100):
         world.run()
         world.advance(1.0)
     world.settle()
+
+
+def lent_to(world: World, topic: str) -> str:
+    """Where the LocalQueue has a worker lent."""
+    lent = world.queue.board.workers[topic].topic
+    return lent.name if lent is not None else ""
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -153,6 +180,34 @@ def test_nobody_needed_goes_out_and_everything_is_answered(
     check_limits(world, max_workers)
     check_answers(world)
     check_rest(world)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    steps=st.lists(st.tuples(st.sampled_from((*OPERATIONS * 2, *RARE)), st.integers(0, 20)), max_size=150),
+    max_workers=st.sampled_from([3, 64]),
+    mode=st.sampled_from([OUTSIDE, OUTSIDE, SELF]),
+    policy=policies,
+    budget_bytes=st.sampled_from([0, 100 * MB]),
+)
+def test_whoever_served_paged_strategies_only_is_soon_out(
+    steps: list[tuple[str, int]], max_workers: int, mode: str, policy: Mode, budget_bytes: int
+) -> None:
+    world = make_world(max_workers, mode, policy, budget_bytes)
+    for operation, choice in steps:
+        if operation in ("publish", "start"):
+            ask_paged(world, operation, choice)
+        else:
+            do(world, operation, choice)
+    mend(world, mode)
+    for _ in range(12):  # a page-out that failed is tried again after five
+        world.run()
+        world.advance(1.0)
+    world.settle()
+    for pool in world.dispatch.pools.values():
+        for worker in pool.workers.values():
+            if world.instances[worker.topic].calls and not pool.stays_in:
+                assert worker.phase == lifecycle.SWAPPED, f"{worker.topic} idles in memory, lent to {worker.lent_to!r}"
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -206,6 +261,7 @@ def check_rest(world: World) -> None:
     for pool in world.dispatch.pools.values():
         for worker in pool.workers.values():
             assert worker.phase in (lifecycle.RESIDENT, lifecycle.SWAPPED), worker
+            assert worker.lent_to == lent_to(world, worker.topic), "it is lent for one side only"
             assert not (pool.stays_in and worker.phase == lifecycle.SWAPPED), "a resident worker is out"
             if worker.goes_out or (world.policy == "immediate" and not pool.stays_in):
                 assert worker.phase == lifecycle.SWAPPED, f"{worker.topic} idles in memory"
