@@ -28,12 +28,13 @@ _WAY_OF_KIND = {
 class Known:
     """One function version."""
 
-    __slots__ = ("arrivals", "costs", "is_recorded", "size_bytes", "template_bytes")
+    __slots__ = ("arrivals", "costs", "is_recorded", "new_bytes", "size_bytes", "template_bytes")
 
     def __init__(self) -> None:
         self.costs = FunctionCosts()
         self.arrivals = Arrivals()
         self.size_bytes = Estimate(_WORKER_BYTES)
+        self.new_bytes = Estimate(_WORKER_BYTES)
         self.template_bytes = Estimate(_TEMPLATE_BYTES)
         self.is_recorded = False
 
@@ -43,7 +44,7 @@ class Learning:
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
-        self._worker_bytes = Estimate(_WORKER_BYTES, _OTHERS_STEP)
+        self._new_bytes = Estimate(_WORKER_BYTES, _OTHERS_STEP)
 
     def of(self, topic: str) -> Known:
         """What is known of a function version, at first only assumptions."""
@@ -69,17 +70,25 @@ class Learning:
             known.costs.observe_working_set(size_bytes)
 
     def worker_bytes(self, topic: str) -> int:
-        """What a worker has of its own: as measured at page-outs of its function's or else, cautiously, of all."""
+        """What a worker has in memory: as measured at page-outs of its function's or else, cautiously, of all."""
         known = self._known.get(topic)
-        measured = known is not None and known.size_bytes.count
-        return int(known.size_bytes.value if known is not None and measured else self._worker_bytes.value)
+        return int(known.size_bytes.value) if known is not None and known.size_bytes.count else self.new_bytes(topic)
 
-    def paged_out(self, topic: str, size_bytes: int) -> None:
-        """A page-out freed so much, more than nothing."""
+    def new_bytes(self, topic: str) -> int:
+        """The same of one that was never out. What came back may be only what calls touch."""
+        known = self._known.get(topic)
+        measured = known is not None and known.new_bytes.count
+        return int(known.new_bytes.value if known is not None and measured else self._new_bytes.value)
+
+    def paged_out(self, topic: str, size_bytes: int, *, is_whole: bool) -> None:
+        """A page-out freed so much, more than nothing; `is_whole`: no page-out of that worker freed more before."""
         known = self.of(topic)
-        known.size_bytes.assume(self._worker_bytes.value)
+        known.size_bytes.assume(self._new_bytes.value)
         known.size_bytes.observe(size_bytes)
-        self._worker_bytes.observe(size_bytes)
+        if is_whole:
+            known.new_bytes.assume(self._new_bytes.value)
+            known.new_bytes.observe(size_bytes)
+            self._new_bytes.observe(size_bytes)
 
     def observe(self, topic: str, way: Way, price_ns: int) -> None:
         """An instance was had this way, in this time."""

@@ -18,6 +18,7 @@ from actorfaas.swap.admission import Admission
 from actorfaas.swap.budget import BudgetRules
 from actorfaas.swap.costs import Way
 from actorfaas.swap.learning import Learning
+from actorfaas.swap.paging_state import Place
 from actorfaas.swap.policy import Mode, Policy, PolicyRules
 from actorfaas.swap.prefetch_times import PrefetchTimes
 
@@ -46,6 +47,7 @@ class PoolSide:
         self._leaving: dict[str, bool] = {}  # page-outs under way or asked for: whether the policy wanted it
         self._ordered: set[str] = set()  # those of which the Swapper has been told
         self._open: set[str] = set()  # workers whose first call since their page-in has not ended
+        self._most_bytes: dict[str, int] = {}  # that a page-out of a worker freed
         self.mode = PagingMode("none", "the Swapper is not connected", 0)
         self.is_active = False
         dispatch.pager = self
@@ -68,6 +70,7 @@ class PoolSide:
         self._ordered.discard(topic)
         self._times.forget(topic)
         self._open.discard(topic)
+        self._most_bytes.pop(topic, None)
         self._count_coming(worker.function_topic)
         if self.is_active:
             self._untold.append(policy_events.WorkerGone(topic))
@@ -85,6 +88,8 @@ class PoolSide:
         """See Pager."""
         self._times.forget(worker.topic)
         topic = worker.function_topic
+        if self._policy.place_of(worker.topic) is not Place.PAGING_IN:  # the policy counts those that it wants itself
+            self._admission.waking(topic, now_ns)
         self.changed(worker)
         if self.mode.mode == "outside":
             self._open.add(worker.topic)
@@ -135,7 +140,7 @@ class PoolSide:
 
     def make_room(self, topic: str) -> None:
         """See Pager. Until the next measurement, when whoever still waits asks again."""
-        self._wanted_bytes = max(self._wanted_bytes, self._learning.worker_bytes(topic))
+        self._wanted_bytes = max(self._wanted_bytes, self._learning.new_bytes(topic))
         self._untold.append(policy_events.Tick())
 
     def born(self, topic: str, took_ns: int) -> None:

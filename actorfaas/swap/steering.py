@@ -226,7 +226,9 @@ class Steering(PoolSide):
             return  # an answer to an order of which paging has let go since
         by_policy = self._leaving.pop(worker_topic, False)
         if is_out and freed_bytes > 0:
-            self._learning.paged_out(worker.function_topic, freed_bytes)
+            most_bytes = self._most_bytes.get(worker_topic, 0)
+            self._most_bytes[worker_topic] = max(most_bytes, freed_bytes)
+            self._learning.paged_out(worker.function_topic, freed_bytes, is_whole=freed_bytes > most_bytes)
         if shared > 0:
             self._learning.of(worker.function_topic).template_bytes.observe(shared)
         if is_out:

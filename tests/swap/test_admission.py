@@ -78,7 +78,36 @@ def test_sizes_are_the_functions_own_or_else_those_of_all(
     admission: Admission, budget: MemoryBudget, learning: Learning
 ) -> None:
     for _ in range(30):
-        learning.paged_out("small@1", 2 * MB)
+        learning.paged_out("small@1", 2 * MB, is_whole=True)
     assert learning.worker_bytes("small@1") == pytest.approx(2 * MB, rel=0.2)
     assert 2 * MB < learning.worker_bytes("new@1") < 4 * MB
     assert admission.room("small@1", budget) > admission.room("new@1", budget)
+
+
+def test_an_instance_is_expected_to_use_what_others_did_before_they_were_out(
+    admission: Admission, budget: MemoryBudget, learning: Learning
+) -> None:
+    for _ in range(30):
+        learning.paged_out("f@1", 80 * MB, is_whole=True)
+    room = admission.room("f@1", budget)
+    for _ in range(30):
+        learning.paged_out("f@1", 5 * MB, is_whole=False)  # what a call touched
+    assert learning.worker_bytes("f@1") < 10 * MB
+    assert admission.room("f@1", budget) == room
+
+
+def test_a_worker_that_is_read_back_counts_until_it_is_measured_and_holds_up_no_last_resort(
+    admission: Admission, budget: MemoryBudget
+) -> None:
+    budget.measured(2000 * MB)
+    admission.coming("g@1", 1)
+    admission.coming("g@1", 0)
+    admission.pass_time(0)
+    admission.waking("f@1", 10)
+    assert admission.bytes == pytest.approx(2 * UNKNOWN, abs=2)
+    admission.grown(UNKNOWN + 2 * MB)
+    assert admission.bytes == pytest.approx(UNKNOWN - 2 * MB, abs=2)
+    assert admission.room("f@1", budget) == LEAST_AT_ONCE
+    assert admission.next_due_ns() == YOUNG_NS + 10
+    assert admission.pass_time(YOUNG_NS + 10)
+    assert admission.bytes == 0

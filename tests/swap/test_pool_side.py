@@ -109,3 +109,15 @@ def test_a_call_arrives_once_however_it_waits_and_however_long_it_runs() -> None
         world.settle()
     assert known.arrivals.count == 1
     assert known.costs.run.expected_ns(0) == pytest.approx(5e9, rel=0.2)
+
+
+def test_memory_that_calls_read_back_is_expected_before_it_is_measured() -> None:
+    world = make(budget_bytes=100 * MB, concurrency=3)
+    measure(world, 10_000 * MB)
+    assert world.phases("a@1") == ["swapped", "swapped"]
+    measure(world, 0)
+    room = world.steering.room("a@1")
+    world.publish("a@1!swap", "r1")
+    world.settle()
+    assert world.busy()
+    assert world.steering.room("a@1") < room

@@ -192,3 +192,13 @@ def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
     world.steering.take_in(WorkerPagedOut(first, "", 5 * MB, 0, 1, 3 * MB), world.now)
     assert known.template_bytes.value < before
     assert known.template_bytes.count == 1
+
+
+def test_what_a_worker_had_before_it_was_ever_out_is_kept_apart() -> None:
+    world = make(budget_bytes=1000 * MB)
+    (first, _) = world.instances
+    known = world.steering._learning
+    for freed_bytes in (80 * MB, 5 * MB, 5 * MB):
+        world.dispatch.pools["a@1"].workers[first].phase = "paging_out"
+        world.steering.take_in(WorkerPagedOut(first, "", freed_bytes, 0, 1, 0), world.now)
+    assert known.worker_bytes("a@1") < 40 * MB < known.new_bytes("a@1")
