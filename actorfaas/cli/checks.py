@@ -117,7 +117,7 @@ def check_memory(machine: Machine) -> Check:
     total, available = fields.get("MemTotal", 0), fields.get("MemAvailable", 0)
     found = f"{total / _GIB:.1f} GiB, {available / _GIB:.1f} GiB available"
     if available < _MIN_MEMORY_BYTES:
-        return Check("memory", "warn", found, "the node alone needs about 150 MB; free some")
+        return Check("memory", "warn", found, "the node alone needs about 165 MB; free some")
     return Check("memory", "ok", found)
 
 
