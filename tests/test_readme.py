@@ -30,6 +30,8 @@ def test_every_strategy_is_in_the_table() -> None:
 
 
 def test_the_settings_of_functions_are_shown_with_their_defaults() -> None:
-    shown = {name: literal_eval(value) for name, value in re.findall(r"^    (\w+)=(.*?),  ", section("Functions"), re.M)}
+    shown = {
+        name: literal_eval(value) for name, value in re.findall(r"^    (\w+)=(.*?),  ", section("Functions"), re.M)
+    }
     declared = inspect.signature(Function.__init__).parameters.values()
     assert shown == {one.name: one.default for one in declared if one.name not in ("self", "handler", "name")}

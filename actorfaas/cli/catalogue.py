@@ -63,6 +63,12 @@ def show_command(
     or --mermaid, NAME may also be a file that is not deployed: a definition (ending in .json), or a Python module,
     as app.py or, where it has several workflows, app.py:WORKFLOW. The diagram of an execution shows what became of
     each state.
+
+    \b
+      actorfaas show orders
+      actorfaas show exe_01m82bq8s3zt0jy5n9k3xw6h1c --history
+      actorfaas show orders --diagram --into orders.svg
+      actorfaas show app.py:orders --asl
     """
     form = _form(forms, into)
     if form:

@@ -44,6 +44,13 @@ def data_command() -> None:
     """Look at and change functions' data.
 
     APP is the application whose data it is, or @tenant: what all applications share.
+
+    \b
+      actorfaas data list shop stock/                  keys that begin so
+      actorfaas data get shop stock/tea
+      actorfaas data put shop stock/tea 12 --if-version 7
+      actorfaas data get shop 4711 --map orders
+      actorfaas data add shop orders 1                 a counter
     """
 
 

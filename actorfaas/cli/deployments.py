@@ -25,6 +25,10 @@ def deploy_command(options: Options, path: Path, app: str, entry: str) -> None:
     What it declares can then be called; the same content again changes nothing. A new version serves only once it is
     imported and initialised; if that fails, the version before stays. A requirements.txt in the folder (or beside the
     file) is installed for it. Files named in .actorfaasignore stay out.
+
+    \b
+      actorfaas deploy app.py
+      actorfaas deploy workflows/parcels --app shop
     """
     from actorfaas.packing import pack
 

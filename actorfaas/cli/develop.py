@@ -43,6 +43,10 @@ def dev_command(
 
     PATH is a .py file, a folder with app.py, a package, or a folder that holds several of those. Code that cannot be
     imported leaves the version before in service. What functions write is shown as it comes.
+
+    \b
+      actorfaas dev                     this folder
+      actorfaas dev app.py --port 0     on any free port
     """
     find_apps(path)
     folder = path.absolute() if path.is_dir() else path.absolute().parent

@@ -32,7 +32,11 @@ def executions_command(
     limit: int,
     cursor: str,
 ) -> None:
-    """List executions, newest first."""
+    """List executions, newest first.
+
+    \b
+      actorfaas executions --status failed --since 1h
+    """
     with options.client() as node:
         reply = node.executions(
             name=name,
@@ -71,7 +75,7 @@ def executions_command(
 @click.argument("execution_id", metavar="EXECUTION")
 @common_options
 def cancel_command(options: Options, execution_id: str) -> None:
-    """Stop an execution."""
+    """Stop an execution: what runs for it is ended, and nothing follows."""
     with options.client() as node:
         reply = node.cancel(execution_id)
     if options.as_json:

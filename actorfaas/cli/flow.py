@@ -47,7 +47,14 @@ class WhatIf(click.ParamType[Change]):
     "--limit", default=200, show_default=True, type=click.IntRange(1, 1000), help="Most calls and executions."
 )
 @click.option("--trace", "trace_id", default="", metavar="ID", help="The critical path of one trace instead.")
-@click.option("--what-if", "wanted", multiple=True, type=WhatIf(), help="FUNCTION:workers=N or FUNCTION:faster=X.")
+@click.option(
+    "--what-if",
+    "wanted",
+    multiple=True,
+    type=WhatIf(),
+    metavar="CHANGE",
+    help="FUNCTION:workers=N or FUNCTION:faster=X; repeatable.",
+)
 @click.option("--mermaid", is_flag=True, help="Only the graph, as Mermaid text.")
 @common_options
 def flow_command(
@@ -61,6 +68,10 @@ def flow_command(
 ) -> None:
     """Show what calls what, what the time of NAME (a workflow or function; or of everything) goes into, and what more
     workers or faster functions would gain. From the traces that are kept.
+
+    \b
+      actorfaas flow orders --since 15m
+      actorfaas flow orders --what-if resize:workers=8
     """
     with options.client() as node:
         if trace_id:

@@ -68,11 +68,21 @@ class Given:
 @click.option("--connections", type=click.IntRange(min=1), default=16, show_default=True, help="Of a closed loop.")
 @click.option("--calls", type=click.IntRange(min=0), default=0, metavar="N", help="End a closed loop after N calls.")
 @click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Replay invocations.")
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Replay so many times as fast.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Replay so many times as fast.",
+)
 @click.option("--first-minute", type=click.IntRange(min=0), default=0, help="Replay from this minute on.")
 @click.option("--minutes", type=click.IntRange(min=0), default=0, help="Replay so many minutes.  [default: all]")
 @click.option(
-    "--share", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Replay this part of the calls."
+    "--share",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Replay this part of the calls.",
 )
 @click.option("--cap", type=click.IntRange(min=0), default=0, metavar="N", help="Thin rows with more calls to N.")
 @click.option("-d", "--data", metavar="INPUT", help="The input of every call: JSON or @FILE.")

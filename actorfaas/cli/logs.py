@@ -56,6 +56,10 @@ def logs_command(
     """Show what FUNCTION, or every function, wrote: print, logging, standard error.
 
     With -o json every line is one JSON document.
+
+    \b
+      actorfaas logs resize --since 15m
+      actorfaas logs --execution exe_01m82bq8s3zt0jy5n9k3xw6h1c --follow
     """
     if function and named:
         raise click.UsageError("name the function once: as the argument or with --function")

@@ -19,31 +19,39 @@ from actorfaas.errors import ActorFaasError, ApiProblem, ConfigError, NodeUnreac
 
 EXIT_FAILURE, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPT = 1, 2, 124, 130
 
-VERBS: dict[str, tuple[str, str]] = {
-    "dev": ("develop", "Serve code from a folder and deploy it again whenever it changes."),
-    "serve": ("serve", "Run a node until it is stopped."),
-    "deploy": ("deployments", "Deploy a module, a folder or a package."),
-    "invoke": ("invoke", "Call a function or run a workflow."),
-    "list": ("catalogue", "List functions and workflows with their applications."),
-    "show": ("catalogue", "Show a function, workflow, execution or application."),
-    "test-state": ("trials", "Try one state of a workflow."),
-    "executions": ("executions", "List executions, newest first."),
-    "cancel": ("executions", "Stop an execution."),
-    "redrive": ("executions", "Go on with an execution that failed, from what failed."),
-    "task": ("tasks", "Answer tasks that wait for somebody outside."),
-    "activity": ("tasks", "Make, list and remove activities, and ask for their tasks."),
-    "logs": ("logs", "Show what functions wrote."),
-    "data": ("data", "Look at and change functions' data."),
-    "trace": ("trace", "Show where the time of a request or execution went."),
-    "flow": ("flow", "Show what calls what, the bottleneck, and what would help."),
-    "workers": ("workers", "Show the pool of instances."),
-    "load": ("load", "Generate load and report latencies."),
-    "swap": ("swap", "Turn swap for idle instances on and off."),
-    "rollback": ("deployments", "Make an earlier version current."),
-    "remove": ("deployments", "Stop serving an application."),
-    "doctor": ("doctor", "Check whether this machine can run a node."),
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Serve": {
+        "dev": ("develop", "Serve code from a folder and deploy it again whenever it changes."),
+        "serve": ("serve", "Run a node until it is stopped."),
+        "deploy": ("deployments", "Deploy a module, a folder or a package."),
+        "rollback": ("deployments", "Make an earlier version current."),
+        "remove": ("deployments", "Stop serving an application."),
+        "swap": ("swap", "Turn swap for idle instances on and off."),
+        "doctor": ("doctor", "Check whether this machine can run a node."),
+    },
+    "Call": {
+        "invoke": ("invoke", "Call a function or run a workflow."),
+        "list": ("catalogue", "List functions and workflows with their applications."),
+        "show": ("catalogue", "Show a function, workflow, execution or application."),
+        "test-state": ("trials", "Try one state of a workflow."),
+        "executions": ("executions", "List executions, newest first."),
+        "cancel": ("executions", "Stop an execution."),
+        "redrive": ("executions", "Go on with an execution that failed, from what failed."),
+        "task": ("tasks", "Answer tasks that wait for somebody outside."),
+        "activity": ("tasks", "Make, list and remove activities, and ask for their tasks."),
+        "data": ("data", "Look at and change functions' data."),
+    },
+    "Watch": {
+        "logs": ("logs", "Show what functions wrote."),
+        "trace": ("trace", "Show where the time of a request or execution went."),
+        "flow": ("flow", "Show what calls what, the bottleneck, and what would help."),
+        "workers": ("workers", "Show the pool of instances."),
+        "load": ("load", "Generate load and report latencies."),
+    },
 }
 """Every verb: its module in this package (whose command is called `VERB_command`, with _ for -), and a line of help."""
+
+VERBS = {verb: about for verbs in SECTIONS.values() for verb, about in verbs.items()}
 
 
 class Root(click.Group):
@@ -61,8 +69,9 @@ class Root(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, summary) for name, (_, summary) in verbs.items()])
 
     def main(
         self,

@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -25,6 +25,14 @@ _TYPES: dict[type, click.ParamType[Any] | type] = {  # click's parameter types d
 }
 
 
+def _described(setting: Field[Any]) -> str:  # a dataclass's field says nothing of its type
+    """What a setting means, and what holds where nobody says anything."""
+    meaning: str = setting.metadata["doc"]
+    if setting.default in (MISSING, "", Path()):
+        return meaning
+    return f"{meaning}  [default: {str(setting.default).lower()}]"
+
+
 def setting_options(command: Any) -> Any:  # click's decorators lose the type of what they decorate
     """One option for every setting; what is not given is None."""
     hints = get_type_hints(Settings)
@@ -32,9 +40,9 @@ def setting_options(command: Any) -> Any:  # click's decorators lose the type of
         flag = f"--{field.name.replace('_', '-')}"
         kind = hints[field.name]
         decorate = (
-            click.option(f"{flag}/--no-{flag[2:]}", default=None, help=field.metadata["doc"])
+            click.option(f"{flag}/--no-{flag[2:]}", default=None, help=_described(field))
             if kind is bool
-            else click.option(flag, field.name, type=_TYPES[kind], default=None, help=field.metadata["doc"])
+            else click.option(flag, field.name, type=_TYPES[kind], default=None, help=_described(field))
         )
         command = decorate(command)
     return command
@@ -49,6 +57,9 @@ def serve_command(options: Options, parent_pid: int | None, **flags: Any) -> Non
 
     Every option is also a setting ACTORFAAS_NAME in the environment, and a line `name = value` in actorfaas.toml or
     under [tool.actorfaas] in pyproject.toml; options come first, then the environment.
+
+    \b
+      actorfaas serve --data-dir /srv/faas --port 8000
     """
     if parent_pid is not None:
         _stop_with(parent_pid)

@@ -48,13 +48,20 @@ def data_dir_option(command: Any) -> Any:  # click's decorators lose the type of
 
 @click.group("swap")
 def swap_command() -> None:
-    """Swap for idle instances: their memory goes there, and comes back before they are called."""
+    """Swap for idle instances: their memory goes there, and comes back before they are called.
+
+    \b
+      sudo actorfaas swap on --size 8G
+      actorfaas swap status
+    """
 
 
 @swap_command.command("on")
 @click.option("--size", "size_bytes", type=Size(), default="4G", show_default=True, help="Size of the swap file.")
 @click.option("--path", type=click.Path(path_type=Path), help="The swap file.  [default: DATA_DIR/swapfile]")
-@click.option("--priority", type=click.IntRange(0, 32767), default=FILE_PRIORITY, show_default=True)
+@click.option(
+    "--priority", type=click.IntRange(0, 32767), default=FILE_PRIORITY, show_default=True, help="Higher: used first."
+)
 @click.option("--zram", "zram_bytes", type=Size(), help="Compressed memory of this size, used before the file.")
 @data_dir_option
 @common_options
@@ -76,7 +83,15 @@ def on_command(
 
 @swap_command.command("off")
 @click.option("--path", type=click.Path(path_type=Path), help="The swap file.  [default: DATA_DIR/swapfile]")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=120.0, show_default=True, metavar="S")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Most time to read back.",
+)
 @data_dir_option
 @common_options
 def off_command(options: Options, path: Path | None, timeout_s: float, data_dir: Path | None) -> None:

@@ -27,7 +27,12 @@ class JsonText(click.ParamType[Json]):
 
 @click.group("task")
 def task_command() -> None:
-    """Answer tasks that wait for somebody outside, by their tokens."""
+    """Answer tasks that wait for somebody outside, by their tokens.
+
+    \b
+      actorfaas task succeed TOKEN '{"approved": true}'
+      actorfaas task fail TOKEN --error Rejected --cause "too dear"
+    """
 
 
 @task_command.command("succeed")
@@ -72,7 +77,12 @@ def _answered(options: Options, task_token: str, what: str) -> None:
 
 @click.group("activity")
 def activity_command() -> None:
-    """Activities: names under which workers outside the node ask for tasks."""
+    """Activities: names under which workers outside the node ask for tasks.
+
+    \b
+      actorfaas activity create review
+      actorfaas activity poll review --worker ada      prints a task's token and input
+    """
 
 
 @activity_command.command("create")
@@ -119,7 +129,7 @@ def remove_command(options: Options, name: str) -> None:
 
 @activity_command.command("poll")
 @click.argument("name")
-@click.option("--wait", "wait_s", default=60.0, show_default=True, type=click.FloatRange(0, 60), help="Seconds.")
+@click.option("--wait", "wait_s", default=60.0, show_default=True, type=click.FloatRange(0, 60), help="Most seconds.")
 @click.option("--worker", default="", help="Who asks, for the history.")
 @common_options
 def poll_command(options: Options, name: str, wait_s: float, worker: str) -> None:

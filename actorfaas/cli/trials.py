@@ -29,6 +29,7 @@ EXIT_FAILED = 1
     "--level",
     type=click.Choice(["INFO", "DEBUG", "TRACE"], case_sensitive=False),
     default="INFO",
+    show_default=True,
     help="DEBUG: also the data step by step; TRACE: also how the function was called.",
 )
 @click.option("--variables", metavar="JSON", help="The variables that the state finds, as an object.")
@@ -53,6 +54,10 @@ def test_state_command(
     NAME may also be a file that is not deployed: a definition (ending in .json; one that is a single state needs no
     STATE: give "" if INPUT follows), or a Python module, as app.py or app.py:WORKFLOW. Without --result or --error
     the function of a Task state is called, as deployed. Exit code 1: the state fails.
+
+    \b
+      actorfaas test-state orders check '{"lines": []}'
+      actorfaas test-state orders check '{"lines": []}' --error SoldOut --level DEBUG
     """
     wanted: dict[str, Json] = {"inspection_level": level.upper()}
     found = definition_in_file(name, may_be_state=True)

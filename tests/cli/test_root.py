@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -32,6 +33,26 @@ def test_every_verb_exists_and_has_help(alone: Cli, verb: str) -> None:
     command = root.get_command(click.Context(root), verb)
     assert command is not None
     assert command.name == verb
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """The options of a command and of those below it."""
+    yield from (one for one in command.params if isinstance(one, click.Option) and not one.hidden)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from options_of(below)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_says_what_it_is_for(verb: str) -> None:
+    command = root.get_command(click.Context(root), verb)
+    assert command is not None
+    assert [option.name for option in options_of(command) if not option.help] == []
+
+
+def test_settings_are_shown_with_their_defaults(alone: Cli) -> None:
+    shown = " ".join(alone("serve", "--help").stdout.split())
+    for said in ("[default: 8080]", "(AWS allows no more); 0: never [default: 262144]", "[default: true]"):
+        assert said in shown
 
 
 def test_version(alone: Cli) -> None:
