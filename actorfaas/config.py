@@ -57,11 +57,13 @@ class Settings:
     max_body_bytes: int = field(default=16 * 1024 * 1024, metadata={"doc": "largest request body"})
     max_data_bytes: int = field(
         default=MAX_DATA_BYTES,
-        metadata={"doc": "largest result or output of a state; beyond it the state fails, States.DataLimitExceeded"},
+        metadata={
+            "doc": "largest result or output of a state; beyond it the state fails with States.DataLimitExceeded"
+        },
     )
     warn_data_bytes: int = field(
         default=256 * 1024,
-        metadata={"doc": "a workflow's execution notes once that its data is larger (AWS allows no more); 0: never"},
+        metadata={"doc": "an execution notes once that its data is larger than this (AWS allows no more); 0: never"},
     )
     max_bundle_bytes: int = field(default=256 * 1024 * 1024, metadata={"doc": "largest archive that can be deployed"})
     max_in_flight_bytes: int = field(
@@ -121,10 +123,10 @@ class Settings:
     )
     tracing: bool = field(default=True, metadata={"doc": "put every request into a trace, and keep those sampled"})
     trace_per_second: int = field(
-        default=10, metadata={"doc": "plain calls that begin a trace of which so many are kept in every second"}
+        default=10, metadata={"doc": "of the plain calls that begin a trace, so many are kept in every second"}
     )
     trace_share: float = field(
-        default=0.05, metadata={"doc": "share that is kept of the other plain calls that begin a trace, 0 to 1"}
+        default=0.05, metadata={"doc": "share of the other plain calls that begin a trace which is kept, 0 to 1"}
     )
     trace_retention: int = field(default=100_000, metadata={"doc": "calls of traces kept"})
     trace_hours: float = field(default=24.0, metadata={"doc": "how long calls of traces are kept"})
@@ -132,7 +134,9 @@ class Settings:
         default="",
         metadata={"doc": "an OTLP/HTTP collector (.../v1/traces) that is sent every span; empty: none"},
     )
-    otlp_headers: str = field(default="", metadata={"doc": "headers for it: name=value,name=value, percent-encoded"})
+    otlp_headers: str = field(
+        default="", metadata={"doc": "headers for that collector: name=value,name=value, percent-encoded"}
+    )
     paging: str = field(
         default="auto", metadata={"doc": "auto: idle workers leave memory where there is swap; off: they stay"}
     )

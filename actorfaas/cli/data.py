@@ -31,9 +31,9 @@ def place_options(command: Command) -> Command:
         command(*args, place={"kind": kind, "name": name}, **kwargs)
 
     for decorate in (
-        click.option("--counter", is_flag=True, help="KEY is a counter."),
-        click.option("--set", "set_", default="", metavar="NAME", help="KEY is a member of this set."),
-        click.option("--map", "map_", default="", metavar="NAME", help="KEY is a key of this map."),
+        click.option("--counter", is_flag=True, help="Of the counters."),
+        click.option("--set", "set_", default="", metavar="NAME", help="Of this set."),
+        click.option("--map", "map_", default="", metavar="NAME", help="Of this map."),
     ):
         wrapped = decorate(wrapped)
     return wrapped
@@ -106,7 +106,10 @@ def get_command(options: Options, app: str, key: str, place: Place) -> None:
 def put_command(
     options: Options, app: str, key: str, value: str, ttl: float | None, if_version: int | None, place: Place
 ) -> None:
-    """Set a value to VALUE, which is JSON; with --set, put KEY into the set."""
+    """Set a value.
+
+    VALUE is JSON; with --set, KEY is put into the set.
+    """
     try:
         document = json.loads(value)
     except ValueError as error:
@@ -125,7 +128,10 @@ def put_command(
 @click.argument("amount", type=int, default=1)
 @common_options
 def add_command(options: Options, app: str, counter: str, amount: int) -> None:
-    """Add AMOUNT (1, if not given) to a counter, and show what it comes to. Below 0: after `--`."""
+    """Add to a counter.
+
+    AMOUNT is 1 if not given, and stands after `--` if it is below 0. What the counter comes to is shown.
+    """
     with options.client() as node:
         reply = node.data_add(app, counter, amount)
     if options.as_json:

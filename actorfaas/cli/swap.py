@@ -68,7 +68,10 @@ def swap_command() -> None:
 def on_command(
     options: Options, size_bytes: int, path: Path | None, priority: int, zram_bytes: int | None, data_dir: Path | None
 ) -> None:
-    """Make a swap file and use it, until the machine is switched off. Needs root."""
+    """Make a swap file and use it.
+
+    It is in use until `swap off`, or until the machine is switched off. Needs root.
+    """
     settings = load({"data_dir": data_dir})
     file = path or settings.swapfile
     ready = swapfile.ensure(file, size_bytes, priority=priority, label=PERSON_LABEL)
@@ -95,7 +98,10 @@ def on_command(
 @data_dir_option
 @common_options
 def off_command(options: Options, path: Path | None, timeout_s: float, data_dir: Path | None) -> None:
-    """Read everything back into memory, stop using the swap that actorfaas made, and remove it. Needs root."""
+    """Give up the swap that actorfaas made.
+
+    What is in it is read back into memory first; then the file is removed. Needs root.
+    """
     settings = load({"data_dir": data_dir})
     file = path or settings.swapfile
     found = zram.find(zram_marker(settings))
@@ -117,7 +123,10 @@ def off_command(options: Options, path: Path | None, timeout_s: float, data_dir:
 @data_dir_option
 @common_options
 def status_command(options: Options, data_dir: Path | None) -> None:
-    """Show the swap in use: how large, how full, and whether actorfaas made it."""
+    """Show the swap in use.
+
+    How large it is, how full, and whether actorfaas made it.
+    """
     _write_status(options, load({"data_dir": data_dir}))
 
 

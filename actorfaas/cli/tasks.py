@@ -133,7 +133,10 @@ def remove_command(options: Options, name: str) -> None:
 @click.option("--worker", default="", help="Who asks, for the history.")
 @common_options
 def poll_command(options: Options, name: str, wait_s: float, worker: str) -> None:
-    """Ask the activity NAME for a task; its token and input are written as JSON. Without one the exit code is 1."""
+    """Ask the activity NAME for a task.
+
+    Its token and input are written as JSON. Without one the exit code is 1.
+    """
     with options.client() as node:
         task = node.poll_activity(name, worker=worker, wait_s=wait_s)
     if task is None:
