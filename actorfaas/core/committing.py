@@ -7,23 +7,26 @@ other branches is taken in afterwards, in order, so that the journal has the ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from actorfaas.core.driving import Driver
 from actorfaas.core.effects import Tell
 from actorfaas.core.events import NS_PER_MS
-from actorfaas.core.execution import Commit, Execution
+from actorfaas.core.execution import Commit, Deferred, Execution
 from actorfaas.messages import KeptMessage, KvCommit, RestoreMessages
+
+RESTORED_BYTES = 1024 * 1024
+"""Bytes of messages in one `RestoreMessages`; a single larger message goes alone."""
 
 
 class Committing(Driver):
     """Commits under way, and what waits for them."""
 
-    def _defers(self, execution: Execution, event: Callable[[int], None]) -> bool:
+    def _defers(self, execution: Execution, event: Callable[[int], None], *, is_asked: bool = False) -> bool:
         """Whether an event (which is called with the time) has to wait until a commit is done; it is then noted."""
         if execution.commit is None:
             return False
-        execution.deferred.append(event)
+        execution.deferred.append(Deferred(event, is_asked))
         return True
 
     def _defers_for(self, execution_id: str, event: Callable[[int], None]) -> bool:
@@ -34,10 +37,7 @@ class Committing(Driver):
     def _defers_asked(self, execution_id: str, event: Callable[[int], None]) -> bool:
         """As `_defers_for`, for what somebody waits for an answer to: it is given also when the execution ends."""
         execution = self._all.get(execution_id)
-        if execution is None or execution.commit is None:
-            return False
-        execution.asked.append(event)
-        return True
+        return execution is not None and self._defers(execution, event, is_asked=True)
 
     def _commit(self, execution: Execution, commit: Commit, now_ns: int) -> None:
         """A branch's task has returned, and is in the history with its changes: wait for these."""
@@ -76,10 +76,11 @@ class Committing(Driver):
 
     def _put_back(self, execution: Execution | None, messages: Iterable[KeptMessage]) -> None:
         """The task that received messages has not succeeded: they are for whoever asks next."""
-        messages = tuple(messages)
-        if messages and execution is not None:
-            execution.messages |= {one.number: one for one in messages}
-            self._effects.append(Tell("local_queue", RestoreMessages(execution.execution_id, messages)))
+        if execution is None:
+            return
+        for part in _parts(tuple(messages)):
+            execution.messages |= {one.number: one for one in part}
+            self._effects.append(Tell("local_queue", RestoreMessages(execution.execution_id, part)))
 
     def _commit_apart(self, task_id: str, writes: bytes) -> None:
         """Commit what a function changed that was left to end after its task had been answered; of others, nothing."""
@@ -90,6 +91,18 @@ class Committing(Driver):
     def _catch_up(self, execution: Execution, now_ns: int) -> None:
         """Take in what happened meanwhile, up to the next commit."""
         while execution.deferred and execution.commit is None:
-            execution.deferred.popleft()(now_ns)
-        while execution.asked and execution.commit is None:
-            execution.asked.popleft()(now_ns)
+            execution.deferred.popleft().event(now_ns)
+
+
+def _parts(messages: Iterable[KeptMessage]) -> Iterator[tuple[KeptMessage, ...]]:
+    """Messages as they fit into frames."""
+    part: list[KeptMessage] = []
+    size_bytes = 0
+    for one in messages:
+        if part and size_bytes + len(one.payload) > RESTORED_BYTES:
+            yield tuple(part)
+            part, size_bytes = [], 0
+        part.append(one)
+        size_bytes += len(one.payload)
+    if part:
+        yield tuple(part)

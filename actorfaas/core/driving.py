@@ -239,6 +239,7 @@ class Driver(Outside):
         """End an execution with its status, error, cause and output; tasks under way are killed for a `reason`."""
         status, error, cause, payload = end
         execution.commit = None
+        asked = [one.event for one in execution.deferred if one.is_asked]
         execution.deferred.clear()
         freed = execution.history.give_up_writes()
         if execution.history.is_standard:
@@ -246,8 +247,8 @@ class Driver(Outside):
         for branch in list(execution.lanes):
             self._close_lane(execution, branch, reason or "cancelled", now_ns)
         execution.ended = True
-        while execution.asked:
-            execution.asked.popleft()(now_ns)
+        for event in asked:
+            event(now_ns)
         execution.deadline_ns = 0
         if execution.history.is_standard:
             self._backlog_bytes += len(payload)

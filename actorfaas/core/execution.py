@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from actorfaas.core.awaiting import Awaited, Recalled
 from actorfaas.core.effects import Effect
@@ -125,6 +126,14 @@ class Commit:
     received: tuple[KeptMessage, ...]
 
 
+class Deferred(NamedTuple):
+    """What happened while changes were being committed, to be called with the time. `is_asked`: somebody waits for its
+    answer, which is given also when the execution ends."""
+
+    event: Callable[[int], None]
+    is_asked: bool
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """One branch of an execution, below the branch `parent` (-1: the root). `current` is the task under way, `ahead`
@@ -191,10 +200,10 @@ class Execution:
 
     `due`: the prospects of the task that has just ended, while it is decided what follows. `held`: accepted, but not
     begun before it is on disk. `commit`: the changes of data that are being committed; what happens meanwhile is in
-    `deferred`, what somebody waits for an answer to in `asked`. `once_stored`: what is to be done once the history is
-    on disk up to a number. `has_session`: its functions send each other messages. `messages`: those of a standard
-    execution that no task has received, by number; `taken`: the numbers of those that a task received which has just
-    returned. `is_warned`: it is noted that its data is large. Deadlines and alarms are 0 where there is none.
+    `deferred`. `once_stored`: what is to be done once the history is on disk up to a number. `has_session`: its
+    functions send each other messages. `messages`: those of a standard execution that no task has received, by number;
+    `taken`: the numbers of those that a task received which has just returned. `is_warned`: it is noted that its data
+    is large. Deadlines and alarms are 0 where there is none.
     """
 
     execution_id: str
@@ -210,8 +219,7 @@ class Execution:
     lanes: dict[int, Lane] = field(default_factory=dict)
     due: list[Step] = field(default_factory=list)
     commit: Commit | None = None
-    deferred: deque[Callable[[int], None]] = field(default_factory=deque)
-    asked: deque[Callable[[int], None]] = field(default_factory=deque)
+    deferred: deque[Deferred] = field(default_factory=deque)
     once_stored: deque[tuple[int, Effect]] = field(default_factory=deque)
     has_session: bool = False
     messages: dict[int, KeptMessage] = field(default_factory=dict)

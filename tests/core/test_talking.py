@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actorfaas.core import committing
 from actorfaas.core.talking import OVER
-from actorfaas.messages import SendMessage, TakeAlias
+from actorfaas.messages import Done, RestoreMessages, SendMessage, TakeAlias
 from tests.core.talking_rig import TalkingWorld
 
 RESTARTS = ["restart_queue", "restart_manager", "restart_supervisor"]
@@ -129,6 +130,30 @@ def test_a_message_that_comes_during_a_commit_waits_for_it() -> None:
     assert world.receives("c") == b"1"
     world.run()
     assert world.outcome("e1")[0] == "succeeded"
+
+
+def test_what_a_task_sent_before_it_returned_is_kept_although_a_commit_was_under_way() -> None:
+    world = TalkingWorld()
+    world.finish_with(world.at("b"), b"changes")
+    world.asks("a", SendMessage("c", -1, b"1"))
+    world.finish(world.at("a"))
+    while world.deliver("from_queue"):
+        pass
+    world.settle()
+    assert world.heard["a"] == Done()
+    assert world.receives("c") == b"1"
+
+
+def test_much_that_nobody_received_is_restored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "RESTORED_BYTES", 2)
+    world = TalkingWorld()
+    for payload in (b"1", b"2", b"345", b"6"):
+        world.sends("a", "b", payload)
+    world.restart_queue()
+    restored = [one.messages for one in world.queues["to_queue"] if isinstance(one, RestoreMessages)]
+    assert [[one.payload for one in part] for part in restored] == [[b"1", b"2"], [b"345"], [b"6"]]
+    world.settle()
+    assert [world.receives("b") for _ in range(5)] == [b"1", b"2", b"345", b"6", b""]
 
 
 def test_an_attempt_that_is_over_sends_nothing() -> None:
