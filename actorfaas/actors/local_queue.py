@@ -4,8 +4,8 @@ Who may say what is decided by the connection a message came over: a worker's (h
 worker's rights; topics and assignment belong to the ExecutionManager, deaths of workers to the supervisor; publishing
 and asking what there is are open to every actor. Functions' data is passed on to the DataLayer, which owns it, what
 they answer to tasks to the ExecutionManager: who has a token may answer, in whichever application, since an execution
-that another application's workflow starts may have been given it. It journals the messages
-of standard executions, too.
+that another application's workflow starts may have been given it. The ExecutionManager also journals the messages of
+standard executions, before anybody receives them.
 """
 
 from __future__ import annotations

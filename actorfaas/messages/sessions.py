@@ -1,7 +1,7 @@
 """Messages between running functions of one execution: FunctionWorker ↔ LocalQueue, which has them in its memory.
 
-Those of standard executions are in the journal, too: LocalQueue ↔ ExecutionManager. An
-address is a name: of a state, or an alias that a function took; with an index, one branch or item of the state.
+Those of standard executions are in the journal, too: LocalQueue ↔ ExecutionManager. An address is a name: of a state,
+or an alias that a function took; with an index, one branch or item of the state.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from actorfaas.messages import (
     SendMessage,
     TakeAlias,
     TaskFinished,
+    TaskResultAndEffects,
 )
 from actorfaas.messages import SessionOpened as Opened
 from tests.core.queueing_rig import MS, Rig, S
@@ -256,6 +257,17 @@ def test_what_an_attempt_received_goes_back_to_its_place() -> None:
     assert rig.none(MessagesTaken)
     rig.assign("w2", "t3", execution="x", state="B", is_standard=True)
     assert [received(rig) for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+def test_a_result_that_is_not_taken_gives_back_what_its_task_received() -> None:
+    rig = standard()
+    restore(rig, 1)
+    assert received(rig) == b"1"
+    rig.says("w2", TaskResultAndEffects("t2", "request_next_fw", 0, 0, 9, b"1"))
+    assert rig.none(MessagesTaken)
+    rig.worker("w3", pid=3)
+    rig.assign("w3", "t3", execution="x", state="B", is_standard=True)
+    assert received(rig, "w3") == b"1"
 
 
 def test_what_an_attempt_received_goes_to_one_that_waits_already() -> None:

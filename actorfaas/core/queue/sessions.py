@@ -177,7 +177,7 @@ class Sessions:
         return Done()
 
     def returned(self, worker: Worker, task: Assignment) -> None:
-        """A task that took part has returned: what it received is its own."""
+        """A task has returned: what it received is its own."""
         session = worker.session
         taken = session.taken.pop(worker, None) if session is not None else None
         if session is not None and taken:
@@ -187,7 +187,7 @@ class Sessions:
         self.left(worker)
 
     def left(self, worker: Worker) -> None:
-        """A task that took part has ended: it waits no more, its aliases are free, what it received is for others."""
+        """A task has ended: it waits no more, its aliases are free, what it received is for others."""
         session, worker.session = worker.session, None
         if session is None:
             return

@@ -237,16 +237,16 @@ class Workers:
         if lease is None or lease.request_id != result.request_id or lease.next_topic != result.topic:
             self._unexpected(worker, result.request_id, f"a result for {result.topic[:60]!r}", now)
             return
-        if worker.session is not None and isinstance(lease, Assignment):
-            self._sessions.returned(worker, lease)
         if isinstance(result, TaskResult):
             worker.lease = None
             if isinstance(lease, Request):
                 self._requests.finished(lease, worker, result, now)
             elif isinstance(lease, Assignment):
+                self._sessions.returned(worker, lease)
                 self._assignments.finished(lease, result, now)
         elif isinstance(lease, Assignment) and 0 < result.effects_bytes <= len(result.payload):
             worker.lease = None
+            self._sessions.returned(worker, lease)
             self._assignments.finished_with_effects(lease, result, now)
         else:
             self._unexpected(worker, "", "effects that its task cannot have", now)
