@@ -38,6 +38,10 @@ MESSAGE_SENT = "MessageSent"
 RECEIVED = "MessagesReceived"
 """The event before the success of a task that received messages; it says which, by the numbers of their events."""
 
+PARTS_OF_SUCCESS = frozenset({NEXT_ADDED, RECEIVED})
+"""What is in the journal together with the success that comes next, or not at all: else it would count with the success
+of a later attempt."""
+
 
 def added_of(effects: TaskEffects) -> tuple[Added, ...]:
     """The states that a task had run next. Raises RequestRefused "invalid" for inputs that are not JSON."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actorfaas.core.events import RECEIVED, Events
+from actorfaas.core.events import PARTS_OF_SUCCESS, Events
 from actorfaas.messages import AppendHistory, CreateExecution, FinishExecution, KvCommit, Message, RecordExecution
 
 BATCH_BYTES = 8 * 1024 * 1024
-"""Payload bytes in one `AppendHistory`; a single larger event goes alone."""
+"""Payload bytes in one `AppendHistory`; a single larger event goes alone, or with what belongs to it."""
 
 BATCH_EVENTS = 500
 
@@ -240,7 +240,16 @@ class History(Events):
             count += 1
             if self._writes and event.seq == self._writes_seq:
                 break
-        if count and self._pending[count - 1].type == RECEIVED:  # it counts with the success that comes next, or not
-            count += -1 if count > 1 else 1
-        self._batch = count
+        self._batch = self._whole_successes(count)
+        return self._batch
+
+    def _whole_successes(self, count: int) -> int:
+        """How many events to send of about so many, so that no success is sent apart from what belongs to it."""
+        whole = count
+        while whole and self._pending[whole - 1].type in PARTS_OF_SUCCESS:
+            whole -= 1
+        if whole:
+            return whole
+        while 0 < count < len(self._pending) and self._pending[count - 1].type in PARTS_OF_SUCCESS:
+            count += 1
         return count

@@ -90,7 +90,7 @@ class Progress(Settling):
             self._finished_late(execution, lane, done, now_ns)
             self.settle(now_ns)
             return
-        size_bytes = max(done.output_bytes, did.size_bytes)
+        size_bytes = done.output_bytes + did.size_bytes
         self._weigh(execution, done.state, size_bytes, lane.place, now_ns)
         if size_bytes > execution.terms.max_data_bytes:
             self._put_back(execution, did.received)
@@ -154,11 +154,11 @@ class Progress(Settling):
     def _too_large(
         self, execution: Execution, lane: Lane, step: Step, done: TaskFinished, size: int, now_ns: int
     ) -> None:
-        """An output beyond the limit fails its state, also when the next worker has it already."""
+        """Data beyond the limit fails its state, also when the next worker has it already."""
         lane.current = None
         self._finished_late(execution, lane, done, now_ns)
         limit = execution.terms.max_data_bytes
-        cause = f"the output of state {step.task.name} has {size} bytes, more than the {limit} of max_data_bytes"
+        cause = f"the data of state {step.task.name} has {size} bytes, more than the {limit} of max_data_bytes"
         self._fail_task(execution, lane, step, STATES_DATA_LIMIT, cause, now_ns)
         self._after(execution, lane, now_ns)
         self.settle(now_ns)

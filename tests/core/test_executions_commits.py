@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from actorfaas.config import MAX_DATA_BYTES
+from actorfaas.core import history
 from actorfaas.messages import AddedState, AppendHistory, KvCommit, Message, TaskFinishedAndEffects
 from tests.core.branching_rig import SPLIT, define, machine, task
 from tests.core.executions_rig import make, the_busy
@@ -251,8 +253,8 @@ ADDING = machine(
 )
 
 
-def adding_world() -> World:
-    world = World()
+def adding_world(max_data_bytes: int = MAX_DATA_BYTES) -> World:
+    world = World(max_data_bytes=max_data_bytes)
     world.deploy(function("a"), function("b"), function("c"), workflows=(define("adding", ADDING),))
     world.settle()
     return world
@@ -278,6 +280,35 @@ def test_states_that_a_task_adds_run_next(writes: bytes, is_restarted: bool) -> 
     (next_,) = [event for event in events.values() if event.type == "TaskNextAdded"]
     assert next_.payload == b'[{"state":"b","input":10},{"state":"b","input":20}]'
     assert world.store.commits == [writes] * bool(writes)
+
+
+def test_states_that_an_attempt_added_are_not_those_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BATCH_EVENTS", 1)
+    world = adding_world()
+    world.start("adding", "e1")
+    world.settle()
+    world.finish_with(the_busy(world), b"", payload=b"0", added=(AddedState("b", b"10"),))
+    deliver_all_but(world, "to_store")
+    world.deliver("to_store")
+    world.queues["to_store"].clear()  # the node is killed after the first batch
+    world.restart_manager()
+    world.settle()
+    world.finish(the_busy(world), payload=b"5")
+    world.settle()
+    world.restart_manager()
+    world.run()
+    assert world.outcome("e1") == ("succeeded", b"6")
+
+
+def test_a_result_and_the_inputs_of_added_states_share_the_limit() -> None:
+    world = adding_world(max_data_bytes=100)
+    world.start("adding", "e1")
+    world.settle()
+    world.finish_with(the_busy(world), b"", payload=b"1" * 60, added=(AddedState("b", b"1" * 60),))
+    world.run()
+    finish = world.store["e1"].finish
+    assert finish is not None
+    assert (finish.status, finish.error_type) == ("failed", "States.DataLimitExceeded")
 
 
 def test_one_that_is_added_takes_the_place_of_the_declared_next_state() -> None:

@@ -158,15 +158,20 @@ def test_what_a_caller_was_promised_is_created_at_once() -> None:
     assert one.next_request(0) is None, "what follows may wait"
 
 
+@pytest.mark.parametrize("parts", ["added", "received", "both"])
 @pytest.mark.parametrize("before", [0, history.BATCH_EVENTS - 1])
-def test_what_a_task_received_travels_with_its_success(before: int) -> None:
+def test_what_belongs_to_a_success_travels_with_it(before: int, parts: str) -> None:
     one = make(created=True)
     for _ in range(before):
         one.add(0, "A")
-    one.add_received(0, FINISHED, (0, -1), [1, 2])
+    if parts != "received":
+        one.add_next(0, FINISHED, (0, -1), (("b", b"1"),))
+    if parts != "added":
+        one.add_received(0, FINISHED, (0, -1), [1, 2])
     one.add_result(0, 0, 0, replace(FINISHED, payload=b"x" * history.BATCH_BYTES), (0, -1))
     sent: list[int] = []
     while (request := one.next_request(0)) is not None:
         sent.append(len(events(request)))
         one.confirmed()
-    assert sent == ([before, 2] if before else [2])
+    whole = 3 if parts == "both" else 2
+    assert sent == ([before, whole] if before else [whole])
