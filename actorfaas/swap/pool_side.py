@@ -167,6 +167,7 @@ class PoolSide:
 
     def function_gone(self, topic: str) -> None:
         """See Pager."""
+        self._count_coming(topic)
         self._untold.append(policy_events.FunctionGone(topic))
         self._templates.pop(topic, None)
         self._learning.forget(topic)

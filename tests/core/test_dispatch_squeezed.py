@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorfaas.messages import MemoryMeasured
+from actorfaas.swap.admission import LEAST_AT_ONCE
 from tests.core.specs import chain, function, workflow
 from tests.core.test_dispatch_paging import make, rest
 from tests.core.world import World
@@ -80,6 +81,20 @@ def test_room_is_made_before_it_is_used_up() -> None:
     world.settle()
     assert world.phases("a@1") == ["swapped"]
     assert world.phases("b@1") == ["resident"]
+
+
+def test_instances_that_were_asked_for_are_expected_no_more_once_their_function_is_gone() -> None:
+    world = limited(function("a", warm=0), function("b", warm=0))
+    measure(world, 120 * MB)
+    world.publish("a@1", "r")
+    while world.deliver("from_queue"):
+        pass
+    assert len(world.dispatch.pools["a@1"].starts) == 1
+    world.dispatch.remove_pool("a@1", world.now)
+    world.flush()
+    world.queues["to_supervisor"].clear()
+    world.advance(1.0)
+    assert world.steering.room("b@1") == LEAST_AT_ONCE
 
 
 @pytest.mark.parametrize("warm", [1, 3])
