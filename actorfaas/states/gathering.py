@@ -138,6 +138,7 @@ def collect(run: Run, branch: Branch) -> None:
 
 def _begin_next(run: Run, branch: Branch, state: Map, gathering: Gathering) -> bool:
     """Begin one iteration; False: there is none left."""
+    run.check_pace()
     found = _next_input(run, branch, state, gathering)
     if found is None:
         return False

@@ -27,8 +27,9 @@ from actorfaas.states.scope import Json, Outside, made
 
 NS_PER_MS = 1_000_000
 
-MAX_AT_ONCE = 1_000_000
-"""How many instructions one event may lead to, without waiting for anything: what ends loops in branches of loops."""
+MAX_AT_ONCE = 200_000
+"""How many instructions one event may lead to, without waiting for anything: what ends loops in branches of loops. They
+take seconds, in which the node does nothing else, and a few hundred megabytes."""
 
 
 class Run:

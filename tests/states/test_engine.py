@@ -236,6 +236,16 @@ def test_loops_in_the_items_of_loops_are_ended(monkeypatch: pytest.MonkeyPatch) 
     assert len(done) < 40_000
 
 
+def test_items_that_wait_for_nothing_are_not_begun_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MAX_AT_ONCE", 100)
+    processor = {"StartAt": "a", "States": {"a": {"Type": "Pass", "End": True}}}
+    config = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    each = {"Type": "Map", "ToleratedFailurePercentage": 100, "ItemProcessor": processor | config, "End": True}
+    done = engine_of(machine(m=each)).begin(orjson.dumps(list(range(1_000))), 0)
+    assert finish_of(done).error == "States.Runtime"
+    assert len(done) < 300
+
+
 def test_a_task_is_not_tried_again_for_ever() -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 99_999_999}]
     engine = engine_of(machine(a={"Type": "Task", "Resource": "f", "End": True, "Retry": retry}))
