@@ -290,8 +290,7 @@ def test_states_that_an_attempt_added_are_not_those_of_the_next(monkeypatch: pyt
     world.finish_with(the_busy(world), b"", payload=b"0", added=(AddedState("b", b"10"),))
     deliver_all_but(world, "to_store")
     world.deliver("to_store")
-    world.queues["to_store"].clear()  # the node is killed after the first batch
-    world.restart_manager()
+    world.restart_node()
     world.settle()
     world.finish(the_busy(world), payload=b"5")
     world.settle()

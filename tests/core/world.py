@@ -236,6 +236,13 @@ class World(Node):
         self.flush()
         self.check()
 
+    def restart_node(self) -> None:
+        """Everything is killed, and what has not reached the DataLayer is lost."""
+        self.queues["to_store"].clear()
+        self.restart_manager()
+        self.restart_queue()
+        self.restart_supervisor()
+
     # --- whole stories -------------------------------------------------------------------------------------------
 
     def prefers_reading(self, *names: str) -> None:
