@@ -18,6 +18,7 @@ from typing import ClassVar, ParamSpec, TypeVar
 
 from actorfaas.actors.swap_orders import Call, Turns, Worker
 from actorfaas.actors.swap_recording import Recordings
+from actorfaas.actors.swap_watching import Watch
 from actorfaas.config import Settings
 from actorfaas.errors import SwapError
 from actorfaas.ids import worker_topic
@@ -30,12 +31,10 @@ from actorfaas.messages import (
     GetPagingMode,
     MeasureMemory,
     MemoryFigures,
-    MemoryMeasured,
     Message,
     PageInWorker,
     PageOutTemplate,
     PageOutWorker,
-    PagingMode,
     SwapperDescription,
     TemplatePagedOut,
     WorkerMemory,
@@ -43,17 +42,12 @@ from actorfaas.messages import (
     WorkerPagedOut,
 )
 from actorfaas.runtime.actor import Actor, Connection, Overflow, Sender
-from actorfaas.swap import cgroup, measuring
-from actorfaas.swap.measuring import Mode, Sample
+from actorfaas.swap import cgroup
 from actorfaas.swap.pager import Memory, PagedOut, Pager, Process
 from actorfaas.swap.records import Records
 
 PAGE_OUTS_AT_ONCE = 2
 PAGE_INS_AT_ONCE = 4
-MEASURE_INTERVAL_S = 0.25
-TOLD_INTERVAL_S = 1.0
-REST_INTERVAL_S = 1.0
-"""Where memory cannot be moved, it is only looked for swap that was turned on."""
 CLOSE_TIMEOUT_S = 0.8
 REST_AFTER_S = 0.3
 """What a page-out leaves because it is still being written is reclaimed so much later."""
@@ -74,25 +68,22 @@ class Swapper(Actor):
         self._pager = pager or Pager(cgroup.handed_down(), os.getppid())
         self._workers: dict[str, Worker] = {}
         self._closing: set[Worker] = set()
-        self._listeners: set[Connection] = set()
         self._turns = Turns(PAGE_OUTS_AT_ONCE)
         self._out_threads = ThreadPoolExecutor(PAGE_OUTS_AT_ONCE, "page-out")
         self._in_threads = ThreadPoolExecutor(PAGE_INS_AT_ONCE, "page-in")
         self._measure_thread = ThreadPoolExecutor(1, "measure")
         self._records = Records()
         self._recordings = Recordings(self, self._records, partial(self._in_thread, self._in_threads))
-        self._mode = Mode(measuring.NONE, "not found out yet", 0)
-        self._sample = Sample(0, -1.0, 0, 0, ())
+        self._watch = Watch(self, self._pager, partial(self._in_thread, self._measure_thread))
         self._page_outs = self._page_ins = self._paged_out_bytes = self._paged_in_bytes = 0
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def set_up(self) -> None:
-        """Find out what can be done here, and say it once."""
+        """Find out what can be done here, and watch it."""
         self._loop = asyncio.get_running_loop()
-        self._sample = await self._in_thread(self._measure_thread, self._pager.sample)
-        await self._find_mode()
-        self.spawn(self._measure(), "measure")
+        await self._watch.begin()
+        self.spawn(self._watch.run(), "measure")
 
     async def tear_down(self) -> None:
         """Let go of every process. Threads at work end by themselves: the kernel does not leave off in the middle."""
@@ -105,7 +96,7 @@ class Swapper(Actor):
 
     def peer_disconnected(self, connection: Connection) -> None:
         """Nobody is told there any more."""
-        self._listeners.discard(connection)
+        self._watch.listeners.discard(connection)
 
     def receive(self, message: Message, sender: Sender) -> None:
         """Put an order behind those of its worker, or answer at once."""
@@ -122,8 +113,8 @@ class Swapper(Actor):
             case PageOutTemplate():
                 self.spawn(self._page_out_function(message.function_topic, sender.connection), "page out a function")
             case GetPagingMode():
-                self._listeners.add(sender.connection)
-                sender.reply(self._paging_mode())
+                self._watch.listeners.add(sender.connection)
+                sender.reply(self._watch.paging_mode())
             case MeasureMemory():
                 self.spawn(self._tell_figures(sender), "figures")
             case DescribeSwapper():
@@ -232,7 +223,7 @@ class Swapper(Actor):
             self._paged_out_bytes += await self._in_thread(self._out_threads, self._pager.reclaim_rest, worker.hold())
 
     async def _carry_out_page_out(self, worker: Worker) -> PagedOut:
-        self._require_outside()
+        self._watch.require_outside()
         process = await self._open(worker, self._out_threads)
         topic = worker.function_topic
         record = self._records.fitting(topic, process.layout)
@@ -240,17 +231,13 @@ class Swapper(Actor):
         work = partial(self._pager.page_out, process, record, worker.is_needed, remember=remember)
         return await self._in_thread(self._out_threads, work)
 
-    def _require_outside(self) -> None:
-        if self._mode.name != measuring.OUTSIDE:
-            raise SwapError(self._mode.sentence)
-
     async def _page_out_function(self, function_topic: str, asker: Connection) -> None:
         freed, error = 0, ""
         if any(w.is_at_work for w in self._workers.values() if w.function_topic == function_topic):
             error = "a worker of it is at work"
         else:
             try:
-                self._require_outside()
+                self._watch.require_outside()
                 freed = await self._in_thread(self._out_threads, self._pager.page_out_function, function_topic)
             except (SwapError, OSError) as refused:
                 error = str(refused)
@@ -277,7 +264,7 @@ class Swapper(Actor):
 
     async def _carry_out_page_in(self, worker: Worker, how: str) -> tuple[str, int]:
         """What was done, and how many bytes it read."""
-        self._require_outside()
+        self._watch.require_outside()
         process = await self._open(worker, self._in_threads)
         topic = worker.function_topic
         record = self._records.fitting(topic, process.layout)
@@ -320,40 +307,13 @@ class Swapper(Actor):
         size_bytes = self._records.size_bytes(worker.function_topic)
         asker.tell(CallMeasured(worker.topic, worker.function_topic, did, major, minor, size_bytes))
 
-    # --- measuring ---------------------------------------------------------------------------------------------------
-
-    async def _find_mode(self) -> None:
-        mode = await self._in_thread(self._measure_thread, self._pager.find_mode, self.settings)
-        if mode != self._mode:
-            self._mode = mode
-            self.log.info("paging", mode=mode.name, why=mode.sentence, budget_bytes=mode.budget_bytes)
-            for listener in self._listeners:
-                listener.tell(self._paging_mode())
-
-    def _paging_mode(self) -> PagingMode:
-        return PagingMode(self._mode.name, self._mode.sentence, self._mode.budget_bytes)
-
-    async def _measure(self) -> None:
-        """Tell what changed at once, and what did not now and then; find out anew when swap was turned on or off."""
-        told_at = 0.0
-        while True:
-            can_move = self._mode.name != measuring.NONE
-            await asyncio.sleep(MEASURE_INTERVAL_S if can_move else REST_INTERVAL_S)
-            before, self._sample = self._sample, await self._in_thread(self._measure_thread, self._pager.sample)
-            if self._sample.areas != before.areas:
-                await self._find_mode()
-            if self._sample != before or self._loop.time() - told_at >= TOLD_INTERVAL_S:
-                told_at = self._loop.time()
-                now = self._sample
-                fact = MemoryMeasured(now.usage_bytes, now.pressure_percent, now.swap_total_bytes, now.swap_used_bytes)
-                for listener in self._listeners:
-                    listener.tell(fact)
+    # --- descriptions ------------------------------------------------------------------------------------------------
 
     async def _describe(self, sender: Sender) -> None:
         """All workers that have groups, and those that were ordered about without one."""
         held = [(worker, worker.process) for worker in self._workers.values() if worker.process is not None]
         memory = await self._in_thread(self._measure_thread, self._memory_of, held)
-        now, mode = self._sample, self._mode
+        now, mode = self._watch.sample, self._watch.mode
         workers = []
         for (topic, function_topic), found in memory.items():
             known = self._workers.get(topic)
@@ -378,11 +338,11 @@ class Swapper(Actor):
     async def _tell_figures(self, sender: Sender) -> None:
         """Sums, and each function's part."""
         functions = await self._in_thread(self._measure_thread, self._pager.memory_by_function)
-        now = self._sample
+        now = self._watch.sample
         sender.reply(
             MemoryFigures(
                 now.usage_bytes,
-                self._mode.budget_bytes,
+                self._watch.mode.budget_bytes,
                 now.swap_total_bytes,
                 now.swap_used_bytes,
                 self._page_outs,

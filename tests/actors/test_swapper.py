@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import replace
 
@@ -12,26 +11,15 @@ from actorfaas.actors import swap_orders, swapper
 from actorfaas.actors.swapper import Swapper
 from actorfaas.errors import ProcessGone, RequestRefused, SwapError
 from actorfaas.messages import (
-    CallEnded,
-    CallMeasured,
     DescribeQueue,
-    DescribeSwapper,
     Done,
     ForgetWorker,
-    GetPagingMode,
     GetWorkingSet,
-    MemoryMeasured,
-    PageInWorker,
     PageOutTemplate,
-    PageOutWorker,
-    PagingMode,
     Refused,
     SaveWorkingSet,
-    SwapperDescription,
     TemplatePagedOut,
     WorkerMemory,
-    WorkerPagedIn,
-    WorkerPagedOut,
     WorkingSetRecord,
 )
 from actorfaas.swap import record_format
@@ -39,43 +27,9 @@ from actorfaas.swap.measuring import NONE, Mode
 from actorfaas.swap.pager import Memory
 from actorfaas.swap.target import Faults
 from actorfaas.swap.working_set import Group, WorkingSet
-from tests.actors.fake_pager import NO_SWAP, RECORD, FakePager
+from tests.actors.fake_pager import RECORD, FakePager
+from tests.actors.swapper_rig import F, Manager
 from tests.actors_kit import FakePeer, Kit
-
-F = "f@1"
-
-
-class Manager:
-    """An ExecutionManager that orders what the test says."""
-
-    def __init__(self, peer: FakePeer, pager: FakePager) -> None:
-        self.peer = peer
-        self.pager = pager
-
-    def page_out(self, pid: int, function: str = F) -> None:
-        self.peer.tell("swapper", PageOutWorker(f"{function}_{pid}", function, pid))
-
-    def page_in(self, pid: int, how: str = "reap", function: str = F) -> None:
-        self.peer.tell("swapper", PageInWorker(f"{function}_{pid}", function, pid, how))
-
-    async def paged_out(self, pid: int) -> WorkerPagedOut:
-        return await self.peer.expect(WorkerPagedOut, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
-
-    async def paged_in(self, pid: int) -> WorkerPagedIn:
-        return await self.peer.expect(WorkerPagedIn, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
-
-    async def call_ended(self, pid: int, major_faults: int = 0) -> CallMeasured:
-        before = self.pager.faults_of.get(pid, Faults(0, 0))
-        self.pager.faults_of[pid] = Faults(before.minor, before.major + major_faults)
-        self.peer.tell("swapper", CallEnded(f"{F}_{pid}"))
-        return await self.peer.expect(CallMeasured, lambda fact: fact.worker_topic.endswith(f"_{pid}"))
-
-    async def begun(self, verb: str, pid: int) -> None:
-        assert await asyncio.to_thread(self.pager.has_begun, verb, pid), (verb, pid)
-
-    async def settled(self) -> SwapperDescription:
-        """Once this is answered, every order told before has been taken."""
-        return await self.peer.ask("swapper", DescribeSwapper(), SwapperDescription)
 
 
 @pytest.fixture
@@ -426,20 +380,6 @@ async def test_a_template_goes_out_when_none_of_its_workers_is_at_work(manager: 
     manager.pager.fail("function", 0, SwapError("no control group"))
     manager.peer.tell("swapper", PageOutTemplate(F))
     assert (await manager.peer.expect(TemplatePagedOut)).error == "no control group"
-
-
-async def test_who_asks_for_the_mode_is_told_of_memory_and_of_changes(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(swapper, "MEASURE_INTERVAL_S", 0.001)
-    monkeypatch.setattr(swapper, "TOLD_INTERVAL_S", 0.001)
-    mode = await manager.peer.ask("swapper", GetPagingMode(), PagingMode)
-    assert mode == PagingMode("outside", "it can be done", 1 << 30)
-    assert await manager.peer.expect(MemoryMeasured) == MemoryMeasured(5 << 20, 1.5, 1 << 30, 1 << 20)
-    manager.pager.mode = Mode(NONE, "there is no swap", 0)
-    manager.pager.now = NO_SWAP  # somebody turns it off
-    assert await manager.peer.expect(PagingMode) == PagingMode("none", "there is no swap", 0)
-    await manager.peer.expect(MemoryMeasured, lambda fact: fact.swap_total_bytes == 0)
 
 
 async def test_a_description_has_every_worker(manager: Manager, recorded: FakePeer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actorfaas.actors import swapper
+from actorfaas.actors import swap_watching
 from actorfaas.messages import GetPagingMode, MemoryMeasured, PagingMode
 from actorfaas.swap import swapfile, swaps
 from actorfaas.swap.cgroup import Tree
@@ -45,7 +45,7 @@ def test_without_swap_nothing_is_freed(pager: Pager, process: Process, worker: C
 async def test_swap_that_is_turned_off_under_it(
     no_other_swap: None, folder: Path, kit: Kit, tree: Tree, born: Born, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swapper, "MEASURE_INTERVAL_S", 0.01)
+    monkeypatch.setattr(swap_watching, "MEASURE_INTERVAL_S", 0.01)
     path = folder / "swap"
     swapfile.ensure(path, 128 * MIB, priority=900, keep_free_bytes=64 * MIB)
     try:
