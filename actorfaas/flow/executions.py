@@ -8,6 +8,7 @@ in which they begin.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from actorfaas import trace_context
@@ -36,8 +37,8 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Visit:
-    """A state that was entered and is not left yet. Of one with branches: the numbers of those that were seen, the
-    items that have begun and whose branch is not seen yet, and the first number, where it is known."""
+    """A state that was entered and is not left yet. Of one with branches: the first number, where it is known, the
+    items that have begun and whose branch is not seen yet, and the indices and numbers of the branches seen."""
 
     span_id: str
     name: str
@@ -49,7 +50,7 @@ class _Visit:
     first_branch: int = 0
     begun: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
-    branches: list[int] = field(default_factory=list)
+    branches: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class _Reader:
         self._id = state.execution_id
         self._began_ns = state.events[0].at_ms * NS_PER_MS if state.events else 0
         self._lanes = {0: _Lane(-1, None, self._began_ns, 0)}
+        self._parents: list[_Lane] = []  # lanes whose state has branches, and some whose state had
         self._opened = 0  # branches, as far as is known
         self.spans: list[Span] = []
         self.root = span_of(self._id)
@@ -92,16 +94,16 @@ class _Reader:
 
     def _within(self, lane: _Lane, visit: _Visit, event: HistoryEvent) -> None:
         match event.type:
-            case "ParallelStateStarted":
-                visit.has_branches, visit.first_branch = True, self._opened + 1
-            case "MapStateStarted" | "MapRunStarted":
+            case "ParallelStateStarted" | "MapStateStarted" | "MapRunStarted":
                 visit.has_branches = True
+                visit.first_branch = self._opened + 1 if event.type == "ParallelStateStarted" else 0
+                self._parents.append(lane)
             case "MapIterationStarted":
                 self._opened += 1
                 visit.begun.append(event.index)
                 visit.seen.add(event.index)
-            case "MapIterationSucceeded" | "MapIterationFailed":
-                self._join(lane, visit)
+            case "MapIterationSucceeded" | "MapIterationFailed" | "MapIterationAborted":
+                self._join(lane, visit, (event.index,))
             case "TaskSubmitted" if event.worker_topic:
                 self._attempt(lane, visit, event, "")
             case "TaskSucceeded" | "TaskFailed" | "TaskTimedOut":
@@ -122,12 +124,13 @@ class _Reader:
         self._lanes[event.branch] = lane
         if above is not None:
             above.seen.add(event.index)
-            above.branches.append(event.branch)
+            above.branches[event.index] = event.branch
         return lane
 
     def _that_opened(self, branch: int, index: int) -> _Lane:
         """Whose state a branch is below. Those of a Parallel state have numbers in a row; the others begin in order."""
-        waiting = [(lane, lane.visit) for lane in self._lanes.values() if lane.visit and lane.visit.has_branches]
+        self._parents = [lane for lane in self._parents if lane.visit and lane.visit.has_branches]
+        waiting = [(lane, lane.visit) for lane in self._parents if lane.visit]
         for lane, visit in waiting:
             if visit.first_branch and branch - visit.first_branch == index and index not in visit.seen:
                 return lane
@@ -137,10 +140,10 @@ class _Reader:
                 return lane
         return next((lane for lane, visit in waiting if index not in visit.seen), self._lanes[0])
 
-    def _join(self, lane: _Lane, visit: _Visit) -> None:
-        """Branches that have come to their end: what follows waited for them."""
-        over = [self._lanes[one] for one in visit.branches if self._lanes[one].visit is None]
-        lane.task_ns = max([lane.task_ns, *(one.task_ns for one in over)])
+    def _join(self, lane: _Lane, visit: _Visit, indices: Iterable[int]) -> None:
+        """Branches that may have come to their end: what follows waited for those that have."""
+        below = [self._lanes[visit.branches[index]] for index in indices if index in visit.branches]
+        lane.task_ns = max([lane.task_ns, *(one.task_ns for one in below if one.visit is None)])
 
     # --- tasks and states ------------------------------------------------------------------------------------------
 
@@ -212,9 +215,9 @@ class _Reader:
     def _leave(self, lane: _Lane, visit: _Visit, event: HistoryEvent) -> None:
         ended_ns = max(event.at_ms * NS_PER_MS, visit.began_ns)
         if visit.has_branches:
-            below = [self._lanes[one] for one in visit.branches]
+            below = [self._lanes[one] for one in visit.branches.values()]
             lane.last_ns = max([lane.last_ns, *(one.last_ns for one in below)])
-            self._join(lane, visit)
+            self._join(lane, visit, visit.branches)
             ended_ns = max(ended_ns, lane.last_ns) if event.error_type else lane.last_ns
         elif event.type.startswith("WaitState"):
             lane.last_ns = ended_ns

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+
 from actorfaas.core.spans import span_of
 from actorfaas.flow.executions import of_execution
 from actorfaas.flow.spans import EXECUTION, HAND_OFF, PAGE_IN, PREFETCH, QUEUE, RUN, START, STATE
@@ -172,3 +176,54 @@ def test_what_is_answered_apart_runs_until_the_answer() -> None:
     assert one(spans, STATE, "ask").told["function"] == "asks"
     assert one(spans, STATE, "work").error == "Broken"
     assert "function" not in one(spans, STATE, "work").told
+
+
+def test_an_iteration_that_is_given_up_is_not_the_end_of_its_map_state() -> None:
+    history = History()
+    history.add(0, "MapStateEntered", "each")
+    history.add(0, "MapStateStarted", "each", index=2)
+    for index in range(2):
+        history.add(0, "MapIterationStarted", "each", index=index)
+        history.add(0, "TaskStateEntered", "work", branch=index + 1, index=index)
+    history.add(5, "TaskFailed", "work", branch=1, index=0, function="work", run=5, error="KeyError")
+    history.add(5, "MapIterationFailed", "each", index=0)
+    history.add(5, "MapIterationAborted", "each", index=1)
+    history.add(8, "MapStateFailed", "each", error="KeyError")
+    each = one(of_execution(history.ended("failed", "KeyError")), STATE, "each")
+    assert (ms(each), each.error) == ((0, 8), "KeyError")
+
+
+def mapping(items: int) -> History:
+    """A Map state whose iterations come one after the other, two at once."""
+    history = History()
+    history.add(0, "MapStateEntered", "each")
+    history.add(0, "MapStateStarted", "each", index=items)
+    for index in range(items):
+        history.add(index, "MapIterationStarted", "each", index=index)
+        history.task(index + 2, "work", branch=index + 1, index=index, run=2)
+        history.add(index + 2, "MapIterationSucceeded", "each", index=index)
+    return history
+
+
+def steps(items: int) -> int:
+    """How many instructions reading such a history takes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., object]:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    traced = mapping(items).ended()
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        of_execution(traced)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_a_map_of_twice_as_many_items_takes_twice_as_much() -> None:
+    assert steps(200) < 2.2 * steps(100)
