@@ -74,7 +74,7 @@ def start_process(folder: Path, settings: dict[str, str | float]) -> subprocess.
     """Start `actorfaas serve` in its data folder; whether and when it serves is left to `wait_until_ready`."""
     given = {"data_dir": str(folder), "port": "0", "log_level": "warning"} | settings
     environment = os.environ | {f"ACTORFAAS_{name.upper()}": str(value) for name, value in given.items()}
-    command = [sys.executable, "-m", "actorfaas", "serve"]
+    command = [sys.executable, "-P", "-m", "actorfaas", "serve"]
     if threading.current_thread() is threading.main_thread():
         # Nobody would stop it if this process were killed. The kernel watches the thread that forks, not the process.
         command += ["--stop-with", str(os.getpid())]

@@ -37,7 +37,7 @@ class ChildNode:
         prepare_folder(settings.data_dir)
         # a session of its own: Ctrl-C reaches this process only, which stops the node in order
         process = subprocess.Popen(
-            [sys.executable, "-m", "actorfaas", "-o", "json", "serve", "--stop-with", str(os.getpid())],
+            [sys.executable, "-P", "-m", "actorfaas", "-o", "json", "serve", "--stop-with", str(os.getpid())],
             env=os.environ | replace(settings, dev=True).to_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -62,7 +62,7 @@ class _Generator:
     async def start(cls, plan: Plan, number: int) -> _Generator:
         """Start it and give it its plan."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "actorfaas.load.generator", str(number)),
+            *(sys.executable, "-P", "-m", "actorfaas.load.generator", str(number)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LONGEST_LINE_BYTES,

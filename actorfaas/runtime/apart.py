@@ -34,7 +34,7 @@ async def apart(limit_s: float, work: Callable[P, T], *args: P.args, **kwargs: P
     `limit_s`, MemoryError beyond `MAX_MEMORY_BYTES`, and WorkFailed."""
     question = await asyncio.to_thread(pickle.dumps, (work, args, kwargs))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "actorfaas.runtime.apart", str(ceil(limit_s) + 1)),
+        *(sys.executable, "-P", "-m", "actorfaas.runtime.apart", str(ceil(limit_s) + 1)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

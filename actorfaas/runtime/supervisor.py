@@ -2,7 +2,8 @@
 
 Owns processes, their control sockets and their signals. When to restart is decided by `core.restart`; what the
 children are is said by their specifications. A child has a session of its own, so that a terminal's Ctrl-C does not
-reach it behind the node's back and whatever it leaves behind can be killed as one group.
+reach it behind the node's back and whatever it leaves behind can be killed as one group. It imports nothing from the
+folder in which the node was started (python -P): a function's file may be called queue.py there.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Child:
         ours, theirs = socket.socketpair()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "actorfaas.runtime.process", *self.spec.actors,
+                sys.executable, "-P", "-m", "actorfaas.runtime.process", *self.spec.actors,
                 env={
                     **self.spec.environment,
                     CONTROL_FD: str(theirs.fileno()),

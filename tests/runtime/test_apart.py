@@ -16,6 +16,12 @@ from tests.patience import SLOWNESS
 PATIENCE_S = 30.0 * SLOWNESS
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process finds the functions of this module, although it looks for nothing in the folder it is started in."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
 def told(text: str, *, times: int = 1) -> tuple[str, int]:
     print("this is for the log")
     return text * times, os.getpid()

@@ -17,10 +17,12 @@ import pytest
 from actorfaas import node
 from actorfaas.config import Settings
 from actorfaas.errors import ConfigError
+from actorfaas.testing import running_node
 
 pytestmark = pytest.mark.system
 
 PATIENCE_S = 20.0
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -48,7 +50,8 @@ class ToyNode:
                 [sys.executable, "-c", SCRIPT, str(folder), str(port), processes, frontend],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                cwd=Path(__file__).parents[2],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},  # for its children
                 start_new_session=True,
                 text=True,
             )
@@ -222,6 +225,13 @@ def test_an_actor_that_cannot_be_set_up_ends_the_node(nodes: Start, short_dir: P
     assert "nothing works" in broken.log
     assert "frontend exited with status 1" in broken.log
     assert not (short_dir / "node.json").exists()
+
+
+def test_files_in_the_folder_it_is_started_in_are_no_modules_of_its_own(short_dir: Path) -> None:
+    for name in ("queue", "random", "signal"):
+        (short_dir / f"{name}.py").write_text("raise SystemExit('a handler, not a module of Python')")
+    with running_node(short_dir) as started:
+        assert started.url
 
 
 def test_processes_must_name_every_actor_once() -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 
 def supervising(actor: str, folder: Path) -> Supervisor:
     settings = Settings(data_dir=folder, run_dir=folder)
-    environment = {**os.environ, **settings.to_environment()}
+    environment = {**os.environ, **settings.to_environment(), "PYTHONPATH": str(Path(__file__).parents[2])}
     spec = ChildSpec("frontend", (actor,), environment, start_timeout_s=20.0)
     return Supervisor([spec], logs.get("test"))
 
