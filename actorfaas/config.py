@@ -229,7 +229,11 @@ def load(
 
 
 def _from_opentelemetry(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the variables of OpenTelemetry's exporters say about a collector of traces."""
+    """What the variables of OpenTelemetry's exporters say about a collector of traces; nothing where they are for
+    others: functions that send spans by gRPC."""
+    protocols = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    if next(filter(None, map(environment.get, protocols)), "") == "grpc":
+        return {}
     base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
     endpoint = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (f"{base}/v1/traces" if base else "")
     names = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")

@@ -40,6 +40,7 @@ def test_every_source_overrides_the_one_after(tmp_path: Path) -> None:
         ({"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "c=d"}, "", "c=d"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "ACTORFAAS_OTLP_ENDPOINT": "http://own"}, "http://own", ""),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "ACTORFAAS_OTLP_ENDPOINT": ""}, "", ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "", ""),
     ],
 )
 def test_the_variables_of_opentelemetry_say_where_spans_go_unless_a_setting_does(
