@@ -11,7 +11,7 @@ from actorfaas.flow.diagnosis import diagnose
 from actorfaas.flow.executions import of_execution
 from actorfaas.flow.graph import graph_of
 from actorfaas.flow.picture import picture
-from actorfaas.flow.report import Document, document
+from actorfaas.flow.report import document
 from actorfaas.flow.spans import of_call
 from actorfaas.flow.tree import waits
 from actorfaas.messages import Trace
@@ -25,7 +25,7 @@ def flow_of(kept: Trace, concurrency: Mapping[str, int], name: str, *, is_drawn:
     forest = waits(spans)
     graph = graph_of(forest, name)
     diagnosis = diagnose(forest, concurrency, name)
-    found: Document = {"name": name, **document(graph, diagnosis)}
+    found = document(graph, diagnosis)
     if is_drawn:
         found["diagram"], found["left_out"] = picture(graph, diagnosis)
     return orjson.dumps(found)

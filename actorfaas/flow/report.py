@@ -12,7 +12,7 @@ from actorfaas.flow.graph import CALLS, FOLLOWS, RUNS, Edge, Graph, Place, perce
 
 Document = dict[str, Any]  # mixed JSON values
 
-EDGE_COLUMNS = ("from", "", "to", "calls", "per min", "p50 ms", "p99 ms", "waits", "errors")
+EDGE_COLUMNS = ("from", "", "to", "calls", "per min", "p50 ms", "p99 ms", "waits", "errors", "on path")
 SHARE_COLUMNS = ("of the time", "in", "what", "ms each")
 EFFECT_COLUMNS = ("what if", "p50 now", "p50 then", "gain")
 
@@ -30,6 +30,7 @@ def edge_rows(graph: Graph) -> list[tuple[str, ...]]:
             f"{edge.percentile_ns(99) / 1e6:.3f}",
             f"{edge.waited_share:.0%}" if edge.kind != FOLLOWS else "",
             str(edge.errors) if edge.kind != FOLLOWS else "",
+            f"{graph.critical_share(edge):.0%}" if edge.kind != FOLLOWS else "",
         )
         for edge in graph.edges
     ]
@@ -72,6 +73,7 @@ def path_rows(path: Iterable[Segment]) -> list[tuple[str, ...]]:
 def document(graph: Graph, diagnosis: Diagnosis) -> Document:
     """All of it as JSON."""
     return {
+        "name": diagnosis.name,
         "seconds": graph.seconds,
         "nodes": [_place(place) for place in graph.places],
         "edges": [_edge(graph, edge) for edge in graph.edges],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actorfaas.http.flow import LIMIT
 from actorfaas.testing import running_node
 from tests.browser.conftest import Visits
 from tests.browser.kit import Visit
@@ -46,11 +47,11 @@ def test_one_workflow_and_a_window_are_chosen_with_the_keyboard(visits: Visits, 
     page.get_by_text("× shop: ").wait_for()
     assert page.locator('.picture [data-state="greet"]').count() == 0
     page.keyboard.press("Tab")
-    page.keyboard.type("the last hour")
+    page.keyboard.type("in the last hour")
     page.wait_for_url("**/#/flow?name=shop&since=3600")
     page.reload()
     page.get_by_text("× shop: ").wait_for()
-    assert page.get_by_label("Of", exact=True).input_value() == "3600"
+    assert page.get_by_label("Observed").input_value() == "3600"
 
 
 def test_it_is_drawn_anew_by_itself(visit: Visit, ran: Node) -> None:
@@ -66,5 +67,7 @@ def test_it_is_drawn_anew_by_itself(visit: Visit, ran: Node) -> None:
 def test_on_a_new_node_nothing_was_observed(visits: Visits) -> None:
     with running_node() as running:
         visit = visits(running.url)
-        visit.open("flow").get_by_text("Nothing was observed.").wait_for()
+        page = visit.open("flow")
+        page.get_by_text("Nothing was observed.").wait_for()
+        page.get_by_text(f"At most the newest {LIMIT} calls and {LIMIT} executions that are kept.").wait_for()
         visit.close()  # before its node ends

@@ -50,7 +50,8 @@ def test_rates_latencies_and_errors_are_on_edges() -> None:
     assert (edge.calls, edge.errors) == (10, 2)
     assert (edge.percentile_ns(50), edge.percentile_ns(99)) == (5 * MS, 10 * MS)
     assert graph.per_minute(edge) == pytest.approx(10 * 60 / 9.01)
-    assert edge_rows(graph)[0][:4] == ("client", "calls", "f", "10")
+    row = edge_rows(graph)[0]
+    assert (row[:4], row[-3:]) == (("client", "calls", "f", "10"), ("0%", "2", "100%"))
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { duration, h, number, rate, replace, say, table } from './dom.js';
 import { picture } from './diagram.js';
 
-const WINDOWS = [['', 'all that is kept'], ['60', 'the last minute'], ['900', 'the last 15 minutes'], ['3600', 'the last hour'], ['86400', 'the last day']];
+const WINDOWS = [['', 'at any time'], ['60', 'in the last minute'], ['900', 'in the last 15 minutes'], ['3600', 'in the last hour'], ['86400', 'in the last day']];
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 const cell = (text) => h('td', { class: 'number' }, text);
@@ -22,7 +22,8 @@ export function flow(root, _, query, page) {
     h('h1', {}, 'Flow'),
     h('form', { class: 'filters', onsubmit: (event) => event.preventDefault() },
       h('span', {}, h('label', { for: 'name' }, 'Workflow or function'), name),
-      h('span', {}, h('label', { for: 'since' }, 'Of'), since)),
+      h('span', {}, h('label', { for: 'since' }, 'Observed'), since),
+      h('span', { class: 'hint' }, 'At most the newest 200 calls and 200 executions that are kept.')),
     parts.all);
 
   function filters() {
@@ -66,7 +67,8 @@ export function flow(root, _, query, page) {
 
 function skeleton() {
   const body = () => h('tbody');
-  const section = (key, title, ...inside) => h('section', { 'aria-labelledby': key }, h('h2', { id: key }, title), inside);
+  const numbers = (...texts) => texts.map((text) => ({ text, class: 'number' }));
+  const section = (title, columns, rows, ...after) => h('section', {}, h('h2', {}, title), table(title, columns, rows), after);
   const parts = {
     bottleneck: h('p', { class: 'finding', role: 'status' }), told: h('p', { class: 'hint' }), left: h('p', { class: 'hint' }),
     diagram: h('div', { class: 'picture', role: 'region', 'aria-label': 'What calls what', tabindex: '0' }),
@@ -76,10 +78,9 @@ function skeleton() {
     parts.diagram,
     h('p', { class: 'hint' }, 'Thick lines are the critical path: what the end waited for. The same is in the table “Every connection”.'), parts.left,
     h('div', { class: 'beside' },
-      section('path', 'On the critical path', table('On the critical path', [{ text: 'Of the time', class: 'number' }, 'In', 'What', { text: 'Each', class: 'number' }], parts.path)),
-      section('changes', 'What if', table('What if', ['Change', { text: 'p50 now', class: 'number' }, { text: 'p50 then', class: 'number' }, { text: 'Gain', class: 'number' }], parts.changes), parts.caution)),
-    section('edges', 'Every connection', table('Every connection',
-      ['From', 'How', 'To', ...['Calls', 'A minute', 'p50', 'p99', 'Waits', 'Failed', 'On the path'].map((text) => ({ text, class: 'number' }))], parts.edges)));
+      section('On the critical path', [...numbers('Of the time'), 'In', 'What', ...numbers('Each')], parts.path),
+      section('What if', ['Change', ...numbers('p50 now', 'p50 then', 'Gain')], parts.changes, parts.caution)),
+    section('Every connection', ['From', 'How', 'To', ...numbers('Calls', 'A minute', 'p50', 'p99', 'Waits', 'Failed', 'On the path')], parts.edges));
   parts.all = [parts.bottleneck, parts.told, parts.results];
   return parts;
 }
