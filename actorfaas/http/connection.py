@@ -20,6 +20,9 @@ from actorfaas.ids import new_id
 MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers; up to one read more may pass, because what came in it is not told apart."""
 
+MOST_USER_TIMEOUT_MS = 2**31 - 1
+"""More does not fit into the option of a socket (tcp(7), TCP_USER_TIMEOUT)."""
+
 HEAD, REST, STALL = "head", "rest", "stall"
 """Timers: for the head that comes, for the rest of a body that nobody reads, for a response that nobody takes."""
 
@@ -51,9 +54,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         # What the kernel holds is not seen here. It gives a connection up on which nothing is taken for so long: of a
         # viewer that stopped reading, megabytes would fit before writing stalls.
-        transport.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.stall_timeout_s * 1000)
-        )
+        timeout_ms = min(int(self.stall_timeout_s * 1000), MOST_USER_TIMEOUT_MS)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas.http.calls import Receive, Send
-from actorfaas.http.exchange import hung_up, since_s, text
+from actorfaas.http.exchange import hung_up, refuse_other_sites, since_s, text
 from actorfaas.http.feed import Feed, Topic, Viewer
 from actorfaas.http.invoke import Scope
 from actorfaas.http.links import Links
@@ -38,9 +38,7 @@ class EventEndpoints:
     async def events(self, request: Request) -> Response:
         """News of everything that `watch` names, until the client hangs up."""
         topics = topics_of(request)
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            # such a page could not read anything, but take the places of those who may
-            raise Problem("forbidden", "a page of another site may not watch this node")
+        refuse_other_sites(request)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
         return _EventStream(self._feed, topics, self._links)

@@ -85,7 +85,7 @@ def since_s(request: Request) -> float:
 
 def at_ms_ago(seconds: float) -> int:
     """The wall clock so many seconds ago; 0 of 0, which stands for any time."""
-    return max(1, int((time.time() - seconds) * 1000)) if seconds else 0
+    return max(1, int(max(0.0, time.time() - seconds) * 1000)) if seconds else 0
 
 
 def _seconds(request: Request, parameter: str) -> float:
@@ -97,6 +97,13 @@ def _seconds(request: Request, parameter: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise Problem("invalid", f"{parameter} must be a number of seconds, not {value!r}")
     return seconds
+
+
+def refuse_other_sites(request: Request) -> None:
+    """For what costs the node much: a page of another site cannot read the answer, but have its reader's browser ask.
+    Raises Problem "forbidden"."""
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise Problem("forbidden", f"a page of another site may not ask for {request.url.path}")
 
 
 async def json_object(

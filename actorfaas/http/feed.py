@@ -142,16 +142,20 @@ class Feed:
     async def _follow(self, topic: Topic, watched: _Watched) -> None:
         loop = asyncio.get_running_loop()
         source = watched.source
+        in_trouble = False
         while True:
             watched.joined.clear()
             began_s = loop.time()
             try:
-                frame = await source.news()
+                # that a trouble is over is news, even if there is no other
+                frame = await source.news() or (source.whole() if in_trouble else b"")
+                in_trouble = False
             except Problem as problem:
-                frame = source.trouble(problem)
+                frame, in_trouble = source.trouble(problem), True
             except Exception as error:  # noqa: BLE001 - the guard of a source: a view that fails must not end the actor
                 self._log.error("what is watched could not be told", topic=topic.name, exc_info=error)
-                frame = source.trouble(Problem("internal", "the node failed to tell this; its log has the reason"))
+                problem = Problem("internal", "the node failed to tell this; its log has the reason")
+                frame, in_trouble = source.trouble(problem), True
             for viewer in watched.viewers:
                 viewer.give(frame)
             await _rest(watched, min((loop.time() - began_s) * REST_SHARE, MAX_REST_S))

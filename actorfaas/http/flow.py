@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from actorfaas.flow.observed import flow_of
-from actorfaas.http.exchange import at_ms_ago, since_s, text, truth, whole
+from actorfaas.http.exchange import at_ms_ago, refuse_other_sites, since_s, text, truth, whole
 from actorfaas.http.links import DATA_LAYER, Links, Office
 from actorfaas.http.problems import Problem
 from actorfaas.http.tracing import Tracer
@@ -61,6 +61,7 @@ class FlowEndpoints:
 
     async def flow(self, request: Request) -> Response:
         """The flow of everything, or of one workflow or function."""
+        refuse_other_sites(request)
         limit = whole(request, "limit", LIMIT, 1, MAX_LIMIT)
         is_drawn = truth(request, "diagram")
         found = await self._reader.read(text(request, "name"), since_s(request), limit, is_drawn=is_drawn)

@@ -179,6 +179,8 @@ def _wanted(document: dict[str, Json]) -> _Wanted:
     retries, failed = document.get("retries", 0), document.get("failed_iterations", 0)
     if retries < 0 or failed < 0:
         raise Problem("invalid", "retries and failed_iterations count from 0")
+    for name in ("variables", "context"):
+        _text(document.get(name), f"the {name}")  # or the process that computes could not be given it
     return _Wanted(
         workflow=document.get("workflow", ""),
         definition=_text(document.get("definition"), "the definition"),

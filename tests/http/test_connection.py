@@ -162,6 +162,11 @@ async def test_uploads_at_once_are_bounded(kit: Kit) -> None:
         assert (await node.client.put("/v1/deployments/app", content=b"PK")).status_code == 503
 
 
+async def test_a_time_limit_of_many_years_is_no_fault(kit: Kit) -> None:
+    async with frontend(kit, stall_timeout_s=1e9) as node:
+        assert (await node.get("/healthz")).status_code == 200
+
+
 class Slow:
     """A connection whose transport and timers the test plays."""
 

@@ -140,6 +140,18 @@ async def test_news_that_cannot_be_had_are_told_and_asked_for_again(
     assert await taken(viewer) == b"one"
 
 
+async def test_when_a_trouble_is_over_that_is_told_although_nothing_has_changed(scene: Scene) -> None:
+    viewer = scene.feed.join([NODE])
+    scene.say(NODE, b"one")
+    assert await taken(viewer) == b"one"
+    scene.say(NODE, Problem("restarting", "it is not there"))
+    scene.feed.join([NODE])
+    assert await taken(viewer) == b"trouble restarting"
+    scene.say(NODE, b"")
+    scene.feed.join([NODE])
+    assert await taken(viewer) == b"one"
+
+
 async def test_more_viewers_than_allowed_are_refused(scene: Scene) -> None:
     viewers = [scene.feed.join([NODE]) for _ in range(MAX_VIEWERS)]
     with pytest.raises(Problem) as caught:

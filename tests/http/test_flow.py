@@ -64,9 +64,16 @@ async def test_what_is_asked_for(node: Node) -> None:
     found = (await node.get("/v1/flow?since=60&limit=7&diagram=true")).json()
     check(found, "Flow")
     assert (found["bottleneck"], found["diagram"]) == ("nothing was observed", "")
-    assert (asked[0].name, asked[0].limit, asked[0].since_at_ms > 0) == ("", 7, True)
+    assert (asked[0].name, asked[0].limit, asked[0].since_at_ms > 1_700_000_000_000) == ("", 7, True)
+    assert (await node.get("/v1/flow?since=1e308")).status_code == 200
+    assert asked[1].since_at_ms == 1
     for wrong in ("limit=1001", "since=soon", "diagram=perhaps"):
         assert (await node.get(f"/v1/flow?{wrong}")).status_code == 400
+
+
+async def test_a_page_of_another_site_may_not_have_it_worked_out(node: Node) -> None:
+    assert (await node.get("/v1/flow", sec_fetch_site="cross-site")).status_code == 403
+    assert (await node.get("/v1/flow", sec_fetch_site="same-origin")).status_code == 200
 
 
 async def test_what_takes_too_long_is_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,8 @@ async def test_what_is_refused(kit: Kit, body: Json, says: str) -> None:
     [
         ('{"definition": {"Type": "Pass", "End": true}, "input": %s}', "the input cannot be written"),
         ('{"definition": {"Type": "Pass", "End": true, "Result": %s}}', "the definition cannot be written"),
+        ('{"definition": {"Type": "Pass", "End": true}, "variables": {"x": %s}}', "the variables cannot be written"),
+        ('{"definition": {"Type": "Pass", "End": true}, "context": %s}', "the context cannot be written"),
         (
             '{"definition": {"Type": "Task", "Resource": "hello", "End": true}, "mock": {"result": %s}}',
             "the mock's result cannot be written",
