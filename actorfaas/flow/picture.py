@@ -3,7 +3,7 @@ own are the critical path; a sign and a thick frame mark what most of the time g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from actorfaas.diagrams.outline import Link, Node, Outline
 from actorfaas.diagrams.svg import drawn
@@ -11,6 +11,7 @@ from actorfaas.flow.critical import OWN, Share
 from actorfaas.flow.diagnosis import LEAST_SHARE, Diagnosis
 from actorfaas.flow.graph import Edge, Graph, overview
 from actorfaas.flow.report import edge_label
+from actorfaas.flow.spans import STATE
 
 MOST_EDGES = 80
 """More are a tangle that takes long to draw: those with the most time are drawn."""
@@ -27,20 +28,33 @@ def picture(graph: Graph, diagnosis: Diagnosis) -> tuple[str, int]:
     if not edges:
         return "", 0
     numbers = {place: number for number, place in enumerate(shown.places, 1)}
+    at = _nodes_of(graph, shown)
     nodes = tuple(
-        Node(number, place.name, place.kind.title(), _told(place.name, diagnosis.shares))
+        Node(number, place.name, place.kind.title(), _told(place.name, diagnosis.shares, at))
         for place, number in numbers.items()
     )
     links = tuple(_link(shown, edge, numbers[edge.source], numbers[edge.target]) for edge in shown.edges)
-    statuses = {diagnosis.shares[0].name: "bottleneck"} if diagnosis.shares else {}
+    statuses = {at.get(one.name, ""): "bottleneck" for one in diagnosis.shares[:1]}
     text = drawn(Outline(nodes, links), "What calls what", " ".join(_sentences(shown)), statuses, prefix="flow")
     return text, len(edges) - len(shown.edges)
 
 
-def _told(name: str, shares: Sequence[Share]) -> str:
+def _nodes_of(graph: Graph, shown: Graph) -> dict[str, str]:
+    """At which node time is told, by whose it is: its own, or that of the workflow whose state it is."""
+    states = {place.name: place.workflow for place in graph.places if place.kind == STATE}
+    return states | {place.name: place.name for place in shown.places}
+
+
+def _told(name: str, shares: Sequence[Share], at: Mapping[str, str]) -> str:
     """What the time at a node goes into, as far as it is worth a word."""
-    found = [one for one in shares if one.name == name and one.share >= LEAST_SHARE]
-    return ", ".join(f"{'around it' if one.kind == OWN else one.kind} {one.share:.0%}" for one in found[:MOST_SHARES])
+    found = [one for one in shares if at.get(one.name) == name and one.share >= LEAST_SHARE]
+    return ", ".join(f"{_word(one, name)} {one.share:.0%}" for one in found[:MOST_SHARES])
+
+
+def _word(one: Share, name: str) -> str:
+    if one.kind == OWN:
+        return "around it" if one.name == name else f"around {one.name}"
+    return one.kind if one.name == name else f"{one.name} {one.kind}"
 
 
 def _link(graph: Graph, edge: Edge, origin: int, target: int) -> Link:

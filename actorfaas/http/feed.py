@@ -154,8 +154,8 @@ class Feed:
                 frame, in_trouble = source.trouble(problem), True
             except Exception as error:  # noqa: BLE001 - the guard of a source: a view that fails must not end the actor
                 self._log.error("what is watched could not be told", topic=topic.name, exc_info=error)
-                problem = Problem("internal", "the node failed to tell this; its log has the reason")
-                frame, in_trouble = source.trouble(problem), True
+                unknown = Problem("internal", "the node failed to tell this; its log has the reason")
+                frame, in_trouble = source.trouble(unknown), True
             for viewer in watched.viewers:
                 viewer.give(frame)
             await _rest(watched, min((loop.time() - began_s) * REST_SHARE, MAX_REST_S))

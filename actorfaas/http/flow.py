@@ -41,7 +41,12 @@ class FlowReader:
         """The document. `since_s`: only of the last so many seconds; 0: of all that is kept. Raises Problem."""
         if self._waiting.locked():
             raise Problem("overloaded", f"{MAX_WAITING} others are asking for the flow already")
-        async with self._waiting, self._turn:
+        async with self._waiting:
+            work = self._worked_out(name, since_s, limit, is_drawn=is_drawn)
+            return await self._links.unless_stopping(work, "work out the flow")
+
+    async def _worked_out(self, name: str, since_s: float, limit: int, *, is_drawn: bool) -> bytes:
+        async with self._turn:
             self._tracer.flush(self._office)
             kept = await self._links.ask(DATA_LAYER, ReadTraces("", at_ms_ago(since_s), limit), Trace)
             deployed = await self._links.ask(DATA_LAYER, ListDeployments(app="", active_only=True), Deployments)

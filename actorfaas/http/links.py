@@ -123,14 +123,18 @@ class Links:
         """Ask something that is answered only when there is news, or after `wait_s`; a stop of the node ends the wait.
         Every failure is a Problem."""
         ask = self.ask(peer, message, expect, wait_s + self._office.settings.ask_timeout_s)
-        answer = asyncio.create_task(ask, name=f"wait for {type(message).__name__}")
+        return await self.unless_stopping(ask, f"wait for {type(message).__name__}")
+
+    async def unless_stopping(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """What `work` gives, which may take long; a stop of the node cancels it. Raises Problem "stopping"."""
+        task = asyncio.create_task(work, name=name)
         try:
-            await asyncio.wait((answer, self.stopping), return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
+            await asyncio.wait((task, self.stopping), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
             raise Problem("stopping", "the node is stopping")
         finally:
-            answer.cancel()
+            task.cancel()
 
     def _event(self, peer: str) -> asyncio.Event:
         event = self._up.get(peer)

@@ -75,7 +75,7 @@ class TrialEndpoints:
         if self._under_way.locked():
             raise Problem("overloaded", f"{MAX_TRIALS} states are being tried already")
         async with self._under_way:
-            return await self._answer(request)
+            return await self._links.unless_stopping(self._answer(request), "try a state")
 
     async def _answer(self, request: Request) -> Response:
         from actorfaas.states.trial import Mock, asked, try_state

@@ -41,6 +41,17 @@ def test_the_bottleneck_has_a_sign_and_says_what_its_time_goes_into() -> None:
     assert left_out == 0
 
 
+def test_the_time_of_a_state_without_a_function_is_told_at_its_workflow() -> None:
+    traced = Traced()
+    flow = traced.execution("flow", (0, 100))
+    traced.state("quick", (0, 0), (0, 20), flow)
+    traced.add("state", "nap", (20, 100), flow)
+    root, _ = drawn(traced)
+    nodes = {one.get("data-state"): one for one in root.iter() if "data-state" in one.attrib}
+    assert [name for name, one in nodes.items() if one.get("data-status") == "bottleneck"] == ["flow"]
+    assert words(nodes["flow"]) == "flow nap wait 80%"
+
+
 def test_the_critical_path_is_told_by_thickness_and_words() -> None:
     traced = Traced()
     flow = traced.execution("flow", (0, 100))

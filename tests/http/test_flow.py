@@ -83,6 +83,11 @@ async def test_what_takes_too_long_is_given_up(node: Node, monkeypatch: pytest.M
     assert "ask for a lower limit" in answer.json()["detail"]
 
 
+async def test_a_node_that_stops_does_not_wait_for_it(node: Node) -> None:
+    node.frontend.links.stop_waiting()
+    assert (await node.get("/v1/flow")).status_code == 503
+
+
 async def test_too_many_at_once_are_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "MAX_WAITING", 0)
     reader = flow.FlowReader(node.frontend, node.frontend.links, node.frontend.tracer)

@@ -191,6 +191,13 @@ async def test_expressions_that_take_too_much_are_given_up(
         assert (await node.get("/healthz")).status_code == 200
 
 
+async def test_a_node_that_stops_does_not_wait_for_what_is_computed(kit: Kit) -> None:
+    async with frontend(kit) as node:
+        node.frontend.links.stop_waiting()
+        state = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": SLOW, "End": True}
+        assert await refused(node, definition=state) == (503, "stopping: the node is stopping")
+
+
 async def test_a_function_that_is_not_deployed(kit: Kit) -> None:
     async with frontend(kit) as node:
         status, found = await refused(node, definition=task(End=True))
