@@ -49,6 +49,7 @@ def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
             return True
 
     terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")  # not one without a cursor, on which no bar is drawn
     monkeypatch.setattr(sys, "stderr", terminal)
     with shown(PLAN, quiet=False) as show:
         show(Progress(15, sent=7))
