@@ -62,7 +62,13 @@ def test_an_interrupt_at_a_terminal_ends_with_the_results_so_far(fake: FakeNode)
     control, terminal = pty.openpty()
     command = [sys.executable, "-m", "actorfaas", "load", "--url", f"{fake.url}/", "--rate", "20/s", "--duration", "1h"]
     with subprocess.Popen(
-        command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True, start_new_session=True
+        command,
+        env=os.environ | {"TERM": "xterm"},
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+        start_new_session=True,
     ) as process:
         os.close(terminal)
         assert " ok, " in read_until(control, b" ok, ")
