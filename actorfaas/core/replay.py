@@ -15,7 +15,7 @@ import orjson
 
 from actorfaas.core import redrive
 from actorfaas.core.awaiting import Recalled
-from actorfaas.core.events import NS_PER_MS, added_in, event_type, sent_in
+from actorfaas.core.events import MESSAGE_SENT, NS_PER_MS, RECEIVED, added_in, event_type, sent_in
 from actorfaas.errors import ActorFaasError
 from actorfaas.messages import HistoryEvent, KeptMessage
 from actorfaas.states.adding import Added
@@ -103,24 +103,26 @@ class Replay:
                 self.outcome = (_ENDS[event.type], event.error_type, event.error_message)
             elif event.type == redrive.EVENT:
                 self._redrive(event)
-            elif not (self._is_next(event) or self._is_about_messages(event)):
+            elif not self._is_next(event) and not self._takes_message(event):
+                self._conclude_received(event)
                 self._give(event, items)
 
-    def _is_about_messages(self, event: HistoryEvent) -> bool:
-        """Whether the event tells of messages between tasks, which the engine knows nothing of. What the success of a
-        task comes to for those that it received, is noted on the way."""
-        match event.type:
-            case "MessageSent":
-                self.messages[event.seq] = sent_in(event)
-            case "MessagesReceived":
-                self._received[event.branch] = orjson.loads(event.payload)
-            case _:
-                received = self._received.pop(event.branch, [])
-                if event.type in ("TaskSucceeded", "TaskSubmitted"):
-                    for number in received:
-                        self.messages.pop(number, None)
-                return False
+    def _takes_message(self, event: HistoryEvent) -> bool:
+        """Take in an event that tells of messages between tasks, which the engine knows nothing of. Whether it does."""
+        if event.type == MESSAGE_SENT:
+            self.messages[event.seq] = sent_in(event)
+        elif event.type == RECEIVED:
+            self._received[event.branch] = orjson.loads(event.payload)
+        else:
+            return False
         return True
+
+    def _conclude_received(self, event: HistoryEvent) -> None:
+        """What a task received is its own if it succeeded, and else waits for the next attempt."""
+        received = self._received.pop(event.branch, [])
+        if event.type in ("TaskSucceeded", "TaskSubmitted"):
+            for number in received:
+                self.messages.pop(number, None)
 
     def _redrive(self, event: HistoryEvent) -> None:
         """The execution had ended, and goes on."""

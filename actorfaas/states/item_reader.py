@@ -98,12 +98,15 @@ def inventory_of(body: bytes) -> Inventory:
             _fail(f"An inventory in {found['fileFormat']} cannot be read, only one in CSV")
         headers = tuple(name.strip() for name in found["fileSchema"].split(","))
         bucket = found["destinationBucket"].removeprefix("arn:aws:s3:::")
-        keys = tuple(one["key"] for one in found["files"])
+        return Inventory(bucket, tuple(_key(one["key"]) for one in found["files"]), headers)
     except (AttributeError, KeyError, TypeError):
-        keys = (None,)
-    if not all(isinstance(key, str) for key in keys):
         _fail("The object is not the manifest of an inventory: fileFormat, fileSchema, destinationBucket, files")
-    return Inventory(bucket, keys, headers)
+
+
+def _key(key: Json) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"{key!r} is no key of an object")
+    return key
 
 
 def athena_objects(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:

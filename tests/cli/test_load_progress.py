@@ -71,12 +71,15 @@ def test_an_interrupt_at_a_terminal_ends_with_the_results_so_far(fake: FakeNode)
         start_new_session=True,
     ) as process:
         os.close(terminal)
-        assert " ok, " in read_until(control, b" ok, ")
-        process.send_signal(signal.SIGINT)
-        said = read_until(control, b"results so far")
-        assert process.stdout is not None
-        shown_results = process.stdout.read()
-        assert process.wait(20) == 130
+        try:
+            assert " ok, " in read_until(control, b" ok, ")
+            process.send_signal(signal.SIGINT)
+            said = read_until(control, b"results so far")
+            assert process.stdout is not None
+            shown_results = process.stdout.read()
+            assert process.wait(20) == 130
+        finally:  # it would go on for an hour; its generators end with it
+            process.kill()
     os.close(control)
     assert "WARNING: The run was interrupted" in said
     assert shown_results.startswith("poisson 20/s 3600s")
