@@ -26,6 +26,16 @@ def billed_ms(run_ns: int) -> int:
     return -(-run_ns // NS_PER_MS)
 
 
+def billed(tasks: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Milliseconds, and megabytes times milliseconds, billed of handlers, each by its nanoseconds and memory in MB."""
+    whole_ms = mb_ms = 0
+    for run_ns, memory_mb in tasks:
+        one_ms = billed_ms(run_ns)
+        whole_ms += one_ms
+        mb_ms += one_ms * memory_mb
+    return whole_ms, mb_ms
+
+
 def gb_seconds(mb_ms: int) -> float:
     """Megabytes times milliseconds as gigabyte-seconds."""
     return mb_ms / MB_MS_PER_GB_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from actorfaas.core.tally import billed_ms, gb_seconds
+from actorfaas.core.tally import billed, billed_ms, gb_seconds
 from actorfaas.messages import HistoryEvent
 
 
@@ -17,13 +17,7 @@ def of_call(run_ns: int, memory_mb: int) -> tuple[tuple[bytes, bytes], ...]:
 
 def of_execution(events: Iterable[HistoryEvent]) -> tuple[tuple[bytes, bytes], ...]:
     """All tasks of an execution; each attempt is billed, as it ran."""
-    milliseconds = mb_ms = 0
-    for event in events:
-        if event.run_ns:
-            one_ms = billed_ms(event.run_ns)
-            milliseconds += one_ms
-            mb_ms += one_ms * event.memory_mb
-    return _headers(milliseconds, mb_ms)
+    return _headers(*billed((event.run_ns, event.memory_mb) for event in events))
 
 
 @lru_cache(4096)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from actorfaas.core.tally import billed_ms
+from actorfaas.core.tally import billed
 from actorfaas.http import figures, render
 from actorfaas.http.feed import Source, Topic
 from actorfaas.http.flow import FlowReader
@@ -79,11 +79,10 @@ class Table:
 
     def update(self, rows: Rows) -> Document:
         """Take these as all there are; tell the changed ones and the keys of those that are gone."""
-        encoded = {key: orjson.dumps(row) for key, row in rows.items()}
-        changed = {key: orjson.Fragment(row) for key, row in encoded.items() if self._rows.get(key) != row}
-        gone = [key for key in self._rows if key not in encoded]
-        self._rows = encoded
-        return {"changed": changed, "gone": gone}
+        gone = [key for key in self._rows if key not in rows]
+        for key in gone:
+            del self._rows[key]
+        return {**self.add(rows), "gone": gone}
 
     def add(self, rows: Rows) -> Document:
         """Take these beside those that are there; tell the changed ones."""
@@ -202,7 +201,7 @@ class ExecutionWatch(_Watch):
         self._visits = Visits()
         self._table = Table()
         self._after_seq = 0
-        self._billed = {"ms": 0, "mb_ms": 0}
+        self._billed_ms = self._billed_mb_ms = 0
         self._head: Document = {}
         self._is_behind = False
 
@@ -221,8 +220,8 @@ class ExecutionWatch(_Watch):
         is_first = not self._head
         touched = self._take(state.events)
         self._is_behind = len(state.events) == limit
-        billed = render.billed_sum(self._billed["ms"], self._billed["mb_ms"])
-        head = render.execution(state if not self._is_behind else replace(state, payload=b"null"), [], billed)
+        shown = render.billed_sum(self._billed_ms, self._billed_mb_ms)
+        head = render.execution(state if not self._is_behind else replace(state, payload=b"null"), [], shown)
         del head["states"]
         if is_first or head["status"] != self._head["status"]:
             touched |= set(self._visits.open())
@@ -239,15 +238,15 @@ class ExecutionWatch(_Watch):
             return b""
         return frame(self.name, {"whole": True, **self._head, "states": self._table.whole()})
 
-    def _take(self, events: Iterable[HistoryEvent]) -> set[int]:
+    def _take(self, events: Sequence[HistoryEvent]) -> set[int]:
         """Add new events; the visits that they are about."""
         touched = set()
+        whole_ms, mb_ms = billed((event.run_ns, event.memory_mb) for event in events)
+        self._billed_ms += whole_ms
+        self._billed_mb_ms += mb_ms
         for event in events:
             touched.add(self._visits.add(event))
             self._after_seq = event.seq
-            if event.run_ns:
-                self._billed["ms"] += billed_ms(event.run_ns)
-                self._billed["mb_ms"] += billed_ms(event.run_ns) * event.memory_mb
         return {number for number in touched if number is not None}
 
 

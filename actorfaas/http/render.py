@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from actorfaas.core.tally import billed_ms, gb_seconds
+from actorfaas.core import tally
 from actorfaas.flow.spans import Span
 from actorfaas.http.directory import Directory
 from actorfaas.http.visits import Visits, durations, ms, place
@@ -204,15 +204,12 @@ def _event(event: HistoryEvent) -> Document:
 
 def billed(events: Iterable[HistoryEvent]) -> Document:
     """What the tasks among them are billed; of what ran under a version without these figures only the time."""
-    milliseconds = [(billed_ms(event.run_ns), event.memory_mb) for event in events if event.run_ns]
-    return billed_sum(
-        sum(one_ms for one_ms, _ in milliseconds), sum(one_ms * memory_mb for one_ms, memory_mb in milliseconds)
-    )
+    return billed_sum(*tally.billed((event.run_ns, event.memory_mb) for event in events))
 
 
 def billed_sum(whole_ms: int, mb_ms: int) -> Document:
     """Milliseconds, and megabytes times milliseconds, as they are shown."""
-    return {"billed_ms": whole_ms, "billed_gb_s": round(gb_seconds(mb_ms), 6)}
+    return {"billed_ms": whole_ms, "billed_gb_s": round(tally.gb_seconds(mb_ms), 6)}
 
 
 def logs(message: Logs) -> Document:

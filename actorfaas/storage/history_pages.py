@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 
-from actorfaas.core.tally import billed_ms
+from actorfaas.core.tally import billed
 from actorfaas.messages import ExecutionState, HistoryEvent, HistorySummary, SummariseHistory
 from actorfaas.storage.executions import EVENT_COLUMNS, StoredEvent, event_span, id_of, stored_events
 
@@ -35,7 +35,7 @@ def summary(connection: sqlite3.Connection, request: SummariseHistory) -> Histor
     branches = orjson.dumps(sorted({visit.branch for visit in request.open_visits})).decode()
     found = stored_events(connection.execute(_LATER, (*later, branches, MAX_CLOSING)))
     return HistorySummary(
-        *_billed(connection.execute(_BILLED, span)),
+        *billed(connection.execute(_BILLED, span)),
         map_runs=tuple(_inline(one) for one in stored_events(connection.execute(_MAP_RUNS, span))),
         closing=_closing(request, (_inline(one) for one in found)),
     )
@@ -45,7 +45,7 @@ def summary_of(request: SummariseHistory, state: ExecutionState) -> HistorySumma
     """The same of an execution that is at hand."""
     events = state.events
     return HistorySummary(
-        *_billed((event.run_ns, event.memory_mb) for event in events),
+        *billed((event.run_ns, event.memory_mb) for event in events),
         map_runs=tuple(event for event in events if event.type.startswith(_MAP_RUN)),
         closing=_closing(request, (event for event in events if event.seq > request.last_seq and _is_of_visit(event))),
     )
@@ -59,14 +59,6 @@ def page_of(state: ExecutionState, after_seq: int, limit: int) -> ExecutionState
 
 def _is_of_visit(event: HistoryEvent) -> bool:
     return not event.type.startswith("MapIteration")
-
-
-def _billed(tasks: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    whole_ms = mb_ms = 0
-    for run_ns, memory_mb in tasks:
-        whole_ms += billed_ms(run_ns)
-        mb_ms += billed_ms(run_ns) * memory_mb
-    return whole_ms, mb_ms
 
 
 def _inline(stored: StoredEvent) -> HistoryEvent:
