@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from actorfaas.client import Client
 from tests import skips
 from tests.actors_kit import Kit
+from tests.fake_node import FakeNode
 
 
 def pytest_asyncio_loop_factories(
@@ -49,3 +51,17 @@ async def kit(short_dir: Path) -> AsyncIterator[Kit]:
     made = Kit(short_dir)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeNode]:
+    """A node that answers what the test says."""
+    with FakeNode().running() as made:
+        yield made
+
+
+@pytest.fixture
+def client(fake: FakeNode) -> Iterator[Client]:
+    """A client of `fake`."""
+    with Client(fake.url, token="secret") as made:
+        yield made

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from actorfaas.client import Client
 from actorfaas.errors import NodeUnreachable, ResponseTimeout
 from tests.fake_node import FakeNode, Reply, document
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        yield made
-
-
-@pytest.fixture
-def client(fake: FakeNode) -> Iterator[Client]:
-    with Client(fake.url, token="secret") as made:
-        yield made
 
 
 def test_nobody_answers() -> None:

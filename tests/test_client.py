@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from actorfaas.client import Client
 from actorfaas.errors import ApiProblem, StreamInterrupted
 from tests.fake_node import JSON, FakeNode, Reply, document, problem
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        yield made
-
-
-@pytest.fixture
-def client(fake: FakeNode) -> Iterator[Client]:
-    with Client(fake.url, token="secret") as made:
-        yield made
 
 
 class TestInvoke:

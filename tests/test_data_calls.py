@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from actorfaas.client import Client
 from tests.fake_node import FakeNode, Reply, document
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        yield made
-
-
-@pytest.fixture
-def client(fake: FakeNode) -> Iterator[Client]:
-    with Client(fake.url) as made:
-        yield made
 
 
 def test_keys_are_asked_for_a_page_at_a_time(fake: FakeNode, client: Client) -> None:

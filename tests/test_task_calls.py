@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,18 +11,6 @@ from actorfaas.errors import ApiProblem
 from tests.fake_node import FakeNode, Reply, document, problem
 
 TOKEN = "exe_1.0.5"
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        yield made
-
-
-@pytest.fixture
-def client(fake: FakeNode) -> Iterator[Client]:
-    with Client(fake.url) as made:
-        yield made
 
 
 def test_answers(fake: FakeNode, client: Client) -> None:

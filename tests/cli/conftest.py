@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,6 @@ from actorfaas.cli.root import root
 from tests.fake_node import FakeNode
 
 Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    """A node that answers what the test says."""
-    with FakeNode().running() as made:
-        yield made
 
 
 @pytest.fixture

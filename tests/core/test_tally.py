@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from actorfaas.core.tally import BUCKETS_NS, Tally, billed_ms, gb_seconds
+from actorfaas.core.tally import BUCKETS_NS, Tally, billed, billed_ms, gb_seconds
 
 
-@pytest.mark.parametrize(("run_ns", "billed"), [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2), (12_300_000, 13)])
-def test_begun_milliseconds_are_billed(run_ns: int, billed: int) -> None:
-    assert billed_ms(run_ns) == billed
+@pytest.mark.parametrize(("run_ns", "whole_ms"), [(0, 0), (1, 1), (1_000_000, 1), (1_000_001, 2), (12_300_000, 13)])
+def test_begun_milliseconds_are_billed(run_ns: int, whole_ms: int) -> None:
+    assert billed_ms(run_ns) == whole_ms
+
+
+def test_each_handler_is_billed_by_itself() -> None:
+    assert billed([(1, 128), (1_000_001, 256), (0, 512)]) == (3, 128 + 2 * 256)
+    assert billed([]) == (0, 0)
 
 
 def test_memory_is_billed_in_gigabyte_seconds() -> None:

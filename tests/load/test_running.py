@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,10 +21,9 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeNode]:
-    with FakeNode().running() as made:
-        made.on("POST", "/", document(None))
-        yield made
+def fake(fake: FakeNode) -> FakeNode:
+    fake.on("POST", "/", document(None))
+    return fake
 
 
 def plan(url: str, spec: str | Closed, processes: int = 1) -> Plan:
