@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -14,12 +14,6 @@ from tests.frontend_kit import Node, frontend
 from tests.http.shapes import check
 
 M = TypeVar("M", bound=Message)
-
-
-@pytest.fixture
-async def node(kit: Kit) -> AsyncIterator[Node]:
-    async with frontend(kit) as made:
-        yield made
 
 
 def asked_for(node: Node, kind: type[M], answer: Callable[[M], Message]) -> list[M]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -45,19 +44,13 @@ from actorfaas.messages import (
 )
 from tests.actors_kit import FakePeer, Kit
 from tests.flow.kit import History
-from tests.frontend_kit import Node, execution_state, frontend, task_event
+from tests.frontend_kit import Node, execution_state, task_event
 
 Json = Any  # a decoded JSON document
 
 TASK = CallFigures("hello", "resident", 3, 1, 6_000_000, (0,) * 16, 3, 1536)
 WORKER = WorkerState("hello@1_7", "hello", 1, 7, "resident", "fork", "hello@1", 1, 2, 10, 0, 4, -1)
 LINE = LogLine(5, 1_700_000_000_000, "hello", 1, "r1", "exe_1", 7, "log", "INFO", "one\nline")
-
-
-@pytest.fixture
-async def node(kit: Kit) -> AsyncIterator[Node]:
-    async with frontend(kit) as made:
-        yield made
 
 
 def source(node: Node, name: str, *filters: tuple[str, str]) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -31,12 +30,6 @@ from tests.http.shapes import check
 
 TOKEN = "exe_1.0.5"
 KNIT = ActivityRecord("knit", 1_700_000_000_000)
-
-
-@pytest.fixture
-async def node(kit: Kit) -> AsyncIterator[Node]:
-    async with frontend(kit) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from actorfaas.core.spans import span_of
 from actorfaas.messages import GetTrace, ReadTraces, Trace, TracedCall, TracedExecution
-from tests.actors_kit import Kit
-from tests.frontend_kit import Node, execution_state, frontend
+from tests.frontend_kit import Node, execution_state
 from tests.http.shapes import check
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -19,12 +17,6 @@ CALL = TracedCall(
     *(1_700_000_000_000_000, 9_000_000, 4_000_000, 1_000_000, 0, 2_000_000, 3_000_000),
 )
 RUN = TracedExecution(f"00-{TRACE}-{'d' * 16}-01", execution_state("exe_1"))
-
-
-@pytest.fixture
-async def node(kit: Kit) -> AsyncIterator[Node]:
-    async with frontend(kit) as made:
-        yield made
 
 
 async def test_a_trace_has_all_its_spans_each_below_its_own(node: Node) -> None:
