@@ -34,8 +34,8 @@ from actorfaas.messages import (
     GetExecution,
     GetExecutionInput,
     GetJournal,
+    GetLearned,
     GetTrace,
-    GetWorkingSet,
     KvCommit,
     KvGet,
     KvList,
@@ -54,7 +54,7 @@ from actorfaas.messages import (
     RecordExecution,
     ReopenExecution,
     SaveDeployment,
-    SaveWorkingSet,
+    SaveLearned,
     SummariseHistory,
     WaitExecution,
 )
@@ -217,10 +217,10 @@ class DataLayer(Actor):
                 self._answer(sender, store.delete_activity(name))
             case ListActivities():
                 self._answer(sender, store.list_activities())
-            case SaveWorkingSet():
-                self._answer(sender, store.save_working_set(message))
-            case GetWorkingSet():
-                self._answer(sender, store.get_working_set(message.function_topic))
+            case SaveLearned():
+                self._answer(sender, store.save_learned(message))
+            case GetLearned():
+                self._answer(sender, store.get_learned(message))
             case _:
                 self._start_on_maps(message, sender)
 

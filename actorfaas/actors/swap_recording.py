@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from actorfaas.actors.swap_orders import Call, Worker
 from actorfaas.errors import AskTimeout, PeerUnavailable, RequestRefused, SwapError
-from actorfaas.messages import Done, GetWorkingSet, SaveWorkingSet, WorkingSetRecord
+from actorfaas.messages import Done, GetLearned, LearnedRecord, SaveLearned
 from actorfaas.runtime.actor import Actor
 from actorfaas.swap import record_format
 from actorfaas.swap.pager import Pager
@@ -20,6 +20,7 @@ from actorfaas.swap.records import Records
 from actorfaas.swap.target import Faults
 from actorfaas.swap.working_set import WorkingSet
 
+RECORD_KIND = "working_set"
 MOST_RECORDINGS = 8
 LOAD_TIMEOUT_S = 1.0
 FIRST_SCAN_S = 0.001
@@ -113,7 +114,7 @@ class Recordings:
     async def _save(self, function_topic: str, record: WorkingSet) -> None:
         packed = await self._in_thread(record_format.to_bytes, record)
         try:
-            await self._actor.ask("data_layer", SaveWorkingSet(function_topic, packed), Done)
+            await self._actor.ask("data_layer", SaveLearned(function_topic, RECORD_KIND, packed), Done)
         except (PeerUnavailable, AskTimeout, RequestRefused) as error:
             self._log.warning("a working set was not saved", topic=function_topic, error=str(error))
 
@@ -123,7 +124,9 @@ class Recordings:
             return
         record = None
         try:
-            found = await self._actor.ask("data_layer", GetWorkingSet(function_topic), WorkingSetRecord, LOAD_TIMEOUT_S)
+            found = await self._actor.ask(
+                "data_layer", GetLearned(function_topic, RECORD_KIND), LearnedRecord, LOAD_TIMEOUT_S
+            )
             record = record_format.from_bytes(found.record)
         except (PeerUnavailable, AskTimeout):
             return

@@ -208,23 +208,28 @@ class SwapperDescription(Message):
 
 
 @message(218)
-class SaveWorkingSet(Message):
-    """Swapper → DataLayer (ask → Done): the record of a function version replaces the one before."""
+class SaveLearned(Message):
+    """Swapper or ExecutionManager → DataLayer (ask → Done): what was learned about a function or workflow version
+    (`topic`) replaces what there was of this kind; with an empty record, that is forgotten.
 
-    function_topic: str
+    `kind`: "working_set" (a function's; the Swapper's), "costs" (a function's) or "habits" (a workflow's).
+    """
+
+    topic: str
+    kind: str
     record: bytes
 
 
 @message(219)
-class GetWorkingSet(Message):
-    """Swapper → DataLayer (ask → WorkingSetRecord, or Refused "not_found")."""
+class GetLearned(Message):
+    """Swapper or ExecutionManager → DataLayer (ask → LearnedRecord, or Refused "not_found")."""
 
-    function_topic: str
+    topic: str
+    kind: str
 
 
 @message(220)
-class WorkingSetRecord(Message):
-    """Reply to `GetWorkingSet`."""
+class LearnedRecord(Message):
+    """Reply to `GetLearned`."""
 
-    function_topic: str
     record: bytes

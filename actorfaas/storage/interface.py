@@ -42,6 +42,7 @@ from actorfaas.messages import (
     KvList,
     KvNames,
     KvValue,
+    LearnedRecord,
     ListExecutions,
     LogLine,
     Logs,
@@ -52,12 +53,11 @@ from actorfaas.messages import (
     RecordExecution,
     ReopenExecution,
     SaveDeployment,
-    SaveWorkingSet,
+    SaveLearned,
     SummariseHistory,
     Trace,
     TracedCall,
     Unfinished,
-    WorkingSetRecord,
 )
 
 
@@ -171,11 +171,11 @@ class Store(Protocol):
     def list_activities(self) -> Future[ActivityRecords]:
         """Every activity by name."""
 
-    def save_working_set(self, request: SaveWorkingSet) -> Future[None]:
-        """Keep a record instead of the one before; "invalid" if it is too large."""
+    def save_learned(self, request: SaveLearned) -> Future[None]:
+        """Keep a record instead of the one before, or, an empty one, nothing; "invalid" if it is too large."""
 
-    def get_working_set(self, function_topic: str) -> Future[WorkingSetRecord]:
-        """The record of a function version; "not_found"."""
+    def get_learned(self, asked: GetLearned) -> Future[LearnedRecord]:
+        """What is kept of one kind about a version; "not_found"."""
 
     def fetch_items(self, request: FetchItems) -> Future[ItemsFetched]:
         """Read a Map state's items into a payload file; "not_found", "invalid", "cancelled"."""

@@ -147,6 +147,18 @@ STATE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE event ADD COLUMN page_in_lead_ns INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE event ADD COLUMN page_in_bytes INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE learned (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        topic TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        record BLOB NOT NULL,
+        UNIQUE (topic, kind)
+    );
+    CREATE INDEX learned_by_kind ON learned (kind);
+    INSERT INTO learned (topic, kind, record) SELECT function_topic, 'working_set', record FROM working_set ORDER BY id;
+    DROP TABLE working_set;
+    """,
 )
 
 LOGS_MIGRATIONS: tuple[str, ...] = (

@@ -25,10 +25,10 @@ from actorfaas.storage import (
     function_logs,
     idempotency,
     key_values,
+    learned,
     schema,
     traced_calls,
     traced_executions,
-    working_sets,
 )
 from actorfaas.storage.bodies import Bodies, Body
 from actorfaas.storage.database import Database, unavailable
@@ -295,13 +295,13 @@ class SqliteStore(Store):
     def list_activities(self) -> Future[messages.ActivityRecords]:
         return self._reader.run(activities.listing)
 
-    # --- working sets ------------------------------------------------------------------------------------------------
+    # --- what was learned --------------------------------------------------------------------------------------------
 
-    def save_working_set(self, request: messages.SaveWorkingSet) -> Future[None]:
-        return self._writer.submit(partial(working_sets.save, request=request))
+    def save_learned(self, request: messages.SaveLearned) -> Future[None]:
+        return self._writer.submit(partial(learned.save, request=request))
 
-    def get_working_set(self, function_topic: str) -> Future[messages.WorkingSetRecord]:
-        return self._reader.run(partial(working_sets.get, function_topic=function_topic))
+    def get_learned(self, asked: messages.GetLearned) -> Future[messages.LearnedRecord]:
+        return self._reader.run(partial(learned.get, asked=asked))
 
     # --- items and results of Map states ----------------------------------------------------------------------------
 

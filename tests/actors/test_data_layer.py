@@ -22,7 +22,7 @@ from actorfaas.messages import (
     Executions,
     ExecutionState,
     GetExecution,
-    GetWorkingSet,
+    GetLearned,
     IdempotencyClaim,
     KvCommitted,
     KvGet,
@@ -30,16 +30,16 @@ from actorfaas.messages import (
     KvList,
     KvNames,
     KvValue,
+    LearnedRecord,
     ListDeployments,
     ListExecutions,
     ListUnfinished,
     Logs,
     Message,
     Publish,
-    SaveWorkingSet,
+    SaveLearned,
     Unfinished,
     WaitExecution,
-    WorkingSetRecord,
 )
 from actorfaas.storage.sqlite_store import SqliteStore
 from tests.actors_kit import FakePeer, Kit
@@ -172,11 +172,11 @@ async def test_deployments_and_idempotency_keys(asker: Asker) -> None:
         await asker.ask(ClaimIdempotencyKey("k", "two", "ex_2"), IdempotencyClaim)
 
 
-async def test_working_sets(asker: Asker) -> None:
-    await asker.done(SaveWorkingSet("f@1", b"record"))
-    assert await asker.ask(GetWorkingSet("f@1"), WorkingSetRecord) == WorkingSetRecord("f@1", b"record")
+async def test_what_was_learned(asker: Asker) -> None:
+    await asker.done(SaveLearned("f@1", "costs", b"record"))
+    assert await asker.ask(GetLearned("f@1", "costs"), LearnedRecord) == LearnedRecord(b"record")
     with pytest.raises(RequestRefused, match="not_found"):
-        await asker.ask(GetWorkingSet("f@2"), WorkingSetRecord)
+        await asker.ask(GetLearned("f@2", "costs"), LearnedRecord)
 
 
 async def test_what_cannot_be_done_is_refused_with_its_reason(asker: Asker) -> None:

@@ -14,13 +14,13 @@ from actorfaas.messages import (
     DescribeQueue,
     Done,
     ForgetWorker,
-    GetWorkingSet,
+    GetLearned,
+    LearnedRecord,
     PageOutTemplate,
     Refused,
-    SaveWorkingSet,
+    SaveLearned,
     TemplatePagedOut,
     WorkerMemory,
-    WorkingSetRecord,
 )
 from actorfaas.swap import record_format
 from actorfaas.swap.measuring import NONE, Mode
@@ -40,8 +40,8 @@ def pager() -> FakePager:
 @pytest.fixture
 async def data_layer(kit: Kit) -> FakePeer:
     peer = await kit.fake("data_layer")
-    peer.answer(GetWorkingSet, Refused(error="not_found", detail="none yet", retryable=False, retry_after_s=0.0))
-    peer.answer(SaveWorkingSet, Done())
+    peer.answer(GetLearned, Refused(error="not_found", detail="none yet", retryable=False, retry_after_s=0.0))
+    peer.answer(SaveLearned, Done())
     return peer
 
 
@@ -55,7 +55,7 @@ async def manager(kit: Kit, pager: FakePager, data_layer: FakePeer) -> Manager:
 def recorded(data_layer: FakePeer) -> FakePeer:
     """A DataLayer that has a record of every function."""
     packed = record_format.to_bytes(RECORD)
-    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, packed))
+    data_layer.answer(GetLearned, lambda asked: LearnedRecord(packed))
     return data_layer
 
 
@@ -275,17 +275,17 @@ async def test_a_record_of_a_call_that_died_is_not_kept(manager: Manager) -> Non
 async def test_records_survive_the_swapper(kit: Kit, manager: Manager, data_layer: FakePeer) -> None:
     kept: dict[str, bytes] = {}
 
-    def keep(request: SaveWorkingSet) -> Done:
-        kept[request.function_topic] = request.record
+    def keep(request: SaveLearned) -> Done:
+        kept[request.topic] = request.record
         return Done()
 
-    data_layer.answer(SaveWorkingSet, keep)
+    data_layer.answer(SaveLearned, keep)
     manager.page_in(1)
     await manager.paged_in(1)
     await manager.call_ended(1)
     await data_layer.until(lambda: kept or None, "a record to keep")
     await kit.stop(kit.started("swapper"))
-    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, kept[asked.function_topic]))
+    data_layer.answer(GetLearned, lambda asked: LearnedRecord(kept[asked.topic]))
     await kit.start(Swapper(kit.settings, manager.pager))
     manager.page_in(2)
     assert (await manager.paged_in(2)).did == "reap"
@@ -294,7 +294,7 @@ async def test_records_survive_the_swapper(kit: Kit, manager: Manager, data_laye
 
 @pytest.mark.parametrize("record", [b"", b"no record", record_format.to_bytes(replace(RECORD, layout="elsewhere"))])
 async def test_a_record_that_does_not_fit_is_made_again(manager: Manager, data_layer: FakePeer, record: bytes) -> None:
-    data_layer.answer(GetWorkingSet, lambda asked: WorkingSetRecord(asked.function_topic, record))
+    data_layer.answer(GetLearned, lambda asked: LearnedRecord(record))
     manager.page_in(1)
     assert (await manager.paged_in(1)).did == "record"
 
@@ -321,11 +321,11 @@ async def test_a_record_that_drifts_is_made_again(manager: Manager, recorded: Fa
 async def test_a_record_takes_in_what_a_call_faulted_for(manager: Manager, recorded: FakePeer) -> None:
     saved: list[bytes] = []
 
-    def save(asked: SaveWorkingSet) -> Done:
+    def save(asked: SaveLearned) -> Done:
         saved.append(asked.record)
         return Done()
 
-    recorded.answer(SaveWorkingSet, save)
+    recorded.answer(SaveLearned, save)
     manager.pager.missing = WorkingSet(RECORD.layout, (Group(((0x7100_0000, 8192),)),))
     manager.page_in(1)
     await manager.paged_in(1)
