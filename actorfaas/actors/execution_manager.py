@@ -27,6 +27,7 @@ from actorfaas.actors.map_data import MapDataLink
 from actorfaas.actors.paging import SWAPPER, PagingLink
 from actorfaas.actors.recovering import Away, Recovery
 from actorfaas.actors.redriving import Redriver
+from actorfaas.actors.remembering import Remembering
 from actorfaas.actors.routes import Routes
 from actorfaas.actors.starting import Starts
 from actorfaas.config import Settings
@@ -111,6 +112,7 @@ class ExecutionManager(Actor):
         self.deployer = Deployer(self, self.catalogue, self.dispatch, self._changed)
         self.map_data = MapDataLink(self, self.catalogue, self.executions, self._flush)
         self.answering = Answering(self, self.executions, self._flush)
+        self.remembering = Remembering(self, self.catalogue, self.paging.steering.learning)
         self.recovery = Recovery(
             self,
             self.catalogue,
@@ -119,6 +121,7 @@ class ExecutionManager(Actor):
             self.deployer,
             self.map_data,
             self.answering,
+            self.remembering,
             self._changed,
         )
         self.routes = Routes(self.catalogue, self.recovery.loaded)
@@ -146,6 +149,7 @@ class ExecutionManager(Actor):
         self.spawn(self.recovery.load(), "load")
         self.spawn(self._watch_time(), "time")
         self.spawn(self.recovery.keep_in_sync(), "sync")
+        self.spawn(self.remembering.keep(), "remember")
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -341,12 +345,8 @@ class ExecutionManager(Actor):
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _due_ns(self) -> int | None:
-        steering = self.paging.steering
-        due = (
-            self.executions.next_due_ns(),
-            self.dispatch.next_due_ns(),
-            steering.next_due_ns(self.clock.monotonic_ns()),
-        )
+        paging_ns = self.paging.steering.next_due_ns(self.clock.monotonic_ns())
+        due = (self.executions.next_due_ns(), self.dispatch.next_due_ns(), paging_ns)
         return min((ns for ns in due if ns is not None), default=None)
 
     async def _watch_time(self) -> None:
@@ -388,10 +388,11 @@ class ExecutionManager(Actor):
     # --- stopping -----------------------------------------------------------------------------------------------------
 
     async def drain(self, deadline_s: float) -> None:
-        """Admit nothing more; states under way may end, and what happened is journalled."""
+        """Admit nothing more; states under way may end, what happened is journalled, what was learned saved."""
         self.starts.is_stopping = True
         self.executions.pause(self.clock.monotonic_ns())
         self._flush()
         while not self.executions.is_settled():
             self.journal.progress.clear()
             await self.journal.progress.wait()
+        await self.remembering.save()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from actorfaas.actors.answering import Answering
 from actorfaas.actors.deploying import Deployer
 from actorfaas.actors.map_data import MapDataLink
+from actorfaas.actors.remembering import Remembering
 from actorfaas.core.catalogue import Catalogue, Version
 from actorfaas.core.dispatch import Dispatch
 from actorfaas.core.executions import Executions
@@ -43,6 +44,7 @@ class Recovery:
         deployer: Deployer,
         map_data: MapDataLink,
         answering: Answering,
+        remembering: Remembering,
         changed: Callable[[], None],
     ) -> None:
         self.loaded = asyncio.Event()
@@ -55,6 +57,7 @@ class Recovery:
         self._deployer = deployer
         self._map_data = map_data
         self._answering = answering
+        self._remembering = remembering
         self._changed = changed
 
     async def load(self) -> None:
@@ -68,6 +71,7 @@ class Recovery:
                 unfinished = await self._unfinished()
                 for one in unfinished:
                     await self._deployer.load_version(one.app, one.version)
+                await self._remembering.load()
                 break
             except Away as error:
                 self._actor.log.warning("deployments cannot be loaded yet", error=str(error))

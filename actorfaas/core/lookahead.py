@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from actorfaas.core import learned_format
+from actorfaas.core.learned_format import Numbers
 from actorfaas.states.gathering import INLINE_LIMIT
 from actorfaas.states.model import Choice, Map, Parallel, Pass, State, StateMachine, Task
 
@@ -19,6 +21,9 @@ MOST_LOOKED_AT = 100
 
 LEAST_SHARE = 0.05
 """What is less likely than this is not looked at."""
+
+FORMAT = 1
+"""Of `Habits.to_bytes`."""
 
 HALVE_AT = 256
 """Counts of a Choice are halved when they reach this: the last few hundred executions decide."""
@@ -39,16 +44,18 @@ class Habits:
     """What the executions of one workflow version did where its definition leaves that open. States are told apart by
     identity: branches may have states of the same name."""
 
-    __slots__ = ("_chosen", "_items")
+    __slots__ = ("_chosen", "_is_changed", "_items")
 
     def __init__(self) -> None:
         self._chosen: dict[int, dict[str, int]] = {}
         self._items: dict[int, float] = {}
+        self._is_changed = False
 
     def chose(self, state: State, following: str) -> None:
         """A Choice state went there."""
         counts = self._chosen.setdefault(id(state), {})
         counts[following] = counts.get(following, 0) + 1
+        self._is_changed = True
         if sum(counts.values()) >= HALVE_AT:
             self._chosen[id(state)] = {name: count // 2 for name, count in counts.items()}
 
@@ -56,6 +63,7 @@ class Habits:
         """A Map state had so many items."""
         before = self._items.get(id(state))
         self._items[id(state)] = float(items) if before is None else before + (items - before) / 4
+        self._is_changed = True
 
     def shares(self, state: State) -> Iterator[tuple[str, float]]:
         """Where a Choice state leads, and how likely; of what was seen once, only half is believed."""
@@ -66,6 +74,46 @@ class Habits:
     def items(self, state: State) -> int:
         """How many items to expect of a Map state."""
         return round(self._items.get(id(state), 1.0))
+
+    def take_changed(self) -> bool:
+        """Whether anything was added since this was last asked."""
+        changed, self._is_changed = self._is_changed, False
+        return changed
+
+    def to_bytes(self, machine: StateMachine) -> bytes:
+        """All of it, a few bytes for each Choice and Map state. States are told by their places in the definition, of
+        which a version has but one."""
+        learned = []
+        for place, (state, names) in enumerate(_places(machine)):
+            counts = self._chosen.get(id(state), {})
+            chosen = [[names.index(name), count] for name, count in counts.items() if name in names]
+            items = [self._items[id(state)]] if id(state) in self._items else []
+            if chosen or items:
+                learned.append([place, chosen, items])
+        return learned_format.to_bytes(FORMAT, learned)
+
+    def restore(self, machine: StateMachine, record: bytes) -> None:
+        """Be as when `to_bytes` gave this. Raises ValueError: no such record, or in another format."""
+        places = list(_places(machine))
+
+        def make(learned: Numbers) -> tuple[dict[int, dict[str, int]], dict[int, float]]:
+            chosen, items = {}, {}
+            for place, counts, mean in learned:
+                state, names = places[place]
+                if counts:
+                    chosen[id(state)] = {names[index]: int(count) for index, count in counts}
+                if mean:
+                    items[id(state)] = float(mean[0])
+            return chosen, items
+
+        self._chosen, self._items = learned_format.from_bytes(FORMAT, record, make)
+
+
+def _places(machine: StateMachine) -> Iterator[tuple[State, list[str]]]:
+    """Every state of a definition, in order, with the names of those in the same machine."""
+    for inside in machine.machines():
+        names = list(inside.states)
+        yield from ((state, names) for state in inside.states.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from actorfaas.messages import (
     FetchItems,
     FinishExecution,
     FinishMapResults,
+    GetLearned,
     HistorySummary,
     IdempotencyClaim,
     ItemsFetched,

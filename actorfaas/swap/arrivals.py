@@ -17,6 +17,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from actorfaas.core.learned_format import Numbers
+
 SECOND_NS = 1_000_000_000
 
 Basis = Literal["seconds", "minutes", "series", "default"]
@@ -86,9 +88,26 @@ class TimesHistogram:
             self.total += 1
         if self.total + self.out_of_bounds >= self._halve_at:
             self._bins = array("H", (count // 2 for count in self._bins))
-            self.total = sum(self._bins)
-            self._squares = sum(count * count for count in self._bins)
             self.out_of_bounds //= 2
+            self._sum()
+
+    def _sum(self) -> None:
+        self.total = sum(self._bins)
+        self._squares = sum(count * count for count in self._bins)
+
+    def learned(self) -> Numbers:
+        """What `restore` needs."""
+        return [self.out_of_bounds, [[index, count] for index, count in enumerate(self._bins) if count]]
+
+    def restore(self, learned: Numbers) -> None:
+        """Be as when this was `learned`. Raises TypeError, ValueError, IndexError or OverflowError: it never was."""
+        out_of_bounds, counts = learned
+        self.out_of_bounds = int(out_of_bounds)
+        for index, count in counts:
+            self._bins[index] = count
+        self._sum()
+        if self.total + self.out_of_bounds >= self._halve_at:
+            raise ValueError(f"{self.total + self.out_of_bounds} times are more than a histogram keeps")
 
     @property
     def out_of_bounds_share(self) -> float:
@@ -155,6 +174,20 @@ class Arrivals:
             return None
         prediction = self.prediction()
         return Window(self._last_ns + prediction.ready_after_ns, self._last_ns + prediction.keep_until_ns)
+
+    def learned(self) -> Numbers:
+        """What `restore` needs: how long it was from call to call, but not when the last one was, which another
+        process's clock could not tell."""
+        return [self._seconds.learned(), self._minutes.learned(), list(self._series), self.count]
+
+    def restore(self, learned: Numbers) -> None:
+        """Be as when this was `learned`, before any call of this process. Raises TypeError, ValueError, IndexError or
+        OverflowError: it never was."""
+        seconds, minutes, series, count = learned
+        self._seconds.restore(seconds)
+        self._minutes.restore(minutes)
+        self._series.extend(int(time_ns) for time_ns in series)
+        self.count = int(count)
 
     def _predict(self) -> Prediction:
         rules = self._rules

@@ -13,6 +13,7 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from actorfaas.core.learned_format import Numbers
 from actorfaas.swap.durations import DurationHistogram, Estimate
 from actorfaas.swap.ranges import PAGE_SIZE
 
@@ -39,6 +40,8 @@ class Way(enum.StrEnum):
     COLD = "cold"
     """A new interpreter that imports everything."""
 
+
+_WAYS = tuple(Way)
 
 FREE_WAYS = (Way.RESIDENT, Way.PREFETCHED)
 """Paid for already: taken in this order before anything else is weighed."""
@@ -129,6 +132,27 @@ class FunctionCosts:
     def observe_working_set(self, size_bytes: int) -> None:
         """A working set was recorded."""
         self.working_set_bytes.observe(size_bytes)
+        self._assume_sizes()
+
+    def learned(self) -> Numbers:
+        """What `restore` needs. Ways are told by their places in `Way`."""
+        estimates = [self.working_set_bytes, self.page_out, *self._prices.values()]
+        calls = [[_WAYS.index(way), call.learned()] for way, call in self._calls.items()]
+        last = [] if self._last is None else [_WAYS.index(self._last)]
+        return [self.run.learned(), [one.learned() for one in estimates], calls, last, self._choices]
+
+    def restore(self, learned: Numbers) -> None:
+        """Be as when this was `learned`. Raises TypeError, ValueError, IndexError or OverflowError: it never was."""
+        run, estimates, calls, last, choices = learned
+        self.run.restore(run)
+        into = [self.working_set_bytes, self.page_out, *self._prices.values()]
+        for one, state in zip(into, estimates, strict=True):
+            one.restore(state)
+        for index, state in calls:
+            self._calls[_WAYS[index]] = call = Estimate(0.0)
+            call.restore(state)
+        self._last = _WAYS[last[0]] if last else None
+        self._choices = int(choices)
         self._assume_sizes()
 
     def _assume_sizes(self) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import exp, log
 
+from actorfaas.core.learned_format import Numbers
+
 _FLOOR = 1.0
+_MOST = 1e100
 _LARGEST_STEP_RATIO = log(4.0)
 _TRUSTED = 4
 _SPREADS_TO_P90 = 1.6  # of a normal distribution: p90 is 1.28 standard deviations, the mean deviation 0.8
@@ -55,6 +58,17 @@ class Estimate:
         self._spread += step * (abs(distance) - self._spread)
         self.count += 1
 
+    def learned(self) -> Numbers:
+        """What `restore` needs."""
+        return [self.count, self._log, self._spread]
+
+    def restore(self, learned: Numbers) -> None:
+        """Be as when this was `learned`. Raises TypeError, ValueError or OverflowError: it never was."""
+        count, self._log, self._spread = learned
+        self.count = int(count)
+        if self.high > _MOST:
+            raise ValueError(f"{self.high} is more than anything takes")
+
 
 _STEPS_AN_OCTAVE = 4
 _FIRST_NS = 10_000.0
@@ -82,6 +96,20 @@ class DurationHistogram:
         if self._total >= _HALVE_AT:
             self._buckets = [weight / 2.0 for weight in self._buckets]
             self._total /= 2.0
+
+    def learned(self) -> Numbers:
+        """What `restore` needs."""
+        return [self.count, [[index, weight] for index, weight in enumerate(self._buckets) if weight]]
+
+    def restore(self, learned: Numbers) -> None:
+        """Be as when this was `learned`. Raises TypeError, ValueError or IndexError: it never was."""
+        count, weights = learned
+        self.count = int(count)
+        for index, weight in weights:
+            self._buckets[index] = float(weight)
+        self._total = sum(self._buckets)
+        if self._total >= _HALVE_AT:
+            raise ValueError(f"{self._total} runs are more than a histogram keeps")
 
     def expected_ns(self, elapsed_ns: int = 0) -> float | None:
         """E[T | T > elapsed]: how long a run will have taken in all. None when no run took that long."""

@@ -36,8 +36,8 @@ class PoolSide:
         self._dispatch = dispatch
         self._rules = PolicyRules(mode=policy)
         self._policy = Policy(BudgetRules(0), self._rules)
-        self._learning = Learning()
-        self._admission = Admission(self._learning)
+        self.learning = Learning()
+        self._admission = Admission(self.learning)
         self._wanted_bytes = 0  # of the largest instance that waits for room
         self._times = PrefetchTimes()
         self._todo: list[policy_events.Instruction] = []
@@ -94,7 +94,7 @@ class PoolSide:
         if self.mode.mode == "outside":
             self._open.add(worker.topic)
             self._tell("swapper", PageInWorker(worker.topic, topic, worker.pid, how))
-            return KIND_OF[how] if self._learning.is_recorded(topic) else RECORDED
+            return KIND_OF[how] if self.learning.is_recorded(topic) else RECORDED
         if how == DEMAND or (worker.claim is not None and worker.phase == lifecycle.SWAPPED):
             return SWAPPED  # it has its call already, and is not free to read anything first
         self._tell("local_queue", TendWorker(worker.topic, "page_in"))
@@ -117,15 +117,15 @@ class PoolSide:
         offered = [Way.FORK] if can_start and not (outside and self._policy.is_template_out(topic)) else []
         if not outside:
             offered += [Way.SWAP_IN]
-        elif self._learning.is_recorded(topic):
+        elif self.learning.is_recorded(topic):
             offered += [Way.SWAP_IN, Way.CONCURRENT]
         else:
             offered += [Way.DEMAND]
-        return _HOW_OF_WAY[self._learning.cheapest(topic, offered)]
+        return _HOW_OF_WAY[self.learning.cheapest(topic, offered)]
 
     def gains(self, topic: str, share: float, *, can_start: bool) -> bool:
         """See Pager."""
-        return self._learning.guess_gains(topic, share, can_fork=can_start and not self._policy.is_template_out(topic))
+        return self.learning.guess_gains(topic, share, can_fork=can_start and not self._policy.is_template_out(topic))
 
     def template_changed(self, topic: str) -> None:
         """See Pager."""
@@ -140,37 +140,37 @@ class PoolSide:
 
     def make_room(self, topic: str) -> None:
         """See Pager. Until the next measurement, when whoever still waits asks again."""
-        self._wanted_bytes = max(self._wanted_bytes, self._learning.new_bytes(topic))
+        self._wanted_bytes = max(self._wanted_bytes, self.learning.new_bytes(topic))
         self._untold.append(policy_events.Tick())
 
     def born(self, topic: str, took_ns: int) -> None:
         """See Pager."""
-        self._learning.observe(topic, Way.FORK, took_ns)
+        self.learning.observe(topic, Way.FORK, took_ns)
 
     def served(self, topic: str, now_ns: int) -> None:
         """See Pager."""
-        window = self._learning.arrived(topic, now_ns)
+        window = self.learning.arrived(topic, now_ns)
         if self.is_active and window is not None and self._rules.mode == "predictive":
             self._untold.append(policy_events.WindowPredicted(topic, window.start_ns, window.end_ns))
 
     def ran(self, topic: str, run_ns: int) -> None:
         """See Pager."""
-        self._learning.ran(topic, run_ns)
+        self.learning.ran(topic, run_ns)
 
     def returned(self, topic: str, start_kind: str, took_ns: int) -> None:
         """See Pager."""
-        self._learning.returned(topic, start_kind, took_ns)
+        self.learning.returned(topic, start_kind, took_ns)
 
     def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
         """See Pager. Just in time: what runs before should end when the worker is in."""
-        self._times.set(worker.topic, self._learning.page_in_at_ns(worker.function_topic, before, began_ns, now_ns))
+        self._times.set(worker.topic, self.learning.page_in_at_ns(worker.function_topic, before, began_ns, now_ns))
 
     def function_gone(self, topic: str) -> None:
         """See Pager."""
         self._count_coming(topic)
         self._untold.append(policy_events.FunctionGone(topic))
         self._templates.pop(topic, None)
-        self._learning.forget(topic)
+        self.learning.forget(topic)
 
     def _count_coming(self, topic: str) -> None:
         pool = self._dispatch.pools.get(topic)

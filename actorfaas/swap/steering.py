@@ -120,12 +120,12 @@ class Steering(PoolSide):
             return
         if self._policy.place_of(worker.topic) is Place.SWAPPED:  # it was lent at once, and is brought in meanwhile
             self._tell_policy(policy_events.WorkerBusy(worker.topic, topic), now_ns)
-        known = self._learning.of(topic)
+        known = self.learning.of(topic)
         uses, worker.uses = worker.uses, 0
         event = policy_events.WorkerIdle(
             worker.topic,
             topic,
-            size_bytes=self._learning.worker_bytes(topic),
+            size_bytes=self.learning.worker_bytes(topic),
             working_set_bytes=int(known.costs.working_set_bytes.value),
             cost_ns=known.costs.bring_back_ns(can_fork=True),
             uses=uses,
@@ -140,7 +140,7 @@ class Steering(PoolSide):
         if forks(pool):
             self._tell_policy(policy_events.TemplateBusy(topic), now_ns)
         elif pool.ready:
-            size_bytes = int(self._learning.of(topic).template_bytes.value)
+            size_bytes = int(self.learning.of(topic).template_bytes.value)
             self._tell_policy(policy_events.TemplateIdle(topic, size_bytes), now_ns)
 
     def _carry_out(self, instruction: policy_events.Instruction, now_ns: int) -> None:
@@ -172,7 +172,7 @@ class Steering(PoolSide):
                 self._paged_in(fact.worker_topic, kind, fact.read_bytes, fact.took_ns, now_ns)
             case CallMeasured(function_topic=topic, working_set_bytes=size_bytes):
                 if topic:
-                    self._learning.recorded(topic, size_bytes)
+                    self.learning.recorded(topic, size_bytes)
             case MemoryMeasured(usage_bytes=usage_bytes, pressure_percent=percent):
                 self._admission.grown(usage_bytes - self._policy.budget.usage_bytes)
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
@@ -201,7 +201,7 @@ class Steering(PoolSide):
             self._tell_policy(policy_events.TemplatePageOutFailed(topic), now_ns)
             return
         if done.freed_bytes > 0:
-            self._learning.of(topic).template_bytes.observe(done.freed_bytes)
+            self.learning.template_paged_out(topic, done.freed_bytes)
         self._tell_policy(policy_events.TemplatePagedOut(topic, done.freed_bytes), now_ns)
         self._dispatch.start_waiting(now_ns)
 
@@ -228,9 +228,9 @@ class Steering(PoolSide):
         if is_out and freed_bytes > 0:
             most_bytes = self._most_bytes.get(worker_topic, 0)
             self._most_bytes[worker_topic] = max(most_bytes, freed_bytes)
-            self._learning.paged_out(worker.function_topic, freed_bytes, is_whole=freed_bytes > most_bytes)
+            self.learning.paged_out(worker.function_topic, freed_bytes, is_whole=freed_bytes > most_bytes)
         if shared > 0:
-            self._learning.of(worker.function_topic).template_bytes.observe(shared)
+            self.learning.template_paged_out(worker.function_topic, shared)
         if is_out:
             self._tell_policy(policy_events.PagedOut(worker_topic, freed_bytes, shared), now_ns)
         elif by_policy:
@@ -242,7 +242,7 @@ class Steering(PoolSide):
         if worker is None:
             return
         if kind == PREFETCHED:
-            self._learning.observe(worker.function_topic, Way.SWAP_IN, took_ns)
+            self.learning.observe(worker.function_topic, Way.SWAP_IN, took_ns)
         self._tell_policy(policy_events.PagedIn(worker_topic, read_bytes), now_ns)
         self._dispatch.paged_in(worker_topic, kind, PageIn(took_ns, now_ns, read_bytes), now_ns)
 

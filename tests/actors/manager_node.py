@@ -22,6 +22,8 @@ from actorfaas.messages import (
     ExecutionAccepted,
     FunctionSpec,
     FunctionStarted,
+    GetLearned,
+    LearnedRecord,
     ListActivities,
     ListDeployments,
     ListUnfinished,
@@ -29,7 +31,9 @@ from actorfaas.messages import (
     PoolDescription,
     PrepareBundle,
     QueueDescription,
+    Refused,
     SaveDeployment,
+    SaveLearned,
     StartExecution,
     StartFunction,
     StopFunction,
@@ -61,6 +65,7 @@ class Node:
         self.unfinished: tuple[UnfinishedExecution, ...] = ()
         self.workers: tuple[ConnectedWorker, ...] = ()
         self.topics: tuple[TopicState, ...] = ()
+        self.learned: dict[tuple[str, str], bytes] = {}
         self.pid = 100
 
     async def begin(self) -> Node:
@@ -108,7 +113,23 @@ class Node:
         self.store.answer(ActivateDeployment, Done())
         self.store.answer(ListDeployments, lambda _: Deployments(tuple(self.records)))
         self.store.answer(ListActivities, ActivityRecords(()))
+        self.store.answer(GetLearned, self._get_learned)
+        self.store.answer(SaveLearned, self.save_learned)
         self.store.answer(ListUnfinished, lambda _: Unfinished(self.unfinished))
+
+    def _get_learned(self, asked: GetLearned) -> Message:
+        record = self.learned.get((asked.topic, asked.kind))
+        return LearnedRecord(record) if record else Refused("not_found", "nothing is kept")
+
+    def save_learned(self, asked: SaveLearned) -> Message:
+        self.learned[asked.topic, asked.kind] = asked.record
+        return Done()
+
+    async def restart(self) -> None:
+        """Another ExecutionManager after this one has stopped."""
+        await self.kit.stop(self.manager)
+        self.manager = await self.kit.start(ExecutionManager(self.kit.settings))
+        await self.manager.recovery.loaded.wait()
 
     async def deploy(self, sha256: str = "a" * 64, app: str = "shop") -> Deployed:
         return await self.frontend.ask("execution_manager", Deploy(app, "x.zip", sha256, "app.py"), Deployed)

@@ -93,7 +93,7 @@ def test_a_call_arrives_once_however_it_waits_and_however_long_it_runs() -> None
     world = World(mode=OUTSIDE, policy="predictive")
     world.deploy(function("a"))
     world.run()
-    known = world.steering._learning.of("a@1")
+    known = world.steering.learning.of("a@1")
     (worker,) = world.instances
     assert world.dispatch.want_out(worker, world.now)
     world.flush()

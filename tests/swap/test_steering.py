@@ -172,7 +172,7 @@ def test_what_paging_a_template_out_freed_is_expected_the_next_time() -> None:
     world = World(mode=OUTSIDE, policy="pressure")
     world.deploy(function("a"))
     world.run()
-    known = world.steering._learning.of("a@1")
+    known = world.steering.learning.of("a@1")
     before = known.template_bytes.value
     world.steering.take_in(TemplatePagedOut("a@1", "", 4_000_000), world.now)
     world.steering.take_in(TemplatePagedOut("a@1", "refused", 0), world.now)
@@ -183,7 +183,7 @@ def test_what_paging_a_template_out_freed_is_expected_the_next_time() -> None:
 def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
     world = make()
     (first, _) = world.instances
-    known = world.steering._learning.of("a@1")
+    known = world.steering.learning.of("a@1")
     before = known.template_bytes.value
     assert world.dispatch.want_out(first, world.now)
     world.flush()
@@ -197,7 +197,7 @@ def test_what_a_template_has_in_memory_is_learned_when_a_worker_goes() -> None:
 def test_what_a_worker_had_before_it_was_ever_out_is_kept_apart() -> None:
     world = make(budget_bytes=1000 * MB)
     (first, _) = world.instances
-    known = world.steering._learning
+    known = world.steering.learning
     for freed_bytes in (80 * MB, 5 * MB, 5 * MB):
         world.dispatch.pools["a@1"].workers[first].phase = "paging_out"
         world.steering.take_in(WorkerPagedOut(first, "", freed_bytes, 0, 1, 0), world.now)
