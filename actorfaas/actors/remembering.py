@@ -38,6 +38,7 @@ class Remembering:
         self._actor = actor
         self._catalogue = catalogue
         self._learning = learning
+        self._is_loaded = False
         self._kept: set[Key] = set()
         self._due: dict[Key, None] = {}  # to be saved or, if it is gone, forgotten; what waits longest first
 
@@ -47,6 +48,7 @@ class Remembering:
             await self._load((topic, COSTS), partial(self._learning.restore, topic))
         for topic, plan in self._workflows().items():
             await self._load((topic, HABITS), partial(plan.habits.restore, plan.machine))
+        self._is_loaded = True
         if self._kept:
             self._actor.log.info("what was learned is known again", records=len(self._kept))
 
@@ -70,6 +72,8 @@ class Remembering:
 
     async def save(self, most: int | None = None) -> None:
         """Save what has changed and have forgotten what is gone: all, or so many records. What fails is due again."""
+        if not self._is_loaded:
+            return  # what is kept is more than what is known
         records = self._records()
         self._note_due(records.keys())
         for key in list(islice(self._due, most)):

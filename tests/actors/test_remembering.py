@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from actorfaas.actors.remembering import Remembering
 from actorfaas.core.lookahead import Habits
 from actorfaas.messages import Done, DropTopic, Refused, RemoveApp, SaveLearned
 from actorfaas.states.model import State
@@ -75,6 +76,17 @@ async def test_what_could_not_be_saved_is_saved_the_next_time(node: Node) -> Non
     learning(node).ran("a@1", 7_000_000)
     node.store.answer(SaveLearned, node.save_learned)
     await node.manager.remembering.save()
+    assert runs(node.learned["a@1", "costs"]) == 2
+
+
+async def test_nothing_is_saved_before_what_is_kept_was_loaded(node: Node) -> None:
+    early = Remembering(node.manager, node.manager.catalogue, learning(node))
+    learning(node).ran("a@1", 7_000_000)
+    await early.save()
+    assert not node.learned
+    await early.load()
+    learning(node).ran("a@1", 7_000_000)
+    await early.save()
     assert runs(node.learned["a@1", "costs"]) == 2
 
 
