@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from actorfaas.actors.swap_orders import Call, Worker
@@ -80,20 +81,22 @@ class Recordings:
         self._under_way -= 1
         if not keep:
             return
+        before = self._records.half(worker.function_topic, call.recorder.layout)
         try:
-            record = await self._in_thread(call.recorder.finish)
+            record = await self._in_thread(partial(call.recorder.finish, before=before))
         except (SwapError, OSError) as error:
             self._log.debug("a recording broke off", topic=worker.topic, error=str(error))
             return
-        self._records.recorded(worker.function_topic, record)
+        is_complete = self._records.recorded(worker.function_topic, record)
         self._log.info(
-            "working set recorded",
+            "working set recorded" if is_complete else "working set recorded for the first time",
             topic=worker.function_topic,
             memory_bytes=record.memory_bytes,
             file_bytes=record.file_bytes,
             groups=len(record.groups),
         )
-        self._actor.spawn(self._save(worker.function_topic, record), f"save {worker.function_topic}")
+        if is_complete:
+            self._actor.spawn(self._save(worker.function_topic, record), f"save {worker.function_topic}")
 
     async def grow(self, worker: Worker, pager: Pager, major_faults: int) -> None:
         """A call after a page-in faulted: what the record missed becomes part of it."""
@@ -102,13 +105,12 @@ class Recordings:
         if record is None:
             return
         try:
-            missed = await self._in_thread(pager.missed, process, record)
+            grown = await self._in_thread(pager.grown, process, record)
         except (SwapError, OSError) as error:
             self._log.debug("what a record missed cannot be found out", topic=worker.topic, error=str(error))
             return
-        grown = self._records.grow(worker.function_topic, missed)
-        if grown is not None:
-            self._log.info("working set grown", topic=worker.function_topic, pages=missed.pages, of_pages=grown.pages)
+        if self._records.grow(worker.function_topic, record, grown):
+            self._log.info("working set grown", topic=worker.function_topic, pages=grown.pages, from_pages=record.pages)
             self._actor.spawn(self._save(worker.function_topic, grown), f"save {worker.function_topic}")
 
     async def _save(self, function_topic: str, record: WorkingSet) -> None:

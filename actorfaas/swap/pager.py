@@ -25,6 +25,7 @@ from actorfaas.swap import cgroup, measuring, pagemap, prefetch, swaps
 from actorfaas.swap.cgroup import Group, Tree
 from actorfaas.swap.cgroup_base import FUNCTION_PREFIX, WORKER_PREFIX
 from actorfaas.swap.cgroup_files import safe_name
+from actorfaas.swap.joining import joined
 from actorfaas.swap.madvise import Advice, advise
 from actorfaas.swap.maps import private_ranges
 from actorfaas.swap.measuring import Mode, Sample
@@ -195,7 +196,7 @@ class Pager:
     def page_in(self, process: Process, record: WorkingSet, *, remember: bool = False) -> int:
         """Read and map what of the record is not there; how many bytes that were.
 
-        A step is mapped by other threads while the next one is being read. `remember` what was there, for `missed`.
+        A step is mapped by other threads while the next one is being read. `remember` what was there, for `grown`.
         """
         target = process.target
         if remember or not process.is_out:
@@ -209,12 +210,12 @@ class Pager:
         map_own: Callable[[Target, Ranges], object] = populate_own
         if process.laid_out is not record:
             map_own, process.renewed = renew, record
-        mapping = [self._readers.submit(renew, target, plan.fresh)]
-        mapping += [self._readers.submit(_map, target, pages, map_own) for pages in plan.scattered]
+        mapping = [self._readers.submit(_map, target, pages, map_own) for pages in plan.scattered]
         try:
             for step in plan.steps:
                 advise(target, step.ranges, Advice.WILL_NEED)
                 mapping.append(self._readers.submit(_map, target, step.pages, map_own))
+            mapping.append(self._readers.submit(renew, target, plan.fresh))
         finally:
             wait(mapping)
         for one in mapping:
@@ -222,12 +223,15 @@ class Pager:
         target.check()
         return plan.length_bytes
 
-    def missed(self, process: Process, record: WorkingSet) -> WorkingSet:
-        """After a call: what it touched that neither was there when it was paged in nor is in the record."""
-        mapped_files = ((one.address, one.length_bytes) for one in record.files if one.address)
-        known = normalise(chain(process.before, record.memory, mapped_files))
+    def grown(self, process: Process, record: WorkingSet) -> WorkingSet:
+        """After a call: the record with what it touched besides, that was not there either when it was paged in."""
+        known = normalise(chain(process.before, record.mapped))
         out, process.out = process.out, ()
-        return Recorder(process.target, process.layout, known, out or None).finish()
+        more = Recorder(process.target, process.layout, known).finish()
+        if not more.pages:
+            return record
+        grown = record.grown(more)
+        return joined(grown, out, process.target.mappings(), most_along_bytes=0) if out else grown
 
     def read_all(self, process: Process) -> int:
         """Before a call that is to be recorded: read what is out, if that is little; how many bytes that were.

@@ -47,6 +47,7 @@ class PoolSide:
         self._leaving: dict[str, bool] = {}  # page-outs under way or asked for: whether the policy wanted it
         self._ordered: set[str] = set()  # those of which the Swapper has been told
         self._open: set[str] = set()  # workers whose first call since their page-in has not ended
+        self._measuring: dict[str, bool] = {}  # workers whose call is being measured: whether they go out after it
         self._most_bytes: dict[str, int] = {}  # that a page-out of a worker freed
         self.mode = PagingMode("none", "the Swapper is not connected", 0)
         self.is_active = False
@@ -70,6 +71,7 @@ class PoolSide:
         self._ordered.discard(topic)
         self._times.forget(topic)
         self._open.discard(topic)
+        self._measuring.pop(topic, None)
         self._most_bytes.pop(topic, None)
         self._count_coming(worker.function_topic)
         if self.is_active:
@@ -77,12 +79,17 @@ class PoolSide:
             self._tell("swapper", ForgetWorker(topic))
 
     def page_out(self, worker: Worker, now_ns: int) -> None:
-        """See Pager. The worker gives back what it can first; without privileges it brings itself out."""
+        """See Pager. The worker gives back what it can first; without privileges it brings itself out.
+
+        To do so it touches memory, which must not be taken for what its call touched.
+        """
         self._open.discard(worker.topic)
         self._leaving.setdefault(worker.topic, False)
         self.changed(worker)
-        action = "trim" if self.mode.mode == "outside" else "page_out"
-        self._tell("local_queue", TendWorker(worker.topic, action))
+        if worker.topic in self._measuring:
+            self._measuring[worker.topic] = True
+        else:
+            self._send_out(worker.topic)
 
     def page_in(self, worker: Worker, how: str, now_ns: int) -> str:
         """See Pager."""
@@ -104,6 +111,7 @@ class PoolSide:
         """See Pager."""
         if worker.topic in self._open:
             self._open.remove(worker.topic)
+            self._measuring[worker.topic] = False
             self._tell("swapper", CallEnded(worker.topic))
 
     def not_needed(self, worker: Worker) -> None:
@@ -171,6 +179,10 @@ class PoolSide:
         self._untold.append(policy_events.FunctionGone(topic))
         self._templates.pop(topic, None)
         self.learning.forget(topic)
+
+    def _send_out(self, worker_topic: str) -> None:
+        action = "trim" if self.mode.mode == "outside" else "page_out"
+        self._tell("local_queue", TendWorker(worker_topic, action))
 
     def _count_coming(self, topic: str) -> None:
         pool = self._dispatch.pools.get(topic)

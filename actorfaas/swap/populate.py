@@ -21,7 +21,7 @@ from itertools import chain
 
 from actorfaas.errors import PagingRefused, ProcessGone
 from actorfaas.swap import pagemap, syscalls
-from actorfaas.swap.madvise import MOST_VECTORS
+from actorfaas.swap.madvise import MOST_VECTORS, vectors
 from actorfaas.swap.pagemap import Page
 from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, page_addresses, page_count, pieces, subtract_in_order
 from actorfaas.swap.target import GONE, Target
@@ -91,14 +91,13 @@ def renew(target: Target, ranges: Ranges) -> None:
     may touch. So it is safe also while the process runs.
     """
     source = array("Q", (_untouchable(), _MOST_BYTES))
+    remotes = vectors(pieces(ranges, _MOST_BYTES))
+    address, _ = remotes.buffer_info()
     target.check()
-    for start, length in pieces(ranges, _MOST_BYTES):
-        remote = array("Q", (start, length))
-        try:
-            syscalls.process_vm_writev(target.pid, source.buffer_info()[0], remote.buffer_info()[0])
-        except OSError as error:
-            if error.errno not in _VANISHED:
-                raise _translated(error, target) from None
+    for remote in range(address, address + len(remotes) * remotes.itemsize, _VECTOR_BYTES):
+        number = syscalls.process_vm_writev(target.pid, source.buffer_info()[0], remote)
+        if number and number not in _VANISHED:
+            raise _translated(OSError(number, os.strerror(number)), target)
 
 
 @cache

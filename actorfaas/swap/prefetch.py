@@ -8,16 +8,25 @@ the order in which pages were first touched. Both read the same pages, so that o
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from actorfaas.swap.ranges import Range, Ranges, by_size, normalise, subtract_in_order, total_bytes
+from actorfaas.swap.ranges import (
+    Range,
+    Ranges,
+    by_size,
+    intersect_in_order,
+    normalise,
+    subtract,
+    subtract_in_order,
+    total_bytes,
+)
 from actorfaas.swap.working_set import FileRange, WorkingSet
 
-STEP_BYTES = 512 << 10
-"""How far reading runs ahead of mapping what was read: some tenths of a millisecond."""
+STEP_BYTES = 2 << 20
+"""How far reading runs ahead of mapping what was read. What one piece of advice covers, the kernel asks the disk for in
+as few requests as its places in swap allow, so that smaller steps read more slowly."""
 
-SCATTERED_PARTS = 8
+SCATTERED_PARTS = 4
 """How many pages that must be read one by one are read at once: each waits for the disk by itself."""
 
 MOST_PLANS = 256
@@ -33,7 +42,7 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Ranges to read in one go (MADV_WILLNEED), and then to map."""
+    """Ranges to read in one go (MADV_WILLNEED), and which of their pages to map then."""
 
     ranges: tuple[Range, ...]
     pages: Pages
@@ -42,7 +51,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A page-in: steps in access order; `scattered` pages, which advice does not read, in parts of about the same size;
-    `fresh` memory, which is mapped without being read; files that are mapped at unknown places, to be read only."""
+    `fresh` memory, which is mapped for writing; files that are mapped at unknown places, to be read only."""
 
     steps: tuple[Step, ...]
     scattered: tuple[Pages, ...]
@@ -53,23 +62,18 @@ class Plan:
 
 def plan(record: WorkingSet, step_bytes: int = STEP_BYTES) -> Plan:
     """A page-in of everything in the record, in steps of at most `step_bytes` (a multiple of the page size)."""
-    in_order = [one for group in record.groups for one in (*group.memory, *_mapped(group.files))]
-    scattered = _parts(record.scattered, SCATTERED_PARTS)
-    apart = normalise((*record.scattered, *record.fresh))
+    files = [(one.address, one.length_bytes) for one in record.files if one.address]
+    to_map = subtract(record.mapped, normalise((*record.scattered, *record.fresh)))
     return Plan(
         tuple(
-            Step(tuple(ranges), _pages(ranges, record.shared))
-            for ranges in by_size(subtract_in_order(in_order, apart), step_bytes)
+            Step(tuple(ranges), _pages(intersect_in_order(ranges, to_map), record.shared))
+            for ranges in by_size((*record.to_read, *files), step_bytes)
         ),
-        tuple(_pages(part, record.shared) for part in scattered),
+        tuple(_pages(part, record.shared) for part in _parts(record.scattered, SCATTERED_PARTS)),
         record.fresh,
         tuple(one for one in record.files if not one.address),
         record.memory_bytes + record.file_bytes - total_bytes(record.fresh),
     )
-
-
-def _mapped(files: Iterable[FileRange]) -> Iterator[Range]:
-    return ((one.address, one.length_bytes) for one in files if one.address)
 
 
 def _pages(ranges: Ranges, shared: Ranges) -> Pages:

@@ -11,11 +11,14 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 
 Range = tuple[int, int]
 Ranges = Sequence[Range]
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+_START = itemgetter(0)
 
 
 def normalise(ranges: Iterable[Range], gap_bytes: int = 0) -> list[Range]:
@@ -93,12 +96,18 @@ def subtract(left: Ranges, right: Ranges) -> list[Range]:
 
 def subtract_in_order(left: Iterable[Range], right: Ranges) -> list[Range]:
     """What `left` covers and `right` does not, in the order of `left`. Only `right` must be normal."""
-    starts = [start for start, _ in right]
-    found: list[Range] = []
-    for start, length in left:
-        first = max(0, bisect_right(starts, start) - 1)
-        found.extend(subtract([(start, length)], right[first : bisect_left(starts, start + length)]))
-    return found
+    return [part for one in left for part in subtract([one], near(right, one))]
+
+
+def intersect_in_order(left: Iterable[Range], right: Ranges) -> list[Range]:
+    """What both cover, in the order of `left`. Only `right` must be normal."""
+    return [part for one in left for part in intersect([one], near(right, one))]
+
+
+def near(ranges: Ranges, one: Range) -> Ranges:
+    """The part of a normal list in which everything that `one` overlaps is."""
+    first = bisect_right(ranges, one[0], key=_START) - 1
+    return ranges[max(0, first) : bisect_left(ranges, sum(one), key=_START)]
 
 
 def batches(ranges: Ranges, most: int) -> Iterator[Ranges]:

@@ -10,18 +10,18 @@ import msgpack
 from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges
 from actorfaas.swap.working_set import FileRange, Group, WorkingSet
 
-VERSION = 2
+VERSION = 3
 MOST_BYTES = 4 << 20
 """Longer records are refused: 16,384 ranges take about 100 KB."""
 
 
 def to_bytes(working_set: WorkingSet) -> bytes:
-    """[version, page size, layout, bytes left out, paths, groups, shared, scattered, fresh]; a group is [memory,
-    files].
+    """[version, page size, layout, bytes left out, paths, groups, shared, scattered, fresh, spans]; a group is
+    [memory, files].
 
-    All are flat lists. Memory (on from the group before), shared, scattered, fresh: pages from the end of the range
-    before, which may be negative, and length in pages. Files: index of the path, then address, offset and length in
-    pages.
+    All are flat lists. Memory (on from the group before), shared, scattered, fresh, spans: pages from the end of the
+    range before, which may be negative, and length in pages. Files: index of the path, then address, offset and length
+    in pages.
     """
     paths: dict[str, int] = {}
     groups = []
@@ -33,7 +33,8 @@ def to_bytes(working_set: WorkingSet) -> bytes:
             places = (one.address, one.offset_bytes, one.length_bytes)
             files += [paths.setdefault(one.path, len(paths)), *(place // PAGE_SIZE for place in places)]
         groups.append([memory, files])
-    parts = [_steps(ranges, 0)[0] for ranges in (working_set.shared, working_set.scattered, working_set.fresh)]
+    flat = (working_set.shared, working_set.scattered, working_set.fresh, working_set.spans)
+    parts = [_steps(ranges, 0)[0] for ranges in flat]
     record = [VERSION, PAGE_SIZE, working_set.layout, working_set.left_out_bytes, list(paths), groups, *parts]
     packed: bytes = msgpack.packb(record)
     return packed
@@ -48,10 +49,11 @@ def from_bytes(record: bytes) -> WorkingSet:
         if (version, page_size) != (VERSION, PAGE_SIZE):
             raise ValueError(f"working-set record of version {version!r}, page size {page_size!r}")
         layout, left_out_bytes, paths, groups, *parts = rest
-        shared, scattered, fresh = (_ranges(part, 0)[0] for part in parts)
+        shared, scattered, fresh, spans = (_ranges(part, 0)[0] for part in parts)
         if not isinstance(layout, str) or not all(isinstance(path, str) for path in paths):
             raise ValueError("working-set record with names that are no text")
-        return WorkingSet(layout, tuple(_groups(groups, paths)), _natural(left_out_bytes), shared, scattered, fresh)
+        left_out_bytes = _natural(left_out_bytes)
+        return WorkingSet(layout, tuple(_groups(groups, paths)), left_out_bytes, shared, scattered, fresh, spans)
     except (TypeError, IndexError, msgpack.UnpackException) as error:
         raise ValueError(f"not a working-set record: {error}") from error
 

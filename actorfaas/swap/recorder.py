@@ -6,6 +6,7 @@ Blocking, for a fraction of a millisecond to some (see `pagemap`). When to scan 
 from __future__ import annotations
 
 from actorfaas.swap import pagemap
+from actorfaas.swap.joining import joined
 from actorfaas.swap.pagemap import Page
 from actorfaas.swap.ranges import Range, Ranges
 from actorfaas.swap.target import Target
@@ -20,7 +21,7 @@ class Recorder:
     def __init__(self, target: Target, layout: str, before: Ranges, out: Ranges | None = None) -> None:
         """Both normal: `before` are the pages that were there when the call began, `out` those that were in swap."""
         self._target = target
-        self._layout = layout
+        self.layout = layout
         self._before = before
         self._out = out
         self._scans: list[tuple[list[Range], list[Range], list[Range]]] = []
@@ -30,8 +31,9 @@ class Recorder:
         if len(self._scans) < MOST_SCANS:
             self._look()
 
-    def finish(self, bounds: Bounds | None = None) -> WorkingSet:
-        """Look a last time; all that was touched, in order of the scans that found it. Raises ProcessGone.
+    def finish(self, bounds: Bounds | None = None, *, before: WorkingSet | None = None) -> WorkingSet:
+        """Look a last time; all that was touched, in order of the scans that found it, and was touched `before` as
+        well, if that is known. Raises ProcessGone.
 
         The map is read now: it has what was loaded during the call.
         """
@@ -40,7 +42,10 @@ class Recorder:
         recording = Recording(mappings, self._before)
         for present, files, zeros in self._scans:
             recording.scan(present, files=files, zero=zeros)
-        return recording.finish(self._layout, bounds, own=pagemap.own(self._target), out=self._out)
+        record = recording.finish(self.layout, bounds, own=pagemap.own(self._target))
+        if before is not None:
+            record = record.common(before)
+        return record if self._out is None else joined(record, self._out, mappings)
 
     def _look(self) -> None:
         present: list[Range] = []

@@ -26,6 +26,7 @@ LEAST_MISSED = 4
 @dataclass(slots=True)
 class _Known:
     record: WorkingSet | None
+    is_half: bool = False
     drift: Drift = field(default_factory=Drift)
     again: bool = False
     is_loaded: bool = False
@@ -51,11 +52,22 @@ class Records:
         known.record = known.record or record
         known.is_loaded = True
 
-    def recorded(self, function_topic: str, record: WorkingSet) -> None:
-        """A call was recorded."""
+    def half(self, function_topic: str, layout: str) -> WorkingSet | None:
+        """What the first of two recordings found, if it was in this address space.
+
+        A call does some things that the next one will not, such as to collect garbage, for which it touches all there
+        is. So a record is what two calls touched.
+        """
         known = self._use(function_topic)
+        return known.record if known.is_half and known.record and known.record.layout == layout else None
+
+    def recorded(self, function_topic: str, record: WorkingSet) -> bool:
+        """A call was recorded; the record has only what is in `half`, if there is such. Whether it is complete now."""
+        known = self._use(function_topic)
+        known.is_half = self.half(function_topic, record.layout) is None
         known.record, known.again, known.is_loaded = record, False, True
         known.growths = known.looks = 0
+        return not known.is_half
 
     def is_to_look(self, function_topic: str) -> bool:
         """Whether the next call after a page-in should show what the record misses."""
@@ -71,18 +83,19 @@ class Records:
     def may_grow(self, function_topic: str, layout: str, major_faults: int) -> WorkingSet | None:
         """The record, if a call with so many faults may have touched what it misses."""
         known = self._use(function_topic)
-        fits = known.record is not None and known.record.layout == layout and not known.again
+        fits = not self.is_wanted(function_topic, layout)
         return known.record if fits and major_faults >= LEAST_MISSED and known.growths < MOST_GROWTHS else None
 
-    def grow(self, function_topic: str, missed: WorkingSet) -> WorkingSet | None:
-        """A call touched this besides what is recorded; the record as it is now, None if it is as before."""
+    def grow(self, function_topic: str, record: WorkingSet, grown: WorkingSet) -> bool:
+        """A call touched what `grown` has besides `record`. False: that is nothing, or so much that another call will
+        not touch it again, or another record is in use now."""
         known = self._use(function_topic)
-        if known.record is None or known.record.layout != missed.layout or not missed.pages:
-            return None
-        known.record = known.record.grown(missed)
+        if known.record is not record or not record.pages < grown.pages <= 2 * record.pages:
+            return False
+        known.record = grown
         known.growths += 1
         known.looks = 0
-        return known.record
+        return True
 
     def fitting(self, function_topic: str, layout: str) -> WorkingSet | None:
         """What of the record holds in this address space; None if there is nothing to be read ahead."""
@@ -91,9 +104,10 @@ class Records:
         return fitting if fitting and fitting.groups else None
 
     def is_wanted(self, function_topic: str, layout: str) -> bool:
-        """Whether the next call is to be recorded: there is no record, it is of another address space, or outdated."""
+        """Whether the next call is to be recorded: there is no record, or half of one, it is of another address space,
+        or outdated."""
         known = self._use(function_topic)
-        return known.record is None or known.record.layout != layout or known.again
+        return known.record is None or known.record.layout != layout or known.is_half or known.again
 
     def called(self, function_topic: str, major_faults: int) -> None:
         """A call ended whose working set had been read."""
@@ -102,9 +116,9 @@ class Records:
             known.again = True
 
     def size_bytes(self, function_topic: str) -> int:
-        """How large the record is; 0 without one."""
+        """How large the record is; 0 without one, or as long as it is not complete."""
         known = self._known.get(function_topic)
-        record = known.record if known else None
+        record = known.record if known and not known.is_half else None
         return record.memory_bytes + record.file_bytes if record else 0
 
     def _use(self, function_topic: str) -> _Known:

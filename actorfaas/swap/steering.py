@@ -170,9 +170,8 @@ class Steering(PoolSide):
             case WorkerPagedIn():
                 kind = SWAPPED if fact.error else KIND_OF[fact.did]
                 self._paged_in(fact.worker_topic, kind, fact.read_bytes, fact.took_ns, now_ns)
-            case CallMeasured(function_topic=topic, working_set_bytes=size_bytes):
-                if topic:
-                    self.learning.recorded(topic, size_bytes)
+            case CallMeasured():
+                self._measured(fact)
             case MemoryMeasured(usage_bytes=usage_bytes, pressure_percent=percent):
                 self._admission.grown(usage_bytes - self._policy.budget.usage_bytes)
                 self._tell_policy(policy_events.UsageMeasured(usage_bytes), now_ns)
@@ -183,6 +182,12 @@ class Steering(PoolSide):
                 self._template_paged_out(fact, now_ns)
             case PagingMode():
                 self._set_mode(fact, now_ns)
+
+    def _measured(self, call: CallMeasured) -> None:
+        if call.function_topic:
+            self.learning.recorded(call.function_topic, call.working_set_bytes)
+        if self._measuring.pop(call.worker_topic, False) and self._is_on_its_way_out(call.worker_topic):
+            self._send_out(call.worker_topic)
 
     def _protect(self, measured: MemoryMeasured, now_ns: int) -> None:
         """From thrash: no more instances while memory is above the budget; fewer when they no longer fit in swap."""
@@ -264,6 +269,7 @@ class Steering(PoolSide):
         self._leaving.clear()
         self._ordered.clear()
         self._open.clear()
+        self._measuring.clear()
         self._times.clear()
         self._begin()
         self._dispatch.pager_lost(now_ns)

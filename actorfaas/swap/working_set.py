@@ -9,14 +9,24 @@ Sources: REAP (Ustiugov et al., ASPLOS 2021, section 5: record and prefetch); Fa
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 from actorfaas.swap.maps import Mapping, file_ranges, private_ranges
-from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, intersect, normalise, subtract, total_bytes
+from actorfaas.swap.ranges import (
+    PAGE_SIZE,
+    Range,
+    Ranges,
+    intersect,
+    intersect_in_order,
+    normalise,
+    subtract,
+    subtract_in_order,
+    total_bytes,
+)
 
 WIDEST_GAP_PAGES = 512
 """Ranges further apart than this are never merged to make a record smaller."""
@@ -46,7 +56,8 @@ class WorkingSet:
     `layout` names the address space it was taken in (workers forked from one template share theirs); addresses mean
     nothing in another. `left_out_bytes` did not fit the bounds. Of the private memory (both normal lists), `shared` was
     also mapped by the template or siblings after the call; `scattered` are private copies of files' pages, which
-    advice does not read back from swap; `fresh` was nowhere before the call, as when it allocates memory.
+    advice does not read back from swap; `fresh` was nowhere before the call, as when it allocates memory. `spans`:
+    the rest in fewer ranges, in the order to read them; () if it is not known which may be joined.
     """
 
     layout: str
@@ -55,6 +66,7 @@ class WorkingSet:
     shared: tuple[Range, ...] = ()
     scattered: tuple[Range, ...] = ()
     fresh: tuple[Range, ...] = ()
+    spans: tuple[Range, ...] = ()
 
     @property
     def memory(self) -> list[Range]:
@@ -65,6 +77,16 @@ class WorkingSet:
     def files(self) -> list[FileRange]:
         """All ranges of files in access order."""
         return [one for group in self.groups for one in group.files]
+
+    @property
+    def mapped(self) -> list[Range]:
+        """Where all its pages are, as a normal list."""
+        return normalise((*self.memory, *((one.address, one.length_bytes) for one in self.files if one.address)))
+
+    @property
+    def to_read(self) -> tuple[Range, ...]:
+        """What advice reads from swap, in this order: private memory without what is scattered."""
+        return self.spans or tuple(subtract_in_order(self.memory, self.scattered))
 
     @property
     def memory_bytes(self) -> int:
@@ -98,6 +120,7 @@ class WorkingSet:
             tuple(normalise(chain(self.shared, more.shared))),
             tuple(normalise(chain(self.scattered, more.scattered))),
             tuple(normalise(chain(self.fresh, more.fresh))),
+            (*self.to_read, *more.to_read),
         )
 
     def without(self, present: Ranges) -> WorkingSet:
@@ -113,16 +136,17 @@ class WorkingSet:
             tuple(subtract(self.shared, present)),
             tuple(subtract(self.scattered, present)),
             tuple(subtract(self.fresh, present)),
+            tuple(subtract_in_order(self.to_read, present)),
         )
+
+    def common(self, other: WorkingSet) -> WorkingSet:
+        """What both have, of the same address space, in this one's order."""
+        return self.without(subtract(self.mapped, other.mapped))
 
     def page_out_order(self, private: Ranges) -> list[Range]:
         """A worker's private ranges (normal) in the order to page them out: the working set as it will be read, then
-        the rest. What is written together lies together in the swapfile."""
-        starts = [start for start, _ in private]
-        first: list[Range] = []
-        for one in self.memory:
-            near = private[max(0, bisect_right(starts, one[0]) - 1) : bisect_left(starts, sum(one))]
-            first += intersect([one], near)
+        the rest. What is written together lies together in the swapfile, and is read by one request of the disk."""
+        first = intersect_in_order((*self.to_read, *self.scattered), private)
         return first + subtract(private, normalise(first))
 
 
@@ -193,14 +217,12 @@ class Recording:
         groups, left_out_bytes = _cut(groups, bounds)
         memory = normalise(chain.from_iterable(group.memory for group in groups))
         copies = normalise(one.range for one in self._mappings if one.is_file and one.is_private)
-        fresh = subtract(subtract(memory, copies), out) if out is not None else []
         return WorkingSet(
             layout,
             tuple(groups),
             left_out_bytes,
-            tuple(subtract(memory, own)),
-            tuple(intersect(memory, copies)),
-            tuple(fresh),
+            shared=tuple(subtract(memory, own)),
+            scattered=tuple(intersect(memory, copies)),
         )
 
     def _is_known_file(self, part: Range) -> bool:

@@ -24,6 +24,7 @@ _ENTRY_BYTES = 8
 _ENTRIES_A_READ = 8192
 _PRESENT, _EXCLUSIVE = 1 << 63, 1 << 56  # pagemap: in memory; mapped by this process alone
 _OWN = _PRESENT | _EXCLUSIVE
+_WORTH_BYTES = 512 << 10
 
 Range = tuple[int, int]
 """First address and length in bytes."""
@@ -37,6 +38,7 @@ class Tending:
 
     def __init__(self) -> None:
         self._was_out = False
+        self._tidy_bytes = -_WORTH_BYTES
         self._working_set: list[Range] = []
 
     def tend(self, action: str) -> Tended:
@@ -46,7 +48,7 @@ class Tending:
         with suppress(OSError, MemoryError):
             match action:
                 case "trim":
-                    size_bytes = _trim()
+                    size_bytes = self._trim()
                 case "page_out":
                     size_bytes = self._page_out()
                 case "page_in":
@@ -55,7 +57,7 @@ class Tending:
 
     def _page_out(self) -> int:
         """Trim, then advise all that is this process's alone to be paged out; how much that was."""
-        _trim()
+        self._trim()
         ranges = private_ranges()
         own = own_pages(ranges)
         if self._was_out:  # before, all that was ever loaded is present
@@ -64,6 +66,20 @@ class Tending:
         for one in ranges:
             _advise(one, _PAGEOUT)
         return _size(own)
+
+    def _trim(self) -> int:
+        """Collect garbage and give free memory back, unless little came since it was done last; the anonymous memory
+        that remains. What is frozen stays untouched.
+
+        It touches pages that calls do not. Of a worker that is back with its calls' pages only, each of them is read
+        from swap by itself, which costs more than to write some garbage.
+        """
+        if _anonymous_bytes() >= self._tidy_bytes + _WORTH_BYTES:
+            gc.collect()
+            if not heap.empty_end():
+                process.give_back_free_memory()
+            self._tidy_bytes = _anonymous_bytes()
+        return self._tidy_bytes
 
     def _page_in(self) -> int:
         """Read back and map what calls have touched; how much that was. Without a record: nothing, they fault."""
@@ -118,16 +134,10 @@ def _add_own(found: list[Range], address: int, entries: array[int]) -> None:
         address += _PAGE
 
 
-def _trim() -> int:
-    """Collect garbage and give free memory back; the anonymous memory that remains. What is frozen stays untouched."""
-    gc.collect()
-    if not heap.empty_end():
-        process.give_back_free_memory()
+def _anonymous_bytes() -> int:
+    """Memory that belongs to no file, wherever it is (proc_pid_status(5))."""
     with open("/proc/self/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        return sum(int(line.split()[1]) for line in file if line.startswith((b"RssAnon:", b"VmSwap:"))) * 1024
 
 
 def _advise(one: Range, advice: int) -> None:

@@ -100,9 +100,9 @@ class FakePager(Pager):
         self.read_with.append(record)
         return record.memory_bytes + record.file_bytes
 
-    def missed(self, process: Process, record: WorkingSet) -> WorkingSet:
-        self._step("missed", process.target.pid)
-        return self.missing
+    def grown(self, process: Process, record: WorkingSet) -> WorkingSet:
+        self._step("grown", process.target.pid)
+        return record.grown(self.missing)
 
     def reclaim_rest(self, process: Process) -> int:
         self._step("rest", process.target.pid)
@@ -115,7 +115,7 @@ class FakePager(Pager):
     def start_recording(self, process: Process) -> Recorder:
         self._step("record", process.target.pid)
         found: Any = SimpleNamespace(  # a Recorder by its methods
-            scan=lambda: self._step("scan", process.target.pid), finish=lambda: RECORD
+            layout=LAYOUT, scan=lambda: self._step("scan", process.target.pid), finish=lambda before: RECORD
         )
         return cast(Recorder, found)
 

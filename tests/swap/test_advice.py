@@ -155,13 +155,12 @@ def test_own_pages_that_vanished_are_counted(me: Target, memory: int) -> None:
     [
         (errno.EPERM, PagingRefused, "CAP_SYS_PTRACE"),
         (errno.ESRCH, ProcessGone, "exited"),
-        (errno.EINVAL, OSError, "made up"),
+        (errno.EINVAL, OSError, "made up|Invalid argument"),
     ],
 )
-@pytest.mark.parametrize(("name", "map_own"), [("process_vm_readv", populate_own), ("process_vm_writev", renew)])
+@pytest.mark.parametrize("map_own", [populate_own, renew])
 def test_errors_of_mapping_own_pages_in_words(
     me: Target,
-    name: str,
     map_own: Callable[[Target, list[Range]], object],
     number: int,
     error: type[Exception],
@@ -171,7 +170,8 @@ def test_errors_of_mapping_own_pages_in_words(
     def fail(*_: int) -> int:
         raise OSError(number, "made up")
 
-    monkeypatch.setattr(syscalls, name, fail)
+    monkeypatch.setattr(syscalls, "process_vm_readv", fail)
+    monkeypatch.setattr(syscalls, "process_vm_writev", lambda *_: number)
     with pytest.raises(error, match=text):
         map_own(me, [(0x10000000, PAGE_SIZE)])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actorfaas.core.effects import Tell
 from actorfaas.core.worker import Claim
-from actorfaas.messages import CallEnded, CallMeasured, WorkerPagedIn
+from actorfaas.messages import CallEnded, CallMeasured, TendWorker, WorkerPagedIn
 from tests.core.specs import function
 from tests.core.world import World
 from tests.core.world_swapper import MB, OUTSIDE
@@ -75,6 +76,30 @@ def test_a_call_that_came_is_measured_once() -> None:
     assert world.swapper is not None
     assert world.swapper.recorded == {"a@1"}
     assert not world.swapper.recording
+
+
+def tended(world: World) -> list[str]:
+    """Workers that are told to tidy up."""
+    found = [one.message for one in world.dispatch.effects if isinstance(one, Tell)]
+    return [one.worker_topic for one in (*found, *world.queues["to_queue"]) if isinstance(one, TendWorker)]
+
+
+def test_a_worker_tidies_up_only_when_its_call_has_been_measured() -> None:
+    world = make(budget_bytes=100 * MB)
+    measure(world, 10_000 * MB)
+    world.publish("a@1!reap", "r1")
+    world.settle()
+    (worker,) = world.busy()
+    world.finish(worker)
+    others = [name for name in world.queues if name != "to_swapper"]
+    while any(world.deliver(name) for name in others):
+        pass
+    assert [one.worker_topic for one in ordered(world, CallEnded) if isinstance(one, CallEnded)] == [worker]
+    assert "paging_out" in world.phases("a@1")
+    assert not tended(world), "it would touch memory while its call is being measured"
+    for _ in range(2):
+        world.steering.take_in(CallMeasured(worker, "a@1", "record", 0, 0, 2 * MB), world.now)
+        assert tended(world) == [worker]
 
 
 def test_a_reservation_that_was_brought_in_and_given_up_is_not_measured() -> None:

@@ -16,11 +16,11 @@ LIBRARY = FileRange(1000 * P, 3 * P, "/lib/a.so", 8 * P)
 RECORD = WorkingSet("", (Group(((9 * P, 2 * P),), (LIBRARY,)), Group(((P, P),))))
 
 
-def test_a_plan_reads_in_access_order_and_maps_shared_pages_apart() -> None:
+def test_a_plan_reads_in_access_order_then_files_and_maps_shared_pages_apart() -> None:
     made = plan(WorkingSet("", RECORD.groups, shared=((10 * P, P),)))
     (only,) = made.steps
-    assert only.ranges == ((9 * P, 2 * P), (1000 * P, 3 * P), (P, P))
-    assert only.pages == Pages(((9 * P, P), (1000 * P, 3 * P), (P, P)), ((10 * P, P),))
+    assert only.ranges == ((9 * P, 2 * P), (P, P), (1000 * P, 3 * P))
+    assert only.pages == Pages(((9 * P, P), (P, P), (1000 * P, 3 * P)), ((10 * P, P),))
     assert made.scattered == ()
     assert made.files == ()
     assert made.length_bytes == 6 * P
@@ -36,13 +36,21 @@ def test_pages_that_advice_does_not_read_are_divided_among_readers() -> None:
     assert made.scattered[0].shared == copies[:3]
 
 
-def test_memory_that_was_nowhere_is_mapped_without_being_read() -> None:
+def test_memory_that_was_nowhere_is_mapped_apart_for_writing() -> None:
     record = WorkingSet("", (Group(((P, 4 * P), (9 * P, P))),), fresh=((2 * P, 2 * P),))
     made = plan(record)
     (only,) = made.steps
-    assert only.ranges == ((P, P), (4 * P, P), (9 * P, P))
+    assert only.ranges == ((P, 4 * P), (9 * P, P)), "some of it may hold something by now"
+    assert only.pages.own == ((P, P), (4 * P, P), (9 * P, P))
     assert made.fresh == ((2 * P, 2 * P),)
     assert made.length_bytes == 3 * P
+
+
+def test_what_is_read_at_once_is_more_than_what_is_mapped() -> None:
+    record = WorkingSet("", (Group(((P, P), (5 * P, P))), Group(((3 * P, P),))), spans=((P, 5 * P),))
+    (only,) = plan(record).steps
+    assert only.ranges == ((P, 5 * P),)
+    assert only.pages.own == ((P, P), (3 * P, P), (5 * P, P))
 
 
 def test_files_that_are_mapped_somewhere_else_are_only_read() -> None:
@@ -77,7 +85,7 @@ def test_every_page_is_read_once_and_mapped_once(
         everything = normalise([*everything, *fresh])
         made.append(Group(tuple(fresh)))
     parts = [tuple(intersect(everything, normalise((s * P, n * P) for s, n in some))) for some in (shared, scattered)]
-    record = WorkingSet("", tuple(made), 0, *parts)
+    record = WorkingSet("", tuple(made), shared=parts[0], scattered=parts[1])
     found = plan(record, pages * P)
     in_order = [at for at in page_addresses(record.memory) if at not in set(page_addresses(record.scattered))]
     assert list(page_addresses(r for step in found.steps for r in step.ranges)) == in_order

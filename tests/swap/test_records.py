@@ -16,6 +16,17 @@ def record(pages: int = 100, layout: str = HERE) -> WorkingSet:
     return WorkingSet(layout, (Group(((PAGE, pages * PAGE),), (FileRange(PAGE << 20, PAGE, "/lib/x", 0),)),))
 
 
+def record_twice(records: Records, found: WorkingSet) -> None:
+    assert not records.recorded(F, found)
+    assert records.recorded(F, found)
+
+
+def grow(records: Records, first_page: int) -> bool:
+    known = records.fitting(F, HERE)
+    assert known is not None
+    return records.grow(F, known, known.grown(WorkingSet(HERE, (Group(((first_page * PAGE, 2 * PAGE),)),))))
+
+
 @pytest.fixture
 def records() -> Records:
     return Records()
@@ -33,7 +44,7 @@ def test_without_a_record_one_is_wanted(records: Records) -> None:
 
 
 def test_a_record_fits_its_address_space(records: Records) -> None:
-    records.recorded(F, record())
+    record_twice(records, record())
     assert records.is_known(F)
     assert not records.is_wanted(F, HERE)
     assert records.fitting(F, HERE) == record()
@@ -46,75 +57,96 @@ def test_of_another_address_space_only_files_are_read_and_a_record_is_wanted(rec
     assert fitting is not None
     assert (fitting.memory, fitting.file_bytes) == ([], PAGE)
     assert records.is_wanted(F, ELSEWHERE)
-    records.recorded(F, record(layout=ELSEWHERE))
+    record_twice(records, record(layout=ELSEWHERE))
     assert not records.is_wanted(F, ELSEWHERE)
 
 
 def test_a_record_of_nothing_is_a_record(records: Records) -> None:
-    records.recorded(F, WorkingSet(HERE, ()))
+    record_twice(records, WorkingSet(HERE, ()))
     assert records.fitting(F, HERE) is None
     assert not records.is_wanted(F, HERE)
 
 
 def test_what_is_loaded_late_overwrites_nothing(records: Records) -> None:
-    records.recorded(F, record(5))
+    record_twice(records, record(5))
     records.loaded(F, record(7))
     assert records.fitting(F, HERE) == record(5)
 
 
 def test_many_faults_after_page_ins_ask_for_a_new_record(records: Records) -> None:
-    records.recorded(F, record())
+    record_twice(records, record())
     for _ in range(8):
         assert not records.is_wanted(F, HERE)
         records.called(F, 90)
     assert records.is_wanted(F, HERE)
     assert records.fitting(F, HERE) == record()  # of use until there is a better one
-    records.recorded(F, record(200))
+    record_twice(records, record(200))
     assert not records.is_wanted(F, HERE)
     for _ in range(8):
         records.called(F, 3)
     assert not records.is_wanted(F, HERE)
 
 
-def extra(first_page: int, layout: str = HERE) -> WorkingSet:
-    return WorkingSet(layout, (Group(((first_page * PAGE, 2 * PAGE),)),))
+def test_a_record_is_what_two_calls_touched(records: Records) -> None:
+    assert records.half(F, HERE) is None
+    assert not records.recorded(F, record(50))
+    assert records.is_wanted(F, HERE)
+    assert records.half(F, HERE) == record(50)
+    assert records.half(F, ELSEWHERE) is None
+    assert records.fitting(F, HERE) == record(50), "of use until there is a better one"
+    assert records.size_bytes(F) == 0
+    assert records.may_grow(F, HERE, 90) is None
+    assert records.recorded(F, record(40))
+    assert not records.is_wanted(F, HERE)
+    assert records.half(F, HERE) is None
+    assert records.size_bytes(F) == 41 * PAGE
+
+
+def test_two_recordings_are_of_one_address_space(records: Records) -> None:
+    assert not records.recorded(F, record(50, ELSEWHERE))
+    assert not records.recorded(F, record(40))
+    assert records.half(F, HERE) == record(40)
+    assert records.recorded(F, record(30))
 
 
 def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> None:
-    records.recorded(F, record())
+    record_twice(records, record())
     assert records.may_grow(F, HERE, 3) is None  # hardly anything was missed
     assert records.may_grow(F, ELSEWHERE, 90) is None
     for number in range(MOST_GROWTHS):
         assert records.may_grow(F, HERE, 4) is not None
-        grown = records.grow(F, extra(1000 + 10 * number))
+        assert grow(records, 1000 + 10 * number)
+        grown = records.fitting(F, HERE)
         assert grown is not None
-        assert grown == records.fitting(F, HERE)
         assert grown.memory[-1] == ((1000 + 10 * number) * PAGE, 2 * PAGE)
     assert records.may_grow(F, HERE, 90) is None
     assert records.size_bytes(F) == (101 + 2 * MOST_GROWTHS) * PAGE
-    records.recorded(F, record())
+    record_twice(records, record())
     assert records.may_grow(F, HERE, 90) is not None
 
 
 def test_a_record_is_looked_at_until_it_seems_complete(records: Records) -> None:
-    records.recorded(F, record())
+    record_twice(records, record())
     assert [records.look(F) for _ in range(MOST_LOOKS + 2)] == [True] * MOST_LOOKS + [False] * 2
     assert not records.is_to_look(F)
-    assert records.grow(F, extra(1000)) is not None
+    assert grow(records, 1000)
     assert records.is_to_look(F)
     for number in range(1, MOST_GROWTHS):
-        records.grow(F, extra(1000 + 10 * number))
+        assert grow(records, 1000 + 10 * number)
     assert not records.is_to_look(F)
-    records.recorded(F, record())
+    record_twice(records, record())
     assert records.look(F)
 
 
 def test_nothing_that_does_not_fit_is_taken_in(records: Records) -> None:
-    assert records.grow(F, extra(1)) is None
-    records.recorded(F, record())
-    assert records.grow(F, extra(1000, ELSEWHERE)) is None
-    assert records.grow(F, WorkingSet(HERE, ())) is None
-    assert records.fitting(F, HERE) == record()
+    found = record()
+    assert not records.grow(F, found, record(200))
+    record_twice(records, found)
+    assert not records.grow(F, found, found), "nothing was missed"
+    assert not records.grow(F, record(), record(150)), "it is no longer in use"
+    assert not records.grow(F, found, record(300)), "a call that touched more than that did something else"
+    assert records.fitting(F, HERE) == found
+    assert records.grow(F, found, record(200))
 
 
 def test_functions_that_were_not_used_for_long_are_forgotten() -> None:

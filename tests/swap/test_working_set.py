@@ -33,19 +33,32 @@ def test_groups_are_what_each_scan_finds_first() -> None:
     assert record.pages == 4
 
 
-def test_what_is_own_scattered_and_fresh_is_told_apart() -> None:
+def test_what_is_own_and_scattered_is_told_apart() -> None:
     copies = Mapping(200 * P, 210 * P, "rw-p", 0, 9, "/lib/c.so")
     recording = Recording((*MAPPINGS, copies))
     recording.scan(pages(1, 2, 3, 4, 201, 202))
-    record = recording.finish("", own=pages(1, 2, 201), out=pages(1, 3, 202))
+    record = recording.finish("", own=pages(1, 2, 201))
     assert record.shared == tuple(pages(3, 4, 202))
     assert record.scattered == tuple(pages(201, 202))
-    assert record.fresh == tuple(pages(2, 4))
+    assert record.to_read == ((P, 4 * P),)
     assert from_bytes(to_bytes(record)) == record
     assert record.without(pages(2, 3, 201)) == WorkingSet(
-        "", (Group(tuple(pages(1, 4, 202))),), 0, tuple(pages(4, 202)), tuple(pages(202)), tuple(pages(4))
+        "",
+        (Group(tuple(pages(1, 4, 202))),),
+        shared=tuple(pages(4, 202)),
+        scattered=tuple(pages(202)),
+        spans=tuple(pages(1, 4)),
     )
-    assert recording.finish("").fresh == (), "nobody said what was in swap"
+
+
+def test_what_two_calls_touched_keeps_the_order_of_one() -> None:
+    file = FileRange(118 * P, 2 * P, "/lib/a.so", 23 * P)
+    first = WorkingSet("", (Group(tuple(pages(9)), (file,)), Group(tuple(pages(1, 2, 5)))), shared=tuple(pages(2, 5)))
+    later = WorkingSet("", (Group(tuple(pages(1, 2, 3)), (file._replace(address=119 * P),)), Group(tuple(pages(9)))))
+    common = first.common(later)
+    assert common.memory == [(9 * P, P), (P, 2 * P)]
+    assert common.files == [FileRange(119 * P, P, "/lib/a.so", 24 * P)]
+    assert common.shared == tuple(pages(2))
 
 
 def test_grown_records_tell_apart_what_both_have() -> None:

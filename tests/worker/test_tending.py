@@ -109,6 +109,18 @@ def test_trim_collects_garbage_and_tells_what_remains() -> None:
     assert done.took_ns > 0
 
 
+def test_a_worker_that_has_hardly_grown_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[int] = []
+    held = [10 * MIB]
+    monkeypatch.setattr("actorfaas.worker.tending._anonymous_bytes", lambda: held[0])
+    monkeypatch.setattr("gc.collect", lambda: collected.append(held[0]))
+    tending = Tending()
+    for held_mib in (10.0, 10.2, 10.4, 10.6, 10.9, 9.0, 11.2):
+        held[0] = int(held_mib * MIB)
+        tending.tend("trim")
+    assert [size / MIB for size in collected] == pytest.approx([10.0, 10.6, 11.2], abs=0.01)
+
+
 def test_an_order_nobody_knows_changes_nothing() -> None:
     assert Tending().tend("fly").size_bytes == 0
 
