@@ -13,6 +13,9 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 SLOW := system or swap or vm or browser
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
+# Tests start thousands of processes, each of which would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-fast test-system test-browser test-vm check bench clean
 
 help:  ## list the targets
@@ -61,16 +64,18 @@ test: setup  ## all tests but those in a virtual machine
 test-fast: setup  ## the tests that start no processes
 	@$(BIN)/python -m pytest -q -n 2 -m 'not ($(SLOW))'
 
+# Two files at a time, each as a whole, for the node that its tests share. Then, alone, what turns the machine's swap on.
 test-system: setup  ## the tests that start real processes
-	@$(BIN)/python -m pytest -q -m '($(SLOW)) and not vm'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '($(SLOW)) and not (swap or vm)'
+	$(BIN)/python -m pytest -q -m swap tests/system/swap
 
 test-browser: setup  ## the web page in a headless browser (root installs what it needs)
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest -q -m browser tests/browser
 
-test-vm: setup  ## the swapping tests under cgroup v2, in a virtual machine (8 minutes; root installs what it needs)
+test-vm: setup  ## the swapping tests under cgroup v2, in two virtual machines (5 minutes; root installs what it needs)
 	@tests/vm/install.sh $(BIN)/python
-	$(BIN)/python -m pytest -q -m vm --durations=3 tests/vm
+	$(BIN)/python -m pytest -q -n 2 -m vm --durations=3 tests/vm
 
 check: setup  ## format, lint, type-check, check import contracts, run the fast tests
 	@$(BIN)/ruff format

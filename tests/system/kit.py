@@ -261,9 +261,10 @@ def eventually(attempt: Callable[[], T | None], what: str, *, patience_s: float 
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or only waits to be reaped."""
+    """Whether a process is gone, or only waits to be reaped: with its last thread, which held its connections."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state, *_, threads = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:18]
+        return (state, threads) == ("Z", "1")
     except (FileNotFoundError, ProcessLookupError):
         return True
 
