@@ -73,7 +73,7 @@ test-browser: setup  ## the web page in a headless browser (root installs what i
 	@tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m pytest -q -m browser tests/browser
 
-test-vm: setup  ## the swapping tests under cgroup v2, in two virtual machines (5 minutes; root installs what it needs)
+test-vm: setup  ## the swapping tests under cgroup v2, in two virtual machines (7 minutes; root installs what it needs)
 	@tests/vm/install.sh $(BIN)/python
 	$(BIN)/python -m pytest -q -n 2 -m vm --durations=3 tests/vm
 

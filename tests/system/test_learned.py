@@ -61,6 +61,7 @@ def test_what_was_learned_survives_kill_9_of_the_manager(tmp_path: Path) -> None
         until_saved(tmp_path, EXECUTIONS)
         node.kill(node.actor_pids()["execution_manager"])
         node.until_serving("double", 1)
+        eventually(lambda: node.http.get("/readyz").status_code == 200 or None, "a ready node")
         before = learned(tmp_path)
         learn(node, 1)
         eventually(lambda: learned(tmp_path)[1:] == (EXECUTIONS + 1, EXECUTIONS + 1), "a record of all executions")

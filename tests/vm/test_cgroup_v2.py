@@ -1,6 +1,6 @@
 """The tests of tests/system/swap under control groups v2, an older kernel and a disk of its own.
 
-In two halves, each in a machine with one processor: beside each other they take half the time (`make test-vm`).
+In two halves, each in a machine with one processor: `make test-vm` boots them beside each other.
 """
 
 from __future__ import annotations
