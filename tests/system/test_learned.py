@@ -59,8 +59,10 @@ def test_what_was_learned_survives_kill_9_of_the_manager(tmp_path: Path) -> None
     with node_with(tmp_path, "branching") as node:
         learn(node, EXECUTIONS)
         until_saved(tmp_path, EXECUTIONS)
-        node.kill(node.actor_pids()["execution_manager"])
+        killed = node.actor_pids()["execution_manager"]
+        node.kill(killed)
         node.until_serving("double", 1)
+        eventually(lambda: node.actor_pids().get("execution_manager", killed) != killed or None, "another manager")
         eventually(lambda: node.http.get("/readyz").status_code == 200 or None, "a ready node")
         before = learned(tmp_path)
         learn(node, 1)
