@@ -43,8 +43,14 @@ def _sum(habits: learned_format.Numbers) -> int:
 
 def learn(node: Node, executions: int) -> None:
     """So many times through the workflow's states: double, a choice, negate."""
-    for started in [node.start("loop", 60) for _ in range(executions)]:
+    for started in [eventually(lambda: accepted(node), "an accepted start") for _ in range(executions)]:
         assert node.ended(started)["output"] == -120
+
+
+def accepted(node: Node) -> str | None:
+    """A new execution's id, unless the ExecutionManager is still starting."""
+    answer = node.call("loop", 60, Prefer="respond-async")
+    return str(answer.json()["execution_id"]) if answer.status_code == 202 else None
 
 
 def learned(folder: Path) -> tuple[int, int, int]:
@@ -59,11 +65,8 @@ def test_what_was_learned_survives_kill_9_of_the_manager(tmp_path: Path) -> None
     with node_with(tmp_path, "branching") as node:
         learn(node, EXECUTIONS)
         until_saved(tmp_path, EXECUTIONS)
-        killed = node.actor_pids()["execution_manager"]
-        node.kill(killed)
+        node.kill(node.actor_pids()["execution_manager"])
         node.until_serving("double", 1)
-        eventually(lambda: node.actor_pids().get("execution_manager", killed) != killed or None, "another manager")
-        eventually(lambda: node.http.get("/readyz").status_code == 200 or None, "a ready node")
         before = learned(tmp_path)
         learn(node, 1)
         eventually(lambda: learned(tmp_path)[1:] == (EXECUTIONS + 1, EXECUTIONS + 1), "a record of all executions")
