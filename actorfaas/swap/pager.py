@@ -101,7 +101,7 @@ class Process:
     laid_out: WorkingSet | None = None
     """The record whose pages have places beside each other, in access order."""
     is_out: bool = False
-    """Whether all that is in a record is out, so that nobody has to look what is there."""
+    """Whether all that is in a record is out, as far as this pager did anything about it since."""
 
 
 class Pager:
@@ -142,11 +142,13 @@ class Pager:
         """Bring private memory out unless it `is_needed`; `remember` what stayed, for a recording of the next call."""
         target, group = process.target, process.group
         process.present = process.out = ()
-        process.is_out = False
         owned, before = _charged(process)
         if record is not None and (process.renewed is record or not process.has_places):
             process.laid_out = record
-        process.has_places = True
+        elif process.is_out:  # it came back by faults, and what it wrote to then has lost its place
+            process.laid_out = None
+        process.renewed = None
+        process.is_out, process.has_places = False, True
         private = private_ranges(target.mappings())
         for batch in by_size(record.page_out_order(private) if record else private, OUT_BATCH_BYTES):
             if is_needed():
