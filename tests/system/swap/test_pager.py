@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from array import array
+from itertools import pairwise
 
 import pytest
 
@@ -11,8 +13,9 @@ from actorfaas.swap import pagemap
 from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.pagemap import Page
 from actorfaas.swap.pager import Pager, Process
-from actorfaas.swap.ranges import PAGE_SIZE, from_pages, intersect, normalise, subtract, total_bytes
+from actorfaas.swap.ranges import PAGE_SIZE, Range, Ranges, from_pages, intersect, normalise, subtract, total_bytes
 from actorfaas.swap.swaps import SwapArea
+from actorfaas.swap.target import Target
 from actorfaas.swap.working_set import WorkingSet
 from bench.paged_child import Child
 from tests.system.swap.kit import HEAP, MIB, TOUCHED, Born
@@ -91,6 +94,19 @@ def test_what_was_recorded_comes_back_before_the_call(
     assert pager.page_in(process, record) <= 0.1 * total_bytes(touched)
 
 
+def runs_of_places(target: Target, ranges: Ranges) -> list[int]:
+    """Where the runs of neighbouring places in swap begin that the pages have, in this order."""
+    places = [place for one in ranges for place in places_of(target, one)]
+    return [place for before, place in pairwise([-2, *places]) if place != before + 1]
+
+
+def places_of(target: Target, one: Range) -> list[int]:
+    """The places of those pages of a range that are in swap (pagemap.rst: bit 62, and bits 5 to 54)."""
+    start, length = one
+    entries = array("Q", os.pread(target.pagemap_fd(), length // PAGE_SIZE * 8, start // PAGE_SIZE * 8))
+    return [entry >> 5 & (1 << 50) - 1 for entry in entries if entry >> 62 & 1]
+
+
 def test_a_call_to_be_recorded_finds_all_it_touches_read_and_is_recorded_alone(
     swap: SwapArea, pager: Pager, process: Process, worker: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +140,28 @@ def test_what_a_record_missed_is_found_after_the_call(
         assert intersect(normalise(record.memory), others) == others
     assert faults <= 8, "the grown record has what the other calls touch"
     assert total_bytes(intersect(subtract(record.mapped, before_it.mapped), [worker.heap])) == 0
+
+
+def test_pages_get_new_places_after_faults_have_scattered_them(
+    swap: SwapArea, pager: Pager, process: Process, worker: Child
+) -> None:
+    worker.choose(TOUCHED, seed=3)
+    record = recorded(pager, process, worker)
+
+    def out() -> int:
+        assert not pager.page_out(process, record, remember=False).error
+        return len(runs_of_places(process.target, record.to_read))
+
+    out()
+    pager.page_in(process, record)
+    in_order = out()
+    assert in_order <= len(record.to_read)
+    worker.choose(TOUCHED // 2, seed=9)
+    worker.touch(write=True)
+    scattered = out()
+    assert scattered > 2 * in_order
+    pager.page_in(process, record)
+    assert out() <= 1.5 * in_order
 
 
 def test_a_page_out_gives_way_to_who_needs_the_worker(
