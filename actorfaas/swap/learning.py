@@ -29,6 +29,9 @@ _WAY_OF_KIND = {
 }
 """Of a start kind, see `messages.InvocationResult`."""
 
+MOST_ABREAST = 8
+"""So many expected page-ins, at most, are allowed for by each other's times."""
+
 
 class Known:
     """One function version."""
@@ -177,10 +180,11 @@ class Learning:
         ways = [Way.SWAP_IN if known.is_recorded else Way.DEMAND]
         return known.costs.guess_gain_ns(share, [*ways, Way.FORK] if can_fork else ways) > 0
 
-    def page_in_at_ns(self, topic: str, before: Sequence[str], began_ns: int, now_ns: int) -> int:
+    def page_in_at_ns(self, topic: str, before: Sequence[str], began_ns: int, now_ns: int, others: int = 0) -> int:
         """When to begin to bring in a worker of `topic`, which runs after `before`: the function running since
-        `began_ns`, then those between. At once when nothing is known of these."""
-        prefetch_ns = self.of(topic).costs.prefetch_high_ns()
+        `began_ns`, then those between. At once when nothing is known of these. `others` are expected, too: all are
+        read from one disk, so each takes as long as some of them together."""
+        prefetch_ns = self.of(topic).costs.prefetch_high_ns() * (1 + min(others, MOST_ABREAST))
         running, *between = before
         for one in between:
             early_ns = self.of(one).costs.run.quantile_ns(0.1)

@@ -171,7 +171,9 @@ class PoolSide:
 
     def expect(self, worker: Worker, before: Sequence[str], began_ns: int, now_ns: int) -> None:
         """See Pager. Just in time: what runs before should end when the worker is in."""
-        self._times.set(worker.topic, self.learning.page_in_at_ns(worker.function_topic, before, began_ns, now_ns))
+        self._times.forget(worker.topic)
+        at_ns = self.learning.page_in_at_ns(worker.function_topic, before, began_ns, now_ns, len(self._times))
+        self._times.set(worker.topic, at_ns)
 
     def function_gone(self, topic: str) -> None:
         """See Pager."""

@@ -14,6 +14,9 @@ class PrefetchTimes:
         self._due_ns: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
+    def __len__(self) -> int:
+        return len(self._due_ns)
+
     def set(self, worker_topic: str, at_ns: int) -> None:
         """Bring the worker in at this instant."""
         self._due_ns[worker_topic] = at_ns

@@ -67,14 +67,32 @@ def rest(world: World) -> None:
 
 
 def begin(world: World, name: str, execution_id: str, payload: bytes = b"0") -> None:
-    """Start a workflow; its first state runs, and the time has come to bring in who is next."""
+    """Start a workflow; its first state runs, and the time has come to bring in all who are next."""
     world.start(name, execution_id, payload=payload)
     world.settle()
     assert busy_of(world, "a@1")
-    due_ns = world.steering.next_due_ns(world.now)
-    if due_ns is not None:
+    end_ns = world.now + 100 * MS
+    for _ in range(8):
+        due_ns = world.steering.next_due_ns(world.now)
+        if due_ns is None or due_ns >= end_ns:
+            return
         world.advance(max(0, due_ns - world.now) / S)
         world.settle()
+
+
+def test_workers_that_come_in_together_are_begun_one_before_the_other() -> None:
+    world = make()
+    world.start("parallel", "e1")
+    world.settle()
+    begun: list[int] = []
+    while world.phases("b@1") + world.phases("c@1") != ["reserved"] * 2:
+        due_ns = world.steering.next_due_ns(world.now)
+        assert due_ns is not None
+        world.advance(max(0, due_ns - world.now) / S)
+        world.settle()
+        begun.append(world.now)
+    assert len(begun) == 2, "they are read from one disk, so the first one's time is allowed for"
+    assert begun[0] < begun[1]
 
 
 def finish(world: World, function_topic: str, output: bytes = b"") -> None:
