@@ -87,7 +87,7 @@ class Recordings:
         except (SwapError, OSError) as error:
             self._log.debug("a recording broke off", topic=worker.topic, error=str(error))
             return
-        is_complete = self._records.recorded(worker.function_topic, record)
+        is_complete = self._records.recorded(worker.function_topic, record, before)
         self._log.info(
             "working set recorded" if is_complete else "working set recorded for the first time",
             topic=worker.function_topic,

@@ -61,10 +61,11 @@ class Records:
         known = self._use(function_topic)
         return known.record if known.is_half and known.record and known.record.layout == layout else None
 
-    def recorded(self, function_topic: str, record: WorkingSet) -> bool:
-        """A call was recorded; the record has only what is in `half`, if there is such. Whether it is complete now."""
+    def recorded(self, function_topic: str, record: WorkingSet, before: WorkingSet | None = None) -> bool:
+        """A call was recorded; of what it touched, the record has what is in `before`, what `half` was then. Whether it
+        is complete now: not if another call's recording has ended since."""
         known = self._use(function_topic)
-        known.is_half = self.half(function_topic, record.layout) is None
+        known.is_half = before is None or known.record is not before
         known.record, known.again, known.is_loaded = record, False, True
         known.growths = known.looks = 0
         return not known.is_half

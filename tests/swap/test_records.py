@@ -18,7 +18,7 @@ def record(pages: int = 100, layout: str = HERE) -> WorkingSet:
 
 def record_twice(records: Records, found: WorkingSet) -> None:
     assert not records.recorded(F, found)
-    assert records.recorded(F, found)
+    assert records.recorded(F, found, found)
 
 
 def grow(records: Records, first_page: int) -> bool:
@@ -96,7 +96,7 @@ def test_a_record_is_what_two_calls_touched(records: Records) -> None:
     assert records.fitting(F, HERE) == record(50), "of use until there is a better one"
     assert records.size_bytes(F) == 0
     assert records.may_grow(F, HERE, 90) is None
-    assert records.recorded(F, record(40))
+    assert records.recorded(F, record(40), records.half(F, HERE))
     assert not records.is_wanted(F, HERE)
     assert records.half(F, HERE) is None
     assert records.size_bytes(F) == 41 * PAGE
@@ -104,9 +104,16 @@ def test_a_record_is_what_two_calls_touched(records: Records) -> None:
 
 def test_two_recordings_are_of_one_address_space(records: Records) -> None:
     assert not records.recorded(F, record(50, ELSEWHERE))
-    assert not records.recorded(F, record(40))
+    assert not records.recorded(F, record(40), records.half(F, HERE))
     assert records.half(F, HERE) == record(40)
-    assert records.recorded(F, record(30))
+    assert records.recorded(F, record(30), records.half(F, HERE))
+
+
+def test_calls_whose_recordings_end_together_are_two_firsts(records: Records) -> None:
+    before = records.half(F, HERE)
+    assert not records.recorded(F, record(50), before)
+    assert not records.recorded(F, record(60), before), "nobody has compared it with the other"
+    assert records.recorded(F, record(40), records.half(F, HERE))
 
 
 def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> None:
