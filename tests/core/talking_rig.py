@@ -9,7 +9,8 @@ from actorfaas.messages import Done, KeepMessage, Message, MessageKept, MessageR
 from tests.core.branching_rig import RETRY, define, machine, task
 from tests.core.specs import function
 from tests.core.world import World
-from tests.core.world_node import Peer, S
+from tests.core.world_node import S
+from tests.core.world_parts import Peer
 
 BRANCHES = [machine(a=task("a")), machine(b=task("b", Retry=RETRY, Next="c"), c=task("c"))]
 BOTH = machine(both={"Type": "Parallel", "Branches": BRANCHES, "End": True})

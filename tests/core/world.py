@@ -24,7 +24,8 @@ from actorfaas.messages import (
     TaskResultAndEffects,
     WorkerExited,
 )
-from tests.core.world_node import Instance, Node, S
+from tests.core.world_node import Node, S
+from tests.core.world_parts import Instance
 from tests.core.world_swapper import OUTSIDE, Watch, mode_of
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -77,35 +76,12 @@ from actorfaas.messages import (
 )
 from actorfaas.swap.policy import Mode
 from actorfaas.swap.steering import PagingFact, Steering, steer
+from tests.core.world_parts import Instance, Peer
 from tests.core.world_store import Records
 from tests.core.world_swapper import SwapperPlayer, Watch, mode_of
 
 MS = 1_000_000
 S = 1_000_000_000
-
-
-class Peer:
-    """The name of a place that messages go to."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def tell(self, message: Message, /) -> None:
-        raise AssertionError("the core sends nothing by itself")
-
-
-@dataclass
-class Instance:
-    """A worker process: what it was told and has not done."""
-
-    peer: Peer
-    topic: str
-    function_topic: str
-    pid: int
-    tasks: deque[Task] = field(default_factory=deque)
-    tends: deque[Tend] = field(default_factory=deque)
-    is_retired: bool = False
-    calls: int = 0
 
 
 class Node:
