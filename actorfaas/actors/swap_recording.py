@@ -87,16 +87,16 @@ class Recordings:
         except (SwapError, OSError) as error:
             self._log.debug("a recording broke off", topic=worker.topic, error=str(error))
             return
-        is_complete = self._records.recorded(worker.function_topic, record, before)
+        complete = self._records.recorded(worker.function_topic, record, before)
         self._log.info(
-            "working set recorded" if is_complete else "working set recorded for the first time",
+            "call recorded" if complete is None else "working set recorded",
             topic=worker.function_topic,
             memory_bytes=record.memory_bytes,
             file_bytes=record.file_bytes,
             groups=len(record.groups),
         )
-        if is_complete:
-            self._actor.spawn(self._save(worker.function_topic, record), f"save {worker.function_topic}")
+        if complete is not None:
+            self._actor.spawn(self._save(worker.function_topic, complete), f"save {worker.function_topic}")
 
     async def grow(self, worker: Worker, pager: Pager, major_faults: int) -> None:
         """A call after a page-in faulted: what the record missed becomes part of it."""

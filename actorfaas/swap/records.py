@@ -61,14 +61,23 @@ class Records:
         known = self._use(function_topic)
         return known.record if known.is_half and known.record and known.record.layout == layout else None
 
-    def recorded(self, function_topic: str, record: WorkingSet, before: WorkingSet | None = None) -> bool:
-        """A call was recorded; of what it touched, the record has what is in `before`, what `half` was then. Whether it
-        is complete now: not if another call's recording has ended since."""
+    def recorded(self, function_topic: str, record: WorkingSet, before: WorkingSet | None = None) -> WorkingSet | None:
+        """A call was recorded; of what it touched, `record` has what is in `before`, which was the `half` at its end.
+
+        The complete record, if this call has made it complete. A workflow's branches may always run at once, so that
+        their recordings end together: what has become the half of one since then, `record` is compared with here, and
+        one that has become complete since then stays.
+        """
         known = self._use(function_topic)
-        known.is_half = before is None or known.record is not before
+        if not self.is_wanted(function_topic, record.layout):
+            return None
+        half = self.half(function_topic, record.layout)
+        if half is not None and half is not before:
+            record = record.common(half)
+        known.is_half = half is None
         known.record, known.again, known.is_loaded = record, False, True
         known.growths = known.looks = 0
-        return not known.is_half
+        return None if known.is_half else record
 
     def is_to_look(self, function_topic: str) -> bool:
         """Whether the next call after a page-in should show what the record misses."""

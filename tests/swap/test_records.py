@@ -21,6 +21,14 @@ def record_twice(records: Records, found: WorkingSet) -> None:
     assert records.recorded(F, found, found)
 
 
+def drift(records: Records) -> None:
+    """Calls fault so often that the record is outdated."""
+    for _ in range(8):
+        assert not records.is_wanted(F, HERE)
+        records.called(F, 90)
+    assert records.is_wanted(F, HERE)
+
+
 def grow(records: Records, first_page: int) -> bool:
     known = records.fitting(F, HERE)
     assert known is not None
@@ -75,10 +83,7 @@ def test_what_is_loaded_late_overwrites_nothing(records: Records) -> None:
 
 def test_many_faults_after_page_ins_ask_for_a_new_record(records: Records) -> None:
     record_twice(records, record())
-    for _ in range(8):
-        assert not records.is_wanted(F, HERE)
-        records.called(F, 90)
-    assert records.is_wanted(F, HERE)
+    drift(records)
     assert records.fitting(F, HERE) == record()  # of use until there is a better one
     record_twice(records, record(200))
     assert not records.is_wanted(F, HERE)
@@ -109,11 +114,23 @@ def test_two_recordings_are_of_one_address_space(records: Records) -> None:
     assert records.recorded(F, record(30), records.half(F, HERE))
 
 
-def test_calls_whose_recordings_end_together_are_two_firsts(records: Records) -> None:
+def test_calls_whose_recordings_end_together_are_compared_with_each_other(records: Records) -> None:
     before = records.half(F, HERE)
     assert not records.recorded(F, record(50), before)
-    assert not records.recorded(F, record(60), before), "nobody has compared it with the other"
-    assert records.recorded(F, record(40), records.half(F, HERE))
+    complete = records.recorded(F, record(60), before)
+    assert complete is not None
+    assert complete.memory == record(50).memory, "what both touched"
+    assert records.recorded(F, record(40), before) is None, "what is complete stays"
+    assert records.fitting(F, HERE) == complete
+
+
+def test_a_recording_that_ends_after_another_has_completed_the_record_changes_nothing(records: Records) -> None:
+    assert not records.recorded(F, record(50))
+    before = records.half(F, HERE)
+    assert records.recorded(F, record(40), before) == record(40)
+    assert records.recorded(F, record(30), before) is None
+    assert not records.is_wanted(F, HERE)
+    assert records.fitting(F, HERE) == record(40)
 
 
 def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> None:
@@ -128,6 +145,7 @@ def test_a_record_grows_by_what_it_missed_but_not_for_ever(records: Records) -> 
         assert grown.memory[-1] == ((1000 + 10 * number) * PAGE, 2 * PAGE)
     assert records.may_grow(F, HERE, 90) is None
     assert records.size_bytes(F) == (101 + 2 * MOST_GROWTHS) * PAGE
+    drift(records)
     record_twice(records, record())
     assert records.may_grow(F, HERE, 90) is not None
 
@@ -141,6 +159,7 @@ def test_a_record_is_looked_at_until_it_seems_complete(records: Records) -> None
     for number in range(1, MOST_GROWTHS):
         assert grow(records, 1000 + 10 * number)
     assert not records.is_to_look(F)
+    drift(records)
     record_twice(records, record())
     assert records.look(F)
 
