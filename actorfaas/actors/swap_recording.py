@@ -24,8 +24,8 @@ from actorfaas.swap.working_set import WorkingSet
 RECORD_KIND = "working_set"
 MOST_RECORDINGS = 8
 LOAD_TIMEOUT_S = 1.0
-FIRST_SCAN_S = 0.001
-SCAN_GROWTH = 1.6
+FIRST_SCAN_S = 0.0002
+SCAN_GROWTH = 1.25
 SLOWEST_SCAN_S = 1.0
 
 

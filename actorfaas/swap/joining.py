@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from actorfaas.swap.maps import Mapping
 from actorfaas.swap.ranges import (
@@ -20,7 +20,6 @@ from actorfaas.swap.ranges import (
     near,
     normalise,
     subtract,
-    subtract_in_order,
     total_bytes,
 )
 from actorfaas.swap.working_set import Group, WorkingSet
@@ -28,34 +27,56 @@ from actorfaas.swap.working_set import Group, WorkingSet
 MOST_ALONG_BYTES = PAGE_SIZE
 """So much that no call touches is read, rather than asking the disk twice for what lies around it."""
 
+MOST_EARLY_BYTES = 8 * PAGE_SIZE
+"""So much that is touched later is read earlier, for the same reason; more would keep a call waiting that runs while
+its memory is being read."""
+
 WIDEST_GAP_BYTES = 2 << 20
 
 
 def joined(
     record: WorkingSet, out: Ranges, mappings: Iterable[Mapping], most_along_bytes: int = MOST_ALONG_BYTES
 ) -> WorkingSet:
-    """The record with `spans`, each where the first page in it is, with what is read along with them as its last group,
-    and with what is `fresh`. `out` (normal): what was in swap before the call."""
-    wanted = subtract_in_order(record.memory, record.scattered)
-    pages = normalise(wanted)
-    gaps, along = _closed(pages, subtract(out, pages), [one.start for one in mappings], most_along_bytes)
-    whole = normalise((*pages, *gaps))
+    """The record with `spans`, those of the first group first, with what is read along with them as its last group, and
+    with what is `fresh`. `out` (normal): what was in swap before the call."""
+    starts = [one.start for one in mappings]
+    pages = subtract(normalise(record.memory), record.scattered)
+    others, later = subtract(out, pages), pages
+    spans: list[Range] = []
+    along: list[Range] = []
+    for group in record.groups:
+        own = intersect(group.memory, later)
+        later = subtract(later, own)
+        joins = _Joins(starts, ((others, most_along_bytes), (later, MOST_EARLY_BYTES)))
+        read = subtract(normalise((*own, *joins.gaps(own))), normalise(spans))
+        along += intersect(others, read)
+        spans += (one for one in read if intersect([one], near(pages, one)))
+        later, others = subtract(later, read), subtract(others, read)
     return replace(
         record,
-        groups=(*record.groups, Group(tuple(along))) if along else record.groups,
+        groups=(*record.groups, Group(tuple(normalise(along)))) if along else record.groups,
         fresh=tuple(subtract(pages, out)),
-        spans=tuple(dict.fromkeys(near(whole, one)[0] for one in wanted)),
+        spans=tuple(spans),
     )
 
 
-def _closed(pages: Ranges, others: Ranges, starts: Sequence[int], most_along_bytes: int) -> tuple[Ranges, Ranges]:
-    """The gaps between normal ranges over which these can be joined, and what of `others` is read along then."""
-    gaps: list[Range] = []
-    along: list[Range] = []
-    for gap in subtract([(pages[0][0], sum(pages[-1]) - pages[0][0])], pages) if pages else ():
-        between = intersect([gap], near(others, gap))
-        is_within_one = bisect_right(starts, gap[0] - PAGE_SIZE) == bisect_right(starts, sum(gap))
-        if is_within_one and gap[1] <= WIDEST_GAP_BYTES and total_bytes(between) <= most_along_bytes:
-            gaps.append(gap)
-            along += between
-    return gaps, along
+@dataclass(frozen=True, slots=True)
+class _Joins:
+    """Which gaps between ranges are read: those within one mapping (`starts`: where these begin) that have no more in
+    them of each of these normal lists than so many bytes."""
+
+    starts: Sequence[int]
+    bounds: tuple[tuple[Ranges, int], ...]
+
+    def gaps(self, ranges: Ranges) -> list[Range]:
+        """The gaps of a normal list."""
+        whole = [(ranges[0][0], sum(ranges[-1]) - ranges[0][0])] if ranges else []
+        return [gap for gap in subtract(whole, ranges) if self._is_read(gap)]
+
+    def _is_read(self, gap: Range) -> bool:
+        is_within_one = bisect_right(self.starts, gap[0] - PAGE_SIZE) == bisect_right(self.starts, sum(gap))
+        return (
+            is_within_one
+            and gap[1] <= WIDEST_GAP_BYTES
+            and all(total_bytes(intersect([gap], near(others, gap))) <= most for others, most in self.bounds)
+        )

@@ -45,6 +45,11 @@ class Mapping:
         return self.inode != 0
 
     @property
+    def is_program(self) -> bool:
+        """Whether it is machine code of a file, of which no process has written pages of its own."""
+        return self.is_file and self.permissions[1:3] == "-x"
+
+    @property
     def is_kernel(self) -> bool:
         """Whether the kernel provides it ([vdso], [vvar], [vsyscall], ...): nothing there can be paged."""
         return self.path.startswith("[v") or self.path.startswith("[uprobes")
@@ -64,8 +69,14 @@ def _parse_line(line: str) -> Mapping:
 
 
 def private_ranges(mappings: Iterable[Mapping]) -> list[Range]:
-    """What can be paged out to swap: private memory of the process, whether anonymous or written file pages."""
-    return normalise(m.range for m in mappings if m.is_private and m.is_readable and not m.is_kernel)
+    """What can be paged out to swap: private memory of the process, whether anonymous or written file pages.
+
+    Programs are not: their pages are in the page cache, once for all that run them. To advise them out takes those away
+    that only this process has mapped just now, and the next call reads them from the disk again.
+    """
+    return normalise(
+        m.range for m in mappings if m.is_private and m.is_readable and not m.is_kernel and not m.is_program
+    )
 
 
 def file_ranges(mappings: Iterable[Mapping]) -> list[Range]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorfaas.swap.joining import MOST_ALONG_BYTES, WIDEST_GAP_BYTES, joined
+from actorfaas.swap.joining import MOST_ALONG_BYTES, MOST_EARLY_BYTES, WIDEST_GAP_BYTES, joined
 from actorfaas.swap.maps import Mapping
 from actorfaas.swap.ranges import PAGE_SIZE as P
 from actorfaas.swap.ranges import Range, from_pages, intersect, normalise, subtract, total_bytes
@@ -41,6 +41,20 @@ def test_a_page_between_is_read_along_but_no_more() -> None:
     assert len(alone.groups) == 2
 
 
+def test_what_is_touched_first_is_read_first() -> None:
+    most = MOST_EARLY_BYTES // P
+    apart = joined(record(pages(0, most + 2), pages(*range(1, most + 2))), pages(*range(most + 3)), [HEAP, NEXT])
+    assert apart.spans == ((0, P), ((most + 2) * P, P), (P, (most + 1) * P))
+    near = joined(record(pages(0, most + 1), pages(*range(1, most + 1))), pages(*range(most + 2)), [HEAP, NEXT])
+    assert near.spans == ((0, (most + 2) * P),), "a few pages early, rather than in a request of their own"
+    assert len(near.groups) == 2, "they are touched, if later"
+
+
+def test_what_was_read_before_is_not_read_again() -> None:
+    found = joined(record(pages(5), pages(1, 9)), pages(1, 5, 9), [HEAP, NEXT])
+    assert found.spans == ((5 * P, P), (P, 4 * P), (6 * P, 4 * P))
+
+
 def test_nothing_is_joined_across_mappings_or_wide_gaps() -> None:
     far = WIDEST_GAP_BYTES // P + 2
     found = joined(record(pages(1, far + 1, 4999, 5001)), pages(1), [HEAP, NEXT])
@@ -70,7 +84,8 @@ def test_all_is_read_and_little_else(groups: list[set[int]], out: set[int]) -> N
     before = record(*made)
     found = joined(before, pages(*out), [HEAP, NEXT])
     spans = normalise(found.spans)
-    assert len(spans) == len(found.spans) <= max(1, len(normalise(before.memory)))
+    assert total_bytes(spans) == total_bytes(found.spans), "nothing twice"
+    assert all(intersect([span], before.mapped) for span in found.spans)
     assert subtract(before.mapped, spans) == []
     read = intersect(spans, pages(*out))
     assert subtract(read, found.mapped) == []

@@ -18,6 +18,7 @@ TEXT = """\
 7f0000000000-7f0000100000 rw-s 00000000 00:01 77    /dev/zero (deleted)
 7f0000200000-7f0000300000 ---p 00000000 00:00 0
 7ffd6e5f0000-7ffd6e611000 rw-p 00000000 00:00 0     [stack]
+7f0000400000-7f0000410000 r-xp 00000000 00:00 0
 7ffd6e7d2000-7ffd6e7d6000 r--p 00000000 00:00 0     [vvar]
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]
 """
@@ -31,14 +32,16 @@ def test_fields() -> None:
     assert not heap.is_file
     assert not shared.is_private
     assert not guard.is_readable
-    assert [m.is_kernel for m in parse(TEXT)] == [False] * 7 + [True] * 2
+    assert [m.is_kernel for m in parse(TEXT)] == [False] * 8 + [True] * 2
 
 
 def test_what_can_be_paged() -> None:
     private = private_ranges(parse(TEXT))
     assert private == [
-        (0x5581E9A00000, 0x110000),  # three neighbours
+        (0x5581E9A00000, 0x2C000),  # constants, but not the program behind them
+        (0x5581E9B00000, 0x10000),
         (0x5581EA000000, 0x21000),
+        (0x7F0000400000, 0x10000),  # code without a file: made at run time
         (0x7FFD6E5F0000, 0x21000),
     ]
     assert file_ranges(parse(TEXT)) == [(0x5581E9A00000, 0x110000), (0x7F0000000000, 0x100000)]
