@@ -50,6 +50,9 @@ _READERS = prefetch.SCATTERED_PARTS + 2
 
 _MOST_ANCESTORS = 16
 _LITTLE_BYTES = 1 << 20  # a worker that owns less than this is out, whatever came of it
+_IN_FLIGHT_BYTES = (
+    768 << 10
+)  # of what nobody maps; the template's own pages would go in the place of what cannot go yet
 _ANON_ONLY = 200  # swappiness
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -184,7 +187,8 @@ class Pager:
 
         When a template writes to a page it shares with the worker it has just forked, it gets a new one, and the worker
         keeps the old one: some hundred KB a fork, charged where they were before. After a page-out nobody maps them,
-        and so they are told from what the template uses, which is left in peace.
+        and so they are told from what the template uses, which is left in peace: less is asked for than there is of
+        them, because the kernel makes up for those it cannot free yet with others.
         """
         assert self.tree is not None  # a worker has a group only in a tree
         template = self.tree.template_beside(group)
@@ -192,7 +196,7 @@ class Pager:
             found = template.stat()
             freed = 0
             if found.unmapped_bytes >= _LITTLE_BYTES:
-                freed = template.reclaim(found.unmapped_bytes, _ANON_ONLY)
+                freed = template.reclaim(found.unmapped_bytes - _IN_FLIGHT_BYTES, _ANON_ONLY)
             return freed, found.anon_bytes
 
     def page_in(self, process: Process, record: WorkingSet, *, remember: bool = False) -> int:

@@ -49,11 +49,21 @@ def move_to_group(entrance: str) -> None:
 
     What it touches from now on is counted there, and so are the processes it forks from now on. Raises OSError.
     """
-    file = os.open(entrance, os.O_WRONLY | os.O_CLOEXEC)
+    file = open_group(entrance)
     try:
-        os.write(file, b"0")
+        enter_group(file)
     finally:
         os.close(file)
+
+
+def open_group(entrance: str) -> int:
+    """A descriptor for `enter_group`. Raises OSError."""
+    return os.open(entrance, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def enter_group(file: int) -> None:
+    """Like `move_to_group`. Raises OSError."""
+    os.pwrite(file, b"0", 0)
 
 
 def be_first_for_the_oom_killer() -> None:

@@ -49,8 +49,8 @@ _WAKE_BYTES = 4096
 class Template:
     """One template process: its control socket and its children. `plan` is None in a bundle template."""
 
-    def __init__(self, control: Control, output: Output, order: LoadBundle, plan: Plan | None, home: str = "") -> None:
-        """`home`: the entrance of the control group it is in, "" for none."""
+    def __init__(self, control: Control, output: Output, order: LoadBundle, plan: Plan | None, home: int = -1) -> None:
+        """`home`: the entrance of the control group it is in, open; -1 for none."""
         self._control = control
         self._output = output
         self._order = order
@@ -115,21 +115,21 @@ class Template:
         """
         self._output.flush()
         begin_ns = time.monotonic_ns()
-        is_out = bool(entrance and self._home) and self._move(entrance)
+        is_out = bool(entrance) and self._home >= 0 and self._move(entrance)
         try:
             pid = os.fork()
         except OSError as error:
             report_failure(f"actorfaas: cannot fork: {error}")
-            pid = 0
-        else:
-            if pid == 0:
-                guarded(become, "a forked process")
-            self._children.add(pid)
+            pid = -1
+        if pid == 0:
+            guarded(become, "a forked process")
+        if is_out:  # first of all: every page it writes to after a fork is a new one, which is counted where it is then
+            self._return()
         fork_ns = time.monotonic_ns() - begin_ns
+        if pid > 0:
+            self._children.add(pid)
         close_all(descriptors)
-        if is_out:
-            self._move(self._home)
-        self._control.tell(ChildForked(serial=serial, pid=pid, fork_ns=fork_ns))
+        self._control.tell(ChildForked(serial=serial, pid=max(pid, 0), fork_ns=fork_ns))
 
     def _move(self, entrance: str) -> bool:
         """Whether it could be; a worker that must live in the wrong group is better than none."""
@@ -142,12 +142,18 @@ class Template:
             return False
         return True
 
+    def _return(self) -> None:
+        try:
+            process.enter_group(self._home)
+        except OSError as error:
+            report_failure(f"actorfaas: a template cannot return to its control group: {error}")
+
     def _leave(self) -> None:
         """In a child: close what belongs to the template it came from."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
-        close_all([self._wake_reader, self._wake_writer])
+        close_all([self._wake_reader, self._wake_writer, *([self._home] if self._home >= 0 else [])])
 
     def _reap(self) -> None:
         """Report every child that has ended. Others' children (user code may start processes) are only reaped."""
@@ -245,16 +251,19 @@ def _run_function_template(control: Control, output: Output, loaded: LoadBundle,
     return Template(control, output, loaded, plan, home).serve()
 
 
-def _settle(home: str) -> str:
-    """Move to the control group of this function's template; its entrance, or "" when that is not to be."""
+def _settle(home: str) -> int:
+    """Move to the control group of this function's template; its entrance, open, or -1 when that is not to be."""
     if not home:
-        return ""
+        return -1
+    file = -1
     try:
-        process.move_to_group(home)
+        file = process.open_group(home)
+        process.enter_group(file)
     except OSError as error:
         report_failure(f"actorfaas: a template cannot move to its control group: {error}")
-        return ""
-    return home
+        close_all([file] if file >= 0 else [])
+        return -1
+    return file
 
 
 def _initialised(bundle: BundleRef, spec: FunctionSpec) -> AnyFunction:

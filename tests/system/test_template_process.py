@@ -295,8 +295,11 @@ def test_a_template_moves_home_first_and_each_worker_is_forked_in_its_own_group(
         home.write_text("")
         assert template.fork_worker().call(1) == 1
         assert (home.read_text(), leaf.read_text()) == ("", ""), "a worker without a group moves nobody"
-        assert template.fork_worker(str(leaf)).call(1) == 1
+        worker = template.fork_worker(str(leaf))
+        assert worker.call(1) == 1
         assert (home.read_text(), leaf.read_text()) == ("0", "0")
+        held = [os.readlink(one) for one in Path(f"/proc/{worker.pid}/fd").iterdir()]
+        assert str(home) not in held, "that is its template's alone"
 
 
 def test_a_worker_whose_group_is_gone_is_forked_all_the_same_and_that_is_said_once(tmp_path: Path) -> None:

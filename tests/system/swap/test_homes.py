@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from actorfaas.messages import Done, StartWorkers, StopFunction, TaskResult, WorkerExited, WorkerStarted
 from actorfaas.swap import cgroup
 from actorfaas.swap.cgroup import Group, Tree
+from actorfaas.swap.pager import Pager
+from actorfaas.swap.swaps import SwapArea
 from actorfaas.swap.target import Target
 from actorfaas.templates.homes import ALLOWANCE_BYTES
 from tests.actors_kit import Kit
@@ -98,6 +101,23 @@ async def test_a_pooled_worker_and_its_template_have_leaves_and_each_is_charged_
     limit = leaf.limit_bytes()
     assert limit is not None
     assert limit >= LIMIT_MB * MIB + ALLOWANCE_BYTES + 8 * MIB, "a worker may write to all that its template loaded"
+
+
+async def test_a_template_stays_in_memory_when_its_workers_leave(
+    rig: SupervisorRig, tree: Tree, swap: SwapArea
+) -> None:
+    """Each has pages that are charged to the other: both have written to some after the fork."""
+    started = await rig.deploy(CODE, "keep")
+    pager = Pager(tree, os.getpid())
+    for _ in range(12):
+        worker = await rig.worker("keep@1")
+        await worker.call({"own": 1000})
+        process = pager.open(worker.pid)
+        out = await asyncio.to_thread(pager.page_out, process, None, remember=False)
+        pager.close(process)
+        assert not out.error
+    with Target(started.template_pid) as template:
+        assert template.status_bytes("VmSwap")["VmSwap"] < 256 << 10
 
 
 async def test_a_worker_beyond_its_limit_is_killed_alone_and_the_reason_is_told(rig: SupervisorRig, tree: Tree) -> None:
