@@ -50,9 +50,7 @@ _READERS = prefetch.SCATTERED_PARTS + 2
 
 _MOST_ANCESTORS = 16
 _LITTLE_BYTES = 1 << 20  # a worker that owns less than this is out, whatever came of it
-_IN_FLIGHT_BYTES = (
-    768 << 10
-)  # of what nobody maps; the template's own pages would go in the place of what cannot go yet
+_IN_FLIGHT_BYTES = 768 << 10  # so much that nobody maps may still be being written
 _ANON_ONLY = 200  # swappiness
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 

@@ -19,9 +19,6 @@ MOST_GROWTHS = 8
 MOST_LOOKS = 8
 """After how many calls without growth a record is taken to be complete, so that page-ins need not look any more."""
 
-LEAST_MISSED = 4
-"""Major faults of a call that make it worth looking for what the record missed."""
-
 
 @dataclass(slots=True)
 class _Known:
@@ -91,10 +88,13 @@ class Records:
         return is_to_look
 
     def may_grow(self, function_topic: str, layout: str, major_faults: int) -> WorkingSet | None:
-        """The record, if a call with so many faults may have touched what it misses."""
+        """The record, if a call with so many faults may have touched what it misses.
+
+        One is enough: a page that every call waits for is what two calls at once did not both touch first.
+        """
         known = self._use(function_topic)
         fits = not self.is_wanted(function_topic, layout)
-        return known.record if fits and major_faults >= LEAST_MISSED and known.growths < MOST_GROWTHS else None
+        return known.record if fits and major_faults > 0 and known.growths < MOST_GROWTHS else None
 
     def grow(self, function_topic: str, record: WorkingSet, grown: WorkingSet) -> bool:
         """A call touched what `grown` has besides `record`. False: that is nothing, or so much that another call will
