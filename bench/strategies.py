@@ -86,9 +86,6 @@ def prepare(resident: Node, paged: Node) -> None:
 
 def measure(node: Node, function: str, strategy: str, into: Series) -> None:
     """One call with the second input."""
-    if strategy == "fork":  # the one before has left a new instance to be paged out, which would slow this one down
-        for other in FUNCTIONS:
-            wait_until_out(node, other)
     before = wait_until_out(node, function) if strategy in PAGED else workers(node, function)
     faults_before = faults(worker["pid"] for worker in before)
     read_before = read_back_bytes()
