@@ -103,23 +103,6 @@ async def test_a_pooled_worker_and_its_template_have_leaves_and_each_is_charged_
     assert limit >= LIMIT_MB * MIB + ALLOWANCE_BYTES + 8 * MIB, "a worker may write to all that its template loaded"
 
 
-async def test_a_template_stays_in_memory_when_its_workers_leave(
-    rig: SupervisorRig, tree: Tree, swap: SwapArea
-) -> None:
-    """Each has pages that are charged to the other: both have written to some after the fork."""
-    started = await rig.deploy(CODE, "keep")
-    pager = Pager(tree, os.getpid())
-    for _ in range(12):
-        worker = await rig.worker("keep@1")
-        await worker.call({"own": 1000})
-        process = pager.open(worker.pid)
-        out = await asyncio.to_thread(pager.page_out, process, None, remember=False)
-        pager.close(process)
-        assert not out.error
-    with Target(started.template_pid) as template:
-        assert template.status_bytes("VmSwap")["VmSwap"] < 256 << 10
-
-
 async def test_a_worker_beyond_its_limit_is_killed_alone_and_the_reason_is_told(rig: SupervisorRig, tree: Tree) -> None:
     started = await rig.deploy(CODE, "share")
     worker, other = await rig.worker("share@1"), await rig.worker("share@1")
@@ -227,3 +210,23 @@ def test_nothing_is_left_of_workers_whose_supervisor_was_killed(short_dir: Path)
         assert eventually(lambda: leaves_of(node), "a leaf of the new worker")
         tree = next(iter(leaves_of(node))).parents[1]
     assert not tree.exists()
+
+
+async def test_a_template_stays_in_memory_when_its_workers_leave(
+    rig: SupervisorRig, tree: Tree, swap: SwapArea
+) -> None:
+    """Each has pages that are charged to the other: both have written to some after the fork.
+
+    The last one here: where there is swap, a worker beyond its limit is not killed at once (v2).
+    """
+    started = await rig.deploy(CODE, "keep")
+    pager = Pager(tree, os.getpid())
+    for _ in range(12):
+        worker = await rig.worker("keep@1")
+        await worker.call({"own": 1000})
+        process = pager.open(worker.pid)
+        out = await asyncio.to_thread(pager.page_out, process, None, remember=False)
+        pager.close(process)
+        assert not out.error
+    with Target(started.template_pid) as template:
+        assert template.status_bytes("VmSwap")["VmSwap"] < 256 << 10
