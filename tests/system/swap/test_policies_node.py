@@ -84,7 +84,7 @@ def test_a_worker_is_brought_in_before_a_call_that_is_expected(node: Node) -> No
 def test_people_are_told_what_is_out_and_how(node: Node) -> None:
     called(node, "whoami")
     until_out(node, "whoami")
-    (told,) = (
+    told, *_ = (  # two, if the call came while the first was going out
         one for one in json.loads(command(node, "workers", "-o", "json"))["workers"] if one["function"] == "whoami"
     )
     assert (told["state"], told["usage_bytes"] < HEAP // 2, told["swap_bytes"] != 0) == ("swapped", True, True)
