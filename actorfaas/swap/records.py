@@ -90,7 +90,7 @@ class Records:
     def may_grow(self, function_topic: str, layout: str, major_faults: int) -> WorkingSet | None:
         """The record, if a call with so many faults may have touched what it misses.
 
-        One is enough: a page that every call waits for is what two calls at once did not both touch first.
+        One fault is enough: what one of two recorded calls found in memory already, every call would fault for.
         """
         known = self._use(function_topic)
         fits = not self.is_wanted(function_topic, layout)

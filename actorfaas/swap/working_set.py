@@ -212,7 +212,8 @@ class Recording:
             groups = self._merged(gap_pages)
         if len(groups) > bounds.most_groups:
             last = groups[bounds.most_groups - 1 :]
-            joined = Group(tuple(r for g in last for r in g.memory), tuple(f for g in last for f in g.files))
+            memory = normalise(chain.from_iterable(group.memory for group in last))
+            joined = Group(tuple(memory), tuple(chain.from_iterable(group.files for group in last)))
             groups = [*groups[: bounds.most_groups - 1], joined]
         groups, left_out_bytes = _cut(groups, bounds)
         memory = normalise(chain.from_iterable(group.memory for group in groups))

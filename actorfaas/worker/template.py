@@ -143,17 +143,20 @@ class Template:
         return True
 
     def _return(self) -> None:
+        """Back from a worker's group; a template that cannot come back leaves no more, and that is said once."""
         try:
             process.enter_group(self._home)
         except OSError as error:
             report_failure(f"actorfaas: a template cannot return to its control group: {error}")
+            os.close(self._home)
+            self._home = -1
 
     def _leave(self) -> None:
         """In a child: close what belongs to the template it came from."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
-        close_all([self._wake_reader, self._wake_writer, *([self._home] if self._home >= 0 else [])])
+        close_all([one for one in (self._wake_reader, self._wake_writer, self._home) if one >= 0])
 
     def _reap(self) -> None:
         """Report every child that has ended. Others' children (user code may start processes) are only reaped."""
@@ -255,15 +258,12 @@ def _settle(home: str) -> int:
     """Move to the control group of this function's template; its entrance, open, or -1 when that is not to be."""
     if not home:
         return -1
-    file = -1
     try:
-        file = process.open_group(home)
-        process.enter_group(file)
+        process.move_to_group(home)
+        return process.open_group(home)
     except OSError as error:
         report_failure(f"actorfaas: a template cannot move to its control group: {error}")
-        close_all([file] if file >= 0 else [])
         return -1
-    return file
 
 
 def _initialised(bundle: BundleRef, spec: FunctionSpec) -> AnyFunction:

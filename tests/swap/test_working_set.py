@@ -168,6 +168,7 @@ def test_a_record_covers_what_was_seen_once_and_no_zero_page(
         assert set(covered) <= seen or len(seen) > most_ranges
     assert len(ranges) <= most_ranges
     assert len(record.groups) <= 3
+    assert all(list(group.memory) == normalise(group.memory) for group in record.groups), "in address order"
     assert from_bytes(to_bytes(record)) == record
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import select
 import signal
@@ -320,3 +321,20 @@ def test_a_template_that_cannot_move_home_stays_where_it_is_and_so_do_its_worker
         template = bundle.template("echo", str(tmp_path / "gone"))
         assert template.fork_worker(str(leaf)).call(1) == 1
         assert leaf.read_text() == "", "it could not come back"
+
+
+def test_a_template_that_cannot_come_home_leaves_no_more(tmp_path: Path) -> None:
+    _, leaf = entrances(tmp_path)
+    home = os.memfd_create("home", os.MFD_ALLOW_SEALING)
+    with served(tmp_path / "code", SIMPLE) as bundle:
+        bundle.load()
+        template = bundle.template("echo", f"/proc/{os.getpid()}/fd/{home}")
+        fcntl.fcntl(home, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        assert template.fork_worker(str(leaf)).call(1) == 1
+        assert leaf.read_text() == "0"
+        leaf.write_text("")
+        assert template.fork_worker(str(leaf)).call(1) == 1
+        assert leaf.read_text() == ""
+        template.close()
+    os.close(home)
+    assert bundle.err.everything().count(b"cannot return to its control group") == 1
