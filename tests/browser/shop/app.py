@@ -20,8 +20,9 @@ def greet(order: Json, ctx: Context) -> Json:
 
 @function
 def prepare(order: Json, ctx: Context) -> Json:
-    """Waits until the file that the order names is there."""
+    """Waits as long as the order says, and until the file that it names is there."""
     ctx.logger.info("preparing order %s", order["number"])
+    time.sleep(order.get("takes_s", 0))
     while "gate" in order and not Path(order["gate"]).exists():
         time.sleep(0.01)
     return order
