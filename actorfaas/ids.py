@@ -35,9 +35,6 @@ FRESH_STRATEGIES = frozenset({"fork", "cold"})
 PAGED_STRATEGIES = frozenset({"swap", "reap", "faasnap"})
 """Strategies in which a worker is paged out after each request it served."""
 
-POOLED_STRATEGIES = STRATEGIES - FRESH_STRATEGIES - PAGED_STRATEGIES
-"""Strategies served by the function's pool of live workers."""
-
 ONE_REQUEST_STRATEGIES = FRESH_STRATEGIES | PAGED_STRATEGIES
 """Strategies whose requests wait on a topic of their own: a member of it serves one request and leaves it."""
 

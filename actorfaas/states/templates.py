@@ -26,11 +26,6 @@ class Template:
         except RecursionError:
             raise ExpressionError("the template is nested too deeply") from None
 
-    @property
-    def is_constant(self) -> bool:
-        """Whether every result is the same."""
-        return isinstance(self._node, _Constant)
-
     def fill(self, scope: Scope) -> Json:
         """The payload. Raises StatesError: States.Runtime, States.IntrinsicFailure."""
         return self._node.fill(scope)

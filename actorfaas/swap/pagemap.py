@@ -65,16 +65,6 @@ class Region:
     kind: Page
 
 
-@dataclass(frozen=True, slots=True)
-class Residency:
-    """How much of a process is where, in bytes. `resident` is private or shared anonymous memory plus file pages."""
-
-    resident_bytes: int
-    resident_file_bytes: int
-    zero_bytes: int
-    swapped_bytes: int
-
-
 def regions(target: Target, within: Range | None = None) -> list[Region]:
     """Everything that is present or swapped, in address order. Raises ProcessGone and PermissionError.
 
@@ -110,20 +100,6 @@ def own(target: Target) -> list[Range]:
         top = entries[_TOP_BYTE::_ENTRY_BYTES]
         found += [(address + first * PAGE_SIZE, (last - first) * PAGE_SIZE) for first, last in _runs(top, _IS_OWN)]
     return normalise(found)
-
-
-def residency(target: Target) -> Residency:
-    """Where the memory of a process is."""
-    resident = file = zero = swapped = 0
-    for region in regions(target):
-        if region.kind & Page.SWAPPED:
-            swapped += region.length
-        elif region.kind & Page.ZERO:
-            zero += region.length
-        else:
-            resident += region.length
-            file += region.length if region.kind & Page.FILE else 0
-    return Residency(resident, file, zero, swapped)
 
 
 @cache

@@ -36,11 +36,6 @@ class SwapArea:
     used_bytes: int
     priority: int
 
-    @property
-    def is_zram(self) -> bool:
-        """Whether it is compressed memory rather than a disk."""
-        return self.path.startswith("/dev/zram")
-
 
 @dataclass(frozen=True, slots=True)
 class Header:

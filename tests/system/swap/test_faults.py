@@ -11,7 +11,7 @@ from actorfaas.messages import PageInWorker, PageOutWorker, WorkerPagedIn, Worke
 from actorfaas.swap import pagemap
 from actorfaas.swap.cgroup import Tree
 from actorfaas.swap.pager import Pager, Process
-from actorfaas.swap.ranges import PAGE_SIZE
+from actorfaas.swap.ranges import PAGE_SIZE, total_bytes
 from actorfaas.swap.swaps import SwapArea
 from bench.paged_child import Child
 from tests.actors_kit import Kit
@@ -59,7 +59,7 @@ async def test_a_number_that_is_used_again_is_another_process(
         manager.peer.tell("swapper", PageOutWorker(f"{F}_{pid}", F, pid))
         assert (await manager.peer.expect(WorkerPagedOut)).error == f"process {pid} has exited"
         taken = pager.open(pid)
-        assert pagemap.residency(taken.target).swapped_bytes < MIB
+        assert total_bytes(pagemap.find(taken.target, pagemap.Page.SWAPPED)) < MIB
         pager.close(taken)
         again.touch()
     finally:
