@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -126,4 +128,11 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, **extra: fl
     parser.add_argument("--seed", type=int, default=1)
     for name, default in extra.items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
     return parser.parse_args(arguments)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as at Ctrl-C, so that nodes stop and folders go."""
+    raise SystemExit(128 + number)

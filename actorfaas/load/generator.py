@@ -11,6 +11,7 @@ import asyncio
 import gc
 import io
 import json
+import os
 import pickle
 import resource
 import signal
@@ -28,7 +29,15 @@ PROGRESS_S = 0.5
 
 
 def main() -> None:
-    """Run the plan's share of one process."""
+    """Run the plan's share of one process; status 1 when whoever started this one is gone before the end."""
+    try:
+        _run_share()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output goes there
+        sys.exit(1)
+
+
+def _run_share() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this one says when to stop
     with open(0, "rb", buffering=0, closefd=False) as source:  # unbuffered: the loop is to see what comes later
         plan: Plan = pickle.loads(_exactly(source, int.from_bytes(_exactly(source, 8), "big")))

@@ -87,7 +87,7 @@ def test_a_host_that_is_none() -> None:
         run(plan("http://no.such.host.invalid/", "constant 5/s 1s"))
 
 
-def test_a_generator_ends_with_the_process_that_started_it() -> None:
+def test_a_generator_ends_quietly_with_the_process_that_started_it() -> None:
     program = """
 import sys
 from actorfaas.load import arrivals, running
@@ -100,8 +100,10 @@ async def start(plan, number):
 running._Generator.start = start
 running.run(Plan(Endpoint("127.0.0.1", 1), (Target("x", (b"",)),), arrivals.parse("pause 1h, constant 1/s 1s")))
 """
-    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", program]
+    starter = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert starter.stdout is not None
+    assert starter.stderr is not None
     with starter.stdout:
         generator = int(starter.stdout.readline())
         pidfd = os.pidfd_open(generator)
@@ -109,6 +111,8 @@ running.run(Plan(Endpoint("127.0.0.1", 1), (Target("x", (b"",)),), arrivals.pars
         starter.wait()
     with open(pidfd) as ended:
         asyncio.run(asyncio.wait_for(_readable(ended.fileno()), 20))
+    with starter.stderr:
+        assert starter.stderr.read() == ""
 
 
 async def _readable(fd: int) -> None:
