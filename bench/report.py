@@ -121,7 +121,10 @@ def _budget_table(budgets: Sequence[Budget]) -> Table:
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, **extra: float | str) -> argparse.Namespace:
-    """The common command line: `--quick`, `--json FILE`, `--seed N`, and a `--NAME` for every extra default."""
+    """The common command line: `--quick`, `--json FILE`, `--seed N`, and a `--NAME` for every extra default.
+
+    Without `arguments` it is this process's, which from now on cleans up when it is ended by SIGTERM.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="at most 60 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, with machine facts")

@@ -143,7 +143,7 @@ class Swapper(Actor):
     def _order_measuring(self, worker_topic: str, asker: Connection) -> None:
         worker = self._workers.get(worker_topic)
         if worker is None or worker.is_full:
-            asker.tell(CallMeasured(worker_topic, "", "", 0, 0, 0))
+            asker.tell(CallMeasured(worker_topic, "", "", 0, 0))
             return
         worker.then(lambda: self._measure_call(worker, asker), "measure")
 
@@ -292,11 +292,10 @@ class Swapper(Actor):
 
     async def _measure_call(self, worker: Worker, asker: Connection) -> None:
         call = worker.call
-        did, major, minor = "", 0, 0
+        did, major = "", 0
         if call is not None:
             try:
-                now = self._pager.faults(worker.hold())
-                did, major, minor = call.did, now.major - call.faults.major, now.minor - call.faults.minor
+                did, major = call.did, self._pager.faults(worker.hold()).major - call.faults.major
             except (SwapError, OSError) as error:
                 self.log.debug("a call could not be measured", topic=worker.topic, error=str(error))
             await self._recordings.end(worker, keep=bool(did))
@@ -305,7 +304,7 @@ class Swapper(Actor):
                 if call is not None and call.shows:
                     await self._recordings.grow(worker, self._pager, major)
         size_bytes = self._records.size_bytes(worker.function_topic)
-        asker.tell(CallMeasured(worker.topic, worker.function_topic, did, major, minor, size_bytes))
+        asker.tell(CallMeasured(worker.topic, worker.function_topic, did, major, size_bytes))
 
     # --- descriptions ------------------------------------------------------------------------------------------------
 

@@ -29,15 +29,7 @@ PROGRESS_S = 0.5
 
 
 def main() -> None:
-    """Run the plan's share of one process; status 1 when whoever started this one is gone before the end."""
-    try:
-        _run_share()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output goes there
-        sys.exit(1)
-
-
-def _run_share() -> None:
+    """Run the plan's share of one process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this one says when to stop
     with open(0, "rb", buffering=0, closefd=False) as source:  # unbuffered: the loop is to see what comes later
         plan: Plan = pickle.loads(_exactly(source, int.from_bytes(_exactly(source, 8), "big")))
@@ -116,8 +108,11 @@ def _raise_descriptor_limit() -> None:
 
 
 def _say(**document: Any) -> None:  # what a message holds is its receiver's matter
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever started this one is gone, and nobody is left to tell
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -106,15 +106,14 @@ class CallEnded(Message):
 
 @message(209)
 class CallMeasured(Message):
-    """Swapper → ExecutionManager: page faults from the end of the page-in (or its start, if nothing was to be waited
-    for) to the end of the call, and the function's recorded working set (0: none). `did` is "" if nothing was measured:
-    the worker is not known, or has ended."""
+    """Swapper → ExecutionManager: major page faults from the end of the page-in (or its start, if nothing was to be
+    waited for) to the end of the call, and the function's recorded working set (0: none). `did` is "" if nothing was
+    measured: the worker is not known, or has ended."""
 
     worker_topic: str
     function_topic: str
     did: str
     major_faults: int
-    minor_faults: int
     working_set_bytes: int
 
 

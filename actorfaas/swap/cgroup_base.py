@@ -25,7 +25,6 @@ from actorfaas.errors import CgroupError, ProcessGone
 from actorfaas.swap.cgroup_files import (
     MemoryStat,
     Owner,
-    Pressure,
     depth_first,
     pids_in,
     safe_name,
@@ -94,8 +93,8 @@ class Group(ABC):
         """
 
     @abstractmethod
-    def pressure(self) -> Pressure | None:
-        """Pressure stall information of this group (v2), or None."""
+    def pressure_percent(self) -> float | None:
+        """The share of the last 10 s in which some task of this group waited for memory (v2), or None."""
 
     def attach(self, pid: int) -> None:
         """Move a process here; what it touched before stays charged where it was. Raises ProcessGone."""

@@ -15,6 +15,7 @@ MARK = "actorfaas-"
 """Every group of ours is below one with this in front of its name; others are never touched."""
 
 _OWNER = re.compile(rf"{MARK}(\d+)-(\d+)")
+_SOME_AVG10 = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
 _V1_UNLIMITED = 1 << 60  # v1 writes the largest multiple of the page size instead of "max"
 
 
@@ -39,29 +40,15 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class MemoryStat:
-    """What a group's memory is made of, in bytes; None is what this version does not tell.
+    """What a group's memory is made of, in bytes.
 
-    `unmapped_bytes` is anonymous memory that no process maps: paged out, but not freed yet.
+    `unmapped_bytes` is anonymous memory that no process maps: paged out, but not freed yet. `kernel_bytes` (page tables
+    and others): None if this kernel does not tell.
     """
 
     anon_bytes: int
-    file_bytes: int
-    shmem_bytes: int
-    kernel_bytes: int | None
-    page_table_bytes: int | None
     unmapped_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pressure:
-    """Pressure stall information: the share of time (percent) in which some or all tasks waited for memory."""
-
-    some_avg10: float
-    some_avg60: float
-    some_total_us: int
-    full_avg10: float
-    full_avg60: float
-    full_total_us: int
+    kernel_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +82,24 @@ def parse_stat_v2(text: str) -> MemoryStat:
         kernel = sum(fields.get(name, 0) for name in ("slab", "kernel_stack", "pagetables", "percpu", "sock"))
     anon, shmem = fields["anon"], fields["shmem"]
     unmapped = max(0, fields["active_anon"] + fields["inactive_anon"] - anon - shmem)
-    return MemoryStat(anon, fields["file"], shmem, kernel, fields.get("pagetables"), unmapped)
+    return MemoryStat(anon, unmapped, kernel)
 
 
 def parse_stat_v1(text: str, kernel_bytes: int | None) -> MemoryStat:
-    """v1's memory.stat, where `cache` holds file and shared memory together; groups below are counted too."""
+    """v1's memory.stat; groups below are counted too."""
     fields = parse_flat(text)
-    anon, cache, shmem = fields["total_rss"], fields["total_cache"], fields.get("total_shmem", 0)
+    anon, shmem = fields["total_rss"], fields.get("total_shmem", 0)
     unmapped = max(0, fields["total_active_anon"] + fields["total_inactive_anon"] - anon - shmem)
-    return MemoryStat(anon, cache - shmem, shmem, kernel_bytes, None, unmapped)
+    return MemoryStat(anon, unmapped, kernel_bytes)
 
 
-def parse_pressure(text: str) -> Pressure:
-    """memory.pressure or /proc/pressure/memory. Raises ValueError or KeyError on anything else."""
-    lines = {}
-    for line in text.splitlines():
-        kind, *pairs = line.split()
-        lines[kind] = {name: float(value) for name, value in (pair.split("=") for pair in pairs)}
-    some, full = lines["some"], lines["full"]
-    return Pressure(some["avg10"], some["avg60"], int(some["total"]), full["avg10"], full["avg60"], int(full["total"]))
+def parse_pressure(text: str) -> float:
+    """memory.pressure or /proc/pressure/memory: the share of the last 10 s (percent) in which some task waited for
+    memory. Raises ValueError on anything else."""
+    found = _SOME_AVG10.search(text)
+    if found is None:
+        raise ValueError("no pressure stall information")
+    return float(found[1])
 
 
 def parse_own_groups(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from actorfaas.errors import CgroupError
 from actorfaas.swap.cgroup_base import Group, Tree, is_missing
-from actorfaas.swap.cgroup_files import MemoryStat, Pressure, parse_flat, parse_limit, parse_stat_v1
+from actorfaas.swap.cgroup_files import MemoryStat, parse_flat, parse_limit, parse_stat_v1
 
 _LIMIT, _TOTAL_LIMIT = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 _SWAPPINESS = "memory.swappiness"
@@ -87,7 +87,7 @@ class GroupV1(Group):
                 self.write(_SWAPPINESS, usual)
         return max(0, before - self.usage_bytes())
 
-    def pressure(self) -> Pressure | None:
+    def pressure_percent(self) -> float | None:
         """None: v1 does not tell."""
         return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from actorfaas.errors import CgroupError, ProcessGone
 from actorfaas.swap.cgroup_base import Group, Tree
-from actorfaas.swap.cgroup_files import MemoryStat, Pressure, parse_flat, parse_limit, parse_pressure, parse_stat_v2
+from actorfaas.swap.cgroup_files import MemoryStat, parse_flat, parse_limit, parse_pressure, parse_stat_v2
 
 _CONTROL = "cgroup.subtree_control"
 _TRIES = 4
@@ -66,7 +66,7 @@ class GroupV2(Group):
             self._reclaim_by_high(before - wanted)
         return max(0, before - self.usage_bytes())
 
-    def pressure(self) -> Pressure | None:
+    def pressure_percent(self) -> float | None:
         """See Group; None if the kernel was built or started without it."""
         if not (self.path / "memory.pressure").exists():
             return None

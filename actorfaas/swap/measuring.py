@@ -85,10 +85,10 @@ def _usage_bytes(tree: Tree | None) -> int:
 
 def _pressure_percent(tree: Tree | None) -> float:
     try:
-        if tree is not None and (pressure := tree.top().pressure()) is not None:
-            return pressure.some_avg10
-        return parse_pressure(_PRESSURE.read_text()).some_avg10
-    except (OSError, SwapError, KeyError, ValueError):  # built or started without it
+        if tree is not None and (percent := tree.top().pressure_percent()) is not None:
+            return percent
+        return parse_pressure(_PRESSURE.read_text())
+    except (OSError, SwapError, ValueError):  # built or started without it
         return -1.0
 
 

@@ -93,7 +93,7 @@ class SwapperPlayer:
                     self.recording.remove(worker)
                     self.recorded.add(function)
                 size_bytes = MB if function in self.recorded else 0
-                return CallMeasured(worker, function, "", 0, 0, size_bytes)
+                return CallMeasured(worker, function, "", 0, size_bytes)
             case PageOutTemplate(function_topic=function):
                 self.templates.append(function)
                 return TemplatePagedOut(function, error, 0 if error else 40 * MB)

@@ -20,7 +20,7 @@ def test_what_a_way_adds_to_calls_is_part_of_its_price() -> None:
     steering = world.steering
     assert steering.way_in("a@1", can_start=False) == "reap", "nothing is recorded, so the next call is to be"
     worker = next(one for one in world.instances if one.startswith("a@1"))
-    steering.take_in(CallMeasured(worker, "a@1", "record", 0, 0, 2 * MB), world.now)
+    steering.take_in(CallMeasured(worker, "a@1", "record", 0, 2 * MB), world.now)
     for _ in range(8):
         steering.born("a@1", 5 * MS)
         steering.returned("a@1", "resident", 20 * MS)
@@ -98,7 +98,7 @@ def test_a_worker_tidies_up_only_when_its_call_has_been_measured() -> None:
     assert "paging_out" in world.phases("a@1")
     assert not tended(world), "it would touch memory while its call is being measured"
     for _ in range(2):
-        world.steering.take_in(CallMeasured(worker, "a@1", "record", 0, 0, 2 * MB), world.now)
+        world.steering.take_in(CallMeasured(worker, "a@1", "record", 0, 2 * MB), world.now)
         assert tended(world) == [worker]
 
 

@@ -171,11 +171,11 @@ def test_a_node_in_a_group_of_its_own_moves_aside(tree: Tree) -> None:
 
 
 def test_pressure_is_told_under_v2(tree: Tree, template: Child) -> None:
-    pressure = tree.top().pressure()
+    percent = tree.top().pressure_percent()
     if tree.version == 1:
-        assert pressure is None
-    elif pressure is not None:
-        assert pressure.some_total_us >= 0
+        assert percent is None
+    elif percent is not None:
+        assert 0 <= percent <= 100
 
 
 def test_an_owner_can_be_read_from_a_name() -> None:
